@@ -1,0 +1,337 @@
+//! A torrent's bytes where they lie: runs over files, in the torrent's order.
+
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::nowait::{self, NowRead};
+use crate::{FileId, Files, PiecesError};
+
+/// One run; it ends where the next one starts.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// Where the run starts in the torrent.
+    start: u64,
+    file_offset: u64,
+    file: FileId,
+}
+
+/// A part of one run.
+struct Span {
+    file: FileId,
+    file_offset: u64,
+    length: u64,
+}
+
+/// Runs over files that make up the bytes `[0, length)`; cheap to clone.
+///
+/// Reading is positioned, read-only and thread-safe. Files that shrink or vanish under it give errors,
+/// never short reads.
+#[derive(Clone)]
+pub struct Extents {
+    files: Arc<Files>,
+    runs: Arc<[Run]>,
+    length: u64,
+}
+
+/// Collects runs in the torrent's order.
+pub struct ExtentsBuilder {
+    files: Arc<Files>,
+    runs: Vec<Run>,
+    length: u64,
+}
+
+impl ExtentsBuilder {
+    /// No runs yet, over the files of `files`.
+    pub fn new(files: Arc<Files>) -> Self {
+        Self { files, runs: Vec::new(), length: 0 }
+    }
+
+    /// Appends `length` bytes at `offset` of a file. A run that continues the one before is joined to it.
+    pub fn push(&mut self, file: FileId, offset: u64, length: u64) -> Result<(), PiecesError> {
+        let end = offset.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
+        let total = self.length.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
+        let (true, Some(_), Some(total)) = (file.get() < self.files.count(), end, total) else {
+            return Err(PiecesError::Run { file: file.get(), offset, length });
+        };
+        if length == 0 {
+            return Ok(());
+        }
+        let continues = self
+            .runs
+            .last()
+            .is_some_and(|run| run.file == file && run.file_offset + (self.length - run.start) == offset);
+        if !continues {
+            self.runs.push(Run { start: self.length, file_offset: offset, file });
+        }
+        self.length = total;
+        Ok(())
+    }
+
+    /// The extents.
+    pub fn finish(self) -> Extents {
+        Extents { files: self.files, runs: self.runs.into(), length: self.length }
+    }
+}
+
+impl Extents {
+    /// The whole of one plain file, as long as it is now.
+    pub fn whole_file(path: &Path) -> Result<Self, PiecesError> {
+        let length = std::fs::metadata(path).map_err(|error| crate::error::at_path(path, &error))?.len();
+        Self::file_prefix(path, length)
+    }
+
+    /// The first `length` bytes of one plain file.
+    pub fn file_prefix(path: &Path, length: u64) -> Result<Self, PiecesError> {
+        let files = Files::new(1);
+        let file = files.add(path, None);
+        let mut builder = ExtentsBuilder::new(files);
+        builder.push(file, 0, length)?;
+        Ok(builder.finish())
+    }
+
+    /// Bytes covered.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Number of runs after joining neighbours.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Fills `buffer` from `offset`, waiting for the disk. A range beyond the end is `InvalidInput`; a file
+    /// shorter than its run is `UnexpectedEof`.
+    pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut rest = buffer;
+        for span in self.spans(offset, rest.len() as u64)? {
+            let (head, tail) = rest.split_at_mut(span.length as usize);
+            let open = self.files.open(span.file)?;
+            let read = open.file.read_exact_at(head, span.file_offset);
+            read.map_err(|error| self.files.blame(span.file, &error))?;
+            if let Some(key) = open.key {
+                undo_xor(head, key, span.file_offset);
+            }
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Fills `buffers` from `offset` without waiting for the disk, or says that this would mean waiting
+    /// (a page that is not in memory, a file that is not open). Errors as in [`Self::read_exact_at`].
+    pub fn read_now(&self, offset: u64, buffers: &mut [IoSliceMut<'_>]) -> io::Result<NowRead> {
+        let total = buffers.iter().map(|buffer| buffer.len() as u64).sum();
+        let mut buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
+        let mut rest: &mut [u8] = &mut [];
+        for span in self.spans(offset, total)? {
+            let Some(open) = self.files.opened(span.file) else { return Ok(NowRead::WouldBlock) };
+            let mut parts: Vec<&mut [u8]> = Vec::new();
+            let mut missing = span.length;
+            while missing > 0 {
+                if rest.is_empty() {
+                    rest = buffers.next().ok_or(io::ErrorKind::InvalidInput)?;
+                }
+                let take = missing.min(rest.len() as u64);
+                let (head, tail) = std::mem::take(&mut rest).split_at_mut(take as usize);
+                parts.push(head);
+                rest = tail;
+                missing -= take;
+            }
+            let read = nowait::read_now(&open.file, span.file_offset, &mut parts);
+            if read.map_err(|error| self.files.blame(span.file, &error))? == NowRead::WouldBlock {
+                return Ok(NowRead::WouldBlock);
+            }
+            if let Some(key) = open.key {
+                let mut at = span.file_offset;
+                for part in parts {
+                    undo_xor(part, key, at);
+                    at += part.len() as u64;
+                }
+            }
+        }
+        Ok(NowRead::Done)
+    }
+
+    /// The parts of runs that make up `[offset, offset + length)`.
+    fn spans(&self, offset: u64, length: u64) -> io::Result<impl Iterator<Item = Span> + '_> {
+        let end = offset.checked_add(length).filter(|end| *end <= self.length).ok_or_else(|| {
+            let text = format!("{length} bytes at {offset}, of {} bytes", self.length);
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })?;
+        let first = self.runs.partition_point(|run| run.start <= offset).saturating_sub(1);
+        let ends = self.runs.iter().skip(first + 1).map(|next| next.start).chain([self.length]);
+        let spans = self.runs.iter().skip(first).zip(ends).map_while(move |(run, run_end)| {
+            let from = run.start.max(offset);
+            let to = run_end.min(end);
+            (from < to).then(|| Span {
+                file: run.file,
+                file_offset: run.file_offset + (from - run.start),
+                length: to - from,
+            })
+        });
+        Ok(spans)
+    }
+}
+
+/// XORs `data`, which lies at `file_offset` of its file, with the key that repeats through the file.
+fn undo_xor(data: &mut [u8], mut key: [u8; 8], file_offset: u64) {
+    key.rotate_left((file_offset % 8) as usize);
+    let (words, tail) = data.as_chunks_mut::<8>();
+    let word_key = u64::from_ne_bytes(key);
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ word_key).to_ne_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key) {
+        *byte ^= key;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs::{self, File};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs as (file, offset, length), and the files' plain contents.
+    fn build(dir: &Path, keys: &[Option<[u8; 8]>], runs: &[(usize, u64, u64)]) -> (Extents, Vec<u8>) {
+        const FILE_BYTES: u64 = 5000;
+        let files = Files::new(2);
+        let mut contents = Vec::new();
+        for (n, key) in keys.iter().enumerate() {
+            let plain: Vec<u8> = (0..FILE_BYTES).map(|at| (at * 31 + at / 256 + n as u64) as u8).collect();
+            let mut stored = plain.clone();
+            for (at, byte) in stored.iter_mut().enumerate() {
+                *byte ^= key.map_or(0, |key| key[at % 8]);
+            }
+            fs::write(dir.join(n.to_string()), stored).unwrap();
+            contents.push((files.add(dir.join(n.to_string()), *key), plain));
+        }
+        let mut builder = ExtentsBuilder::new(files);
+        let mut flat = Vec::new();
+        for (n, offset, length) in runs {
+            let (id, plain) = &contents[n % contents.len()];
+            let (first, end) = (offset % FILE_BYTES, (offset % FILE_BYTES + length).min(FILE_BYTES));
+            builder.push(*id, first, end - first).unwrap();
+            flat.extend_from_slice(&plain[first as usize..end as usize]);
+        }
+        (builder.finish(), flat)
+    }
+
+    /// Reads until the page cache and the handle table have it all, as a server would.
+    fn read_parts(extents: &Extents, offset: u64, sizes: &[usize]) -> Vec<u8> {
+        let mut parts: Vec<Vec<u8>> = sizes.iter().map(|size| vec![0xaa; *size]).collect();
+        let mut slices: Vec<IoSliceMut<'_>> = parts.iter_mut().map(|part| IoSliceMut::new(part)).collect();
+        match extents.read_now(offset, &mut slices).unwrap() {
+            NowRead::Done => parts.concat(),
+            NowRead::WouldBlock => {
+                let mut whole = vec![0; sizes.iter().sum()];
+                extents.read_exact_at(offset, &mut whole).unwrap();
+                whole
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn reads_are_the_runs_end_to_end(
+            keys in proptest::collection::vec(any::<Option<[u8; 8]>>(), 1..4),
+            runs in proptest::collection::vec((0..4usize, 0..5000u64, 0..700u64), 1..20),
+            cuts in proptest::collection::vec((any::<proptest::sample::Index>(), 0..900usize), 1..8),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let (extents, flat) = build(dir.path(), &keys, &runs);
+            prop_assert_eq!(extents.length(), flat.len() as u64);
+            prop_assert!(extents.run_count() <= runs.len());
+            for (at, length) in cuts {
+                let first = at.index(flat.len() + 1);
+                let end = (first + length).min(flat.len());
+                let mut buffer = vec![0; end - first];
+                extents.read_exact_at(first as u64, &mut buffer).unwrap();
+                prop_assert_eq!(&buffer, &flat[first..end]);
+                let half = buffer.len() / 3;
+                let sizes = [half, 0, buffer.len() - half];
+                prop_assert_eq!(&read_parts(&extents, first as u64, &sizes), &flat[first..end]);
+            }
+        }
+
+        #[test]
+        fn xor_depends_on_the_offset_modulo_eight_only(
+            key: [u8; 8], offset in 0..1u64 << 40, data in proptest::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let mut undone = data.clone();
+            undo_xor(&mut undone, key, offset);
+            for (n, (was, now)) in data.iter().zip(undone).enumerate() {
+                prop_assert_eq!(was ^ key[((offset + n as u64) % 8) as usize], now);
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_that_continues_the_one_before_is_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let (extents, _) =
+            build(dir.path(), &[None, None], &[(0, 10, 5), (0, 15, 5), (1, 20, 5), (0, 25, 0)]);
+        assert_eq!((extents.run_count(), extents.length()), (2, 15));
+    }
+
+    #[test]
+    fn reads_from_memory_need_no_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let (extents, flat) =
+            build(dir.path(), &[Some([1, 2, 3, 4, 5, 6, 7, 8])], &[(0, 3, 4000), (0, 0, 9)]);
+        let mut buffer = vec![0; flat.len()];
+        assert_eq!(
+            extents.read_now(0, &mut [IoSliceMut::new(&mut buffer)]).unwrap(),
+            NowRead::WouldBlock,
+            "the file is not open yet"
+        );
+        extents.read_exact_at(0, &mut [0]).unwrap();
+        // A file system may refuse to promise; it must then say so, and never give wrong bytes.
+        if extents.read_now(0, &mut [IoSliceMut::new(&mut buffer)]).unwrap() == NowRead::Done {
+            assert_eq!(buffer, flat);
+        }
+    }
+
+    #[test]
+    fn a_truncated_or_missing_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (extents, _) = build(dir.path(), &[None, None], &[(0, 0, 5000), (1, 0, 5000)]);
+        extents.read_exact_at(0, &mut [0; 10000]).unwrap();
+        File::options().write(true).open(dir.path().join("1")).unwrap().set_len(4999).unwrap();
+        let mut buffer = [0; 10000];
+        let error = extents.read_exact_at(0, &mut buffer).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(error.to_string().contains(&dir.path().join("1").display().to_string()));
+        match extents.read_now(0, &mut [IoSliceMut::new(&mut buffer)]) {
+            Ok(read) => assert_eq!(read, NowRead::WouldBlock),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof),
+        }
+        fs::remove_file(dir.path().join("0")).unwrap();
+        extents.files.close_handles();
+        assert_eq!(extents.read_exact_at(0, &mut [0]).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn ranges_and_runs_out_of_bounds_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (extents, _) = build(dir.path(), &[None], &[(0, 0, 100)]);
+        for (offset, length) in [(100, 1), (0, 101), (u64::MAX, 1), (u64::MAX, 0)] {
+            let error = extents.read_exact_at(offset, &mut vec![0; length]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+        extents.read_exact_at(100, &mut []).unwrap();
+        let files = Files::new(1);
+        let id = files.add(dir.path().join("0"), None);
+        let mut builder = ExtentsBuilder::new(Files::new(1));
+        assert!(matches!(builder.push(id, 0, 1), Err(PiecesError::Run { .. })), "no such file");
+        let mut builder = ExtentsBuilder::new(files);
+        for (offset, length) in [(u64::MAX, 1), (1 << 63, 1), (0, 1 << 63)] {
+            assert!(matches!(builder.push(id, offset, length), Err(PiecesError::Run { .. })));
+        }
+    }
+}

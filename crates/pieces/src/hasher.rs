@@ -1,0 +1,245 @@
+//! Both hashes of a torrent in one pass: SHA-1 pieces (BEP 3) and SHA-256 trees (BEP 52).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::merkle::{self, Hash};
+use crate::{BLOCK_BYTES, Extents, Geometry, PiecesError};
+
+/// Bytes read at a time when hashing from disk: enough to hide a system call, small enough to cancel.
+pub(crate) const STEP_BYTES: usize = 1024 * 1024;
+
+/// Everything that a hybrid torrent says about its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TorrentHashes {
+    /// Bytes hashed.
+    pub length: u64,
+    /// SHA-1 of each piece: piece count × 20 bytes.
+    pub pieces: Vec<u8>,
+    /// The root of the whole tree; zeros when nothing was hashed.
+    pub pieces_root: [u8; 32],
+    /// The root of each piece: piece count × 32 bytes; empty when there is at most one piece.
+    pub piece_layer: Vec<u8>,
+}
+
+/// The hashes of one piece, fed in order in any portions.
+pub(crate) struct PieceHasher {
+    sha1: Option<Sha1>,
+    tree: Option<Tree>,
+}
+
+struct Tree {
+    leaf: Sha256,
+    leaf_bytes: usize,
+    leaves: Vec<Hash>,
+}
+
+impl Tree {
+    fn end_leaf(&mut self) {
+        if self.leaf_bytes > 0 {
+            self.leaves.push(self.leaf.finalize_reset().into());
+            self.leaf_bytes = 0;
+        }
+    }
+}
+
+impl PieceHasher {
+    pub(crate) fn new(v1: bool, v2: bool) -> Self {
+        let tree = || Tree { leaf: Sha256::new(), leaf_bytes: 0, leaves: Vec::new() };
+        Self { sha1: v1.then(Sha1::new), tree: v2.then(tree) }
+    }
+
+    /// Leaf by leaf, so that the second hash finds the bytes in the nearest cache.
+    pub(crate) fn update(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let room = BLOCK_BYTES as usize - self.tree.as_ref().map_or(0, |tree| tree.leaf_bytes);
+            let (head, rest) = data.split_at(room.min(data.len()));
+            if let Some(sha1) = &mut self.sha1 {
+                sha1.update(head);
+            }
+            if let Some(tree) = &mut self.tree {
+                tree.leaf.update(head);
+                tree.leaf_bytes += head.len();
+                if tree.leaf_bytes == BLOCK_BYTES as usize {
+                    tree.end_leaf();
+                }
+            }
+            data = rest;
+        }
+    }
+
+    /// Ends the piece and starts the next. `height(leaves)` chooses how wide the piece's subtree is.
+    pub(crate) fn finish(&mut self, height: impl FnOnce(usize) -> u32) -> (Option<[u8; 20]>, Option<Hash>) {
+        let sha1 = self.sha1.as_mut().map(|sha1| sha1.finalize_reset().into());
+        let root = self.tree.as_mut().map(|tree| {
+            tree.end_leaf();
+            let height = height(tree.leaves.len());
+            merkle::leaves_root(&mut tree.leaves, height)
+        });
+        (sha1, root)
+    }
+}
+
+/// Hashes a whole torrent from its first byte to its last, in one pass and in any portions.
+///
+/// Memory: the hashes themselves, and the leaf hashes of one piece.
+pub struct TorrentHasher {
+    piece_length: u32,
+    piece: PieceHasher,
+    piece_bytes: u32,
+    length: u64,
+    pieces: Vec<u8>,
+    layer: Vec<u8>,
+}
+
+impl TorrentHasher {
+    /// A hasher for pieces of `piece_length` bytes, bounded as in [`Geometry::new`].
+    pub fn new(piece_length: u32) -> Result<Self, PiecesError> {
+        Geometry::new(1, piece_length)?;
+        let piece = PieceHasher::new(true, true);
+        Ok(Self { piece_length, piece, piece_bytes: 0, length: 0, pieces: Vec::new(), layer: Vec::new() })
+    }
+
+    /// Adds the next bytes.
+    pub fn update(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let room = (self.piece_length - self.piece_bytes) as usize;
+            let (head, rest) = data.split_at(room.min(data.len()));
+            self.piece.update(head);
+            self.piece_bytes += head.len() as u32;
+            self.length += head.len() as u64;
+            if self.piece_bytes == self.piece_length {
+                self.end_piece();
+            }
+            data = rest;
+        }
+    }
+
+    fn end_piece(&mut self) {
+        let (first, whole) = (self.pieces.is_empty(), merkle::piece_height(self.piece_length));
+        // A first piece that ends short is the only one: its tree is no wider than its leaves.
+        let (sha1, root) = self.piece.finish(|leaves| if first { merkle::height_for(leaves) } else { whole });
+        self.pieces.extend(sha1.into_iter().flatten());
+        self.layer.extend(root.into_iter().flatten());
+        self.piece_bytes = 0;
+    }
+
+    /// The hashes of all that was added.
+    pub fn finish(mut self) -> TorrentHashes {
+        if self.piece_bytes > 0 {
+            self.end_piece();
+        }
+        let pieces_root = merkle::root_of_pieces(&self.layer, self.piece_length);
+        if self.layer.len() <= 32 {
+            self.layer.clear();
+        }
+        TorrentHashes { length: self.length, pieces: self.pieces, pieces_root, piece_layer: self.layer }
+    }
+}
+
+/// Hashes all bytes under `extents`. Blocks for long: call it on a worker; raise `cancelled` to stop it
+/// within a step of 1 MiB.
+pub fn hash_extents(
+    extents: &Extents,
+    piece_length: u32,
+    cancelled: &AtomicBool,
+) -> Result<TorrentHashes, PiecesError> {
+    Geometry::new(extents.length(), piece_length)?;
+    let mut hasher = TorrentHasher::new(piece_length)?;
+    let mut buffer = vec![0; STEP_BYTES];
+    let mut offset = 0;
+    while offset < extents.length() {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(PiecesError::Cancelled);
+        }
+        let bytes = (extents.length() - offset).min(STEP_BYTES as u64);
+        let step = buffer.split_at_mut(bytes as usize).0;
+        extents.read_exact_at(offset, step)?;
+        hasher.update(step);
+        offset += bytes;
+    }
+    Ok(hasher.finish())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{layer_root, piece_root};
+
+    const PIECE: u32 = 65536;
+
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|n| (n / 3 % 253) as u8).collect()
+    }
+
+    fn hash(data: &[u8], portions: &[usize]) -> TorrentHashes {
+        let mut hasher = TorrentHasher::new(PIECE).unwrap();
+        let mut rest = data;
+        for portion in portions.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (head, tail) = rest.split_at((*portion).min(rest.len()));
+            hasher.update(head);
+            rest = tail;
+        }
+        hasher.finish()
+    }
+
+    #[test]
+    fn hashes_are_those_of_each_piece_alone() {
+        for length in [1, 16383, 16384, 16385, 65535, 65536, 65537, 3 * 65536, 3 * 65536 + 16384] {
+            let data = bytes(length);
+            let geometry = Geometry::new(length as u64, PIECE).unwrap();
+            let hashes = hash(&data, &[length]);
+            let sha1: Vec<u8> = data.chunks(PIECE as usize).flat_map(Sha1::digest).collect();
+            let roots: Vec<u8> = geometry
+                .pieces()
+                .zip(data.chunks(PIECE as usize))
+                .flat_map(|(piece, data)| piece_root(data, &geometry, piece))
+                .collect();
+            assert_eq!((hashes.length, hashes.pieces), (length as u64, sha1));
+            if geometry.piece_count() == 1 {
+                assert_eq!((&hashes.pieces_root[..], hashes.piece_layer.len()), (&roots[..], 0));
+            } else {
+                assert_eq!((hashes.pieces_root, hashes.piece_layer), (layer_root(&roots, PIECE), roots));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_hashes_to_nothing() {
+        let empty = TorrentHasher::new(PIECE).unwrap().finish();
+        assert_eq!((empty.length, empty.pieces.len(), empty.pieces_root), (0, 0, [0; 32]));
+        assert!(matches!(TorrentHasher::new(3), Err(PiecesError::PieceLength(3))));
+    }
+
+    #[test]
+    fn a_raised_flag_stops_the_hashing_of_extents() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = bytes(STEP_BYTES * 2 + 5);
+        std::fs::write(dir.path().join("f"), &data).unwrap();
+        let extents = Extents::whole_file(&dir.path().join("f")).unwrap();
+        let flag = AtomicBool::new(false);
+        assert_eq!(hash_extents(&extents, PIECE, &flag).unwrap(), hash(&data, &[data.len()]));
+        flag.store(true, Ordering::Relaxed);
+        assert!(matches!(hash_extents(&extents, PIECE, &flag), Err(PiecesError::Cancelled)));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn portions_do_not_matter(
+            length in 1..300_000usize,
+            portions in proptest::collection::vec(1..100_000usize, 1..6),
+        ) {
+            let data = bytes(length);
+            prop_assert_eq!(hash(&data, &portions), hash(&data, &[length]));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Torrent bytes on disk: geometry, hashes, extents over files, and the piece store.
+//!
+//! A torrent here is one file's worth of bytes, `[0, length)`, cut in pieces of a power of two
+//! (BEP 3, BEP 52). The bytes lie in a scratch file while they arrive, or in the block files of a
+//! running node, where [`Extents`] finds them. No sockets, no Bitcoin: this crate is told where bytes are
+//! and judges them by the torrent's hashes alone.
+//!
+//! Everything shared is `Send + Sync` and blocks only where it says so.
+
+mod assembly;
+mod backing;
+mod bitmap;
+mod error;
+mod extents;
+mod files;
+mod geometry;
+mod hasher;
+mod hashes;
+mod merkle;
+mod nowait;
+mod smart_ban;
+mod store;
+mod verdict;
+
+pub use assembly::{BlockWrite, Budget, OverBudget};
+pub use bitmap::Bitmap;
+pub use error::PiecesError;
+pub use extents::{Extents, ExtentsBuilder};
+pub use files::{FileId, Files};
+pub use geometry::{BLOCK_BYTES, Geometry, PieceIndex};
+pub use hasher::{TorrentHasher, TorrentHashes, hash_extents};
+pub use hashes::{PieceHashes, V2Hashes};
+pub use merkle::{layer_root, piece_root};
+pub use nowait::NowRead;
+pub use store::Store;
+pub use verdict::{PieceOutcome, PieceVerdict};
