@@ -1,0 +1,216 @@
+//! What a datagram must be before anything else of the process sees it.
+//!
+//! `bittorrent-dht` hands every datagram to npm's `bencode`, which loops forever on the five bytes `l-3:e`, takes
+//! unsorted keys, floats and trailing bytes, and lets a `__proto__` key replace an object's prototype. So a datagram
+//! passes only when it is one canonical bencoded dictionary (BEP 3, BEP 5) within small limits, and only as often as
+//! its address, its neighbourhood and the whole process may receive. Pure: no socket, the clock comes in.
+
+use crate::bucket::TokenBucket;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// Containers inside containers. A DHT message has 3; libtorrent stops at 10 too.
+const DEPTH: usize = 10;
+/// Integers, strings and containers in one datagram. libtorrent's limit.
+const TOKENS: usize = 500;
+/// No DHT message is longer: an Ethernet frame less the headers, with room for jumbo-minded peers.
+const DATAGRAM_BYTES: usize = 2_048;
+
+/// Rates in datagrams. The defaults are wide for one honest node and narrow for a flood.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// Burst and refill a second of one address.
+    pub address: (u32, u32),
+    /// Burst and refill a second of one /24 (IPv4) or /64 (IPv6).
+    pub prefix: (u32, u32),
+    /// Burst and refill a second of everybody together.
+    pub global: (u32, u32),
+    /// Addresses, and prefixes, remembered: at most twice as many are held.
+    pub table: usize,
+}
+
+impl Default for GateLimits {
+    fn default() -> Self {
+        Self { address: (100, 20), prefix: (200, 50), global: (2_000, 1_000), table: 4_096 }
+    }
+}
+
+/// What became of a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Hand it on.
+    Pass,
+    /// Not one strict bencoded dictionary within the limits.
+    Malformed,
+    /// Well-formed, but too many of them.
+    TooMany,
+}
+
+/// The gate: shape first (linear in at most 2 KiB), so that rubbish uses up nobody's tokens.
+#[derive(Debug)]
+pub struct DatagramGate {
+    limits: GateLimits,
+    addresses: Buckets<IpAddr>,
+    prefixes: Buckets<IpAddr>,
+    global: TokenBucket,
+}
+
+impl DatagramGate {
+    /// An open gate. `now` is the time since any fixed start, as in [`DatagramGate::admit`].
+    pub fn new(limits: GateLimits, now: Duration) -> Self {
+        Self {
+            limits,
+            addresses: Buckets::new(limits.table),
+            prefixes: Buckets::new(limits.table),
+            global: TokenBucket::new(limits.global.0, limits.global.1, now),
+        }
+    }
+
+    /// Judges one datagram.
+    pub fn admit(&mut self, from: IpAddr, payload: &[u8], now: Duration) -> Verdict {
+        if !is_strict_dictionary(payload) {
+            return Verdict::Malformed;
+        }
+        let address = from.to_canonical();
+        let passes = self.addresses.take(address, self.limits.address, now)
+            && self.prefixes.take(prefix(address), self.limits.prefix, now)
+            && self.global.take(1, now);
+        if passes { Verdict::Pass } else { Verdict::TooMany }
+    }
+}
+
+fn prefix(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            IpAddr::V4(Ipv4Addr::new(a, b, c, 0))
+        }
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+    }
+}
+
+/// Buckets by key, in two generations: a full young one becomes the old one, the old one is forgotten. Constant
+/// work and bounded memory; who is forgotten starts with a full bucket, and the global bucket bounds that.
+#[derive(Debug)]
+struct Buckets<K> {
+    capacity: usize,
+    young: HashMap<K, TokenBucket>,
+    old: HashMap<K, TokenBucket>,
+}
+
+impl<K: Eq + Hash + Copy> Buckets<K> {
+    fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), young: HashMap::new(), old: HashMap::new() }
+    }
+
+    fn take(&mut self, key: K, (burst, per_second): (u32, u32), now: Duration) -> bool {
+        if let Some(bucket) = self.young.get_mut(&key) {
+            return bucket.take(1, now);
+        }
+        let mut bucket = self.old.remove(&key).unwrap_or_else(|| TokenBucket::new(burst, per_second, now));
+        let passes = bucket.take(1, now);
+        if self.young.len() >= self.capacity {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, bucket);
+        passes
+    }
+}
+
+/// Whether `bytes` are exactly one bencoded dictionary: canonical integers and lengths, keys sorted and unique,
+/// nothing behind it, at most 10 deep and 500 tokens, no key `__proto__`.
+pub fn is_strict_dictionary(bytes: &[u8]) -> bool {
+    bytes.len() <= DATAGRAM_BYTES && bytes.first() == Some(&b'd') && scan(bytes).is_some()
+}
+
+/// One open container: a list, or a dictionary with its last key and whether a value must follow.
+#[derive(Clone, Copy)]
+enum Open<'a> {
+    List,
+    Dictionary { last_key: Option<&'a [u8]>, value_due: bool },
+}
+
+fn scan(bytes: &[u8]) -> Option<()> {
+    let mut open = [Open::List; DEPTH];
+    let (mut depth, mut tokens, mut rest) = (0usize, 0usize, bytes);
+    loop {
+        let (&first, after) = rest.split_first()?;
+        if first == b'e' {
+            // Closes a container; a dictionary may not end between key and value.
+            depth = depth.checked_sub(1)?;
+            if matches!(open.get(depth)?, Open::Dictionary { value_due: true, .. }) {
+                return None;
+            }
+            rest = after;
+            if depth == 0 {
+                return rest.is_empty().then_some(());
+            }
+            continue;
+        }
+        tokens += 1;
+        if tokens > TOKENS {
+            return None;
+        }
+        let mut key_due = false;
+        if let Some(last) = depth.checked_sub(1)
+            && let Open::Dictionary { value_due, .. } = open.get_mut(last)?
+        {
+            key_due = !*value_due;
+            *value_due = !*value_due;
+        }
+        match first {
+            b'd' | b'l' if !key_due => {
+                let opened = if first == b'l' {
+                    Open::List
+                } else {
+                    Open::Dictionary { last_key: None, value_due: false }
+                };
+                *open.get_mut(depth)? = opened;
+                depth += 1;
+                rest = after;
+            }
+            b'i' if !key_due => rest = integer(after)?,
+            b'0'..=b'9' => {
+                let (text, after) = string(rest)?;
+                if key_due && let Open::Dictionary { last_key, .. } = open.get_mut(depth.checked_sub(1)?)? {
+                    if text == b"__proto__" || last_key.is_some_and(|last| last >= text) {
+                        return None;
+                    }
+                    *last_key = Some(text);
+                }
+                rest = after;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// The part behind `i`: digits and `e`, no leading zero, no `-0`, within ±2^53 so that JavaScript reads the same number.
+fn integer(bytes: &[u8]) -> Option<&[u8]> {
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let negative = digits.len() < bytes.len();
+    let (value, rest) = canonical_number(digits)?;
+    let rest = rest.strip_prefix(b"e")?;
+    (!(negative && value == 0)).then_some(rest)
+}
+
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = canonical_number(bytes)?;
+    rest.strip_prefix(b":")?.split_at_checked(usize::try_from(length).ok()?)
+}
+
+fn canonical_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let count = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = bytes.split_at_checked(count)?;
+    if digits.is_empty() || digits.len() > 16 || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+        return None;
+    }
+    let value = digits.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    (value <= 1 << 53).then_some((value, rest))
+}
+
+#[cfg(test)]
+#[path = "gate_test.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! TCP listening and dialling.
+
+use crate::error::NetError;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Handle;
+
+/// Connections that the kernel may finish before we take them.
+const BACKLOG: u32 = 1_024;
+
+/// Parses an IP literal and a port.
+pub fn address(host: &str, port: u16) -> Result<SocketAddr, NetError> {
+    let ip = host.parse().map_err(|_| NetError::Address { text: host.to_owned() })?;
+    Ok(SocketAddr::new(ip, port))
+}
+
+/// Listens with SO_REUSEADDR, so that a restart need not wait for old connections to fade. Port 0 takes a free one.
+pub fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, NetError> {
+    let _inside = handle.enter();
+    let open = || -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|source| NetError::from_bind(address, source))
+}
+
+/// Dials, at most `timeout` long, and turns Nagle's delay off: we write whole batches.
+pub async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = tokio::time::timeout(timeout, TcpStream::connect(address)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::{address, listen};
+    use crate::{Runtime, RuntimeOptions};
+    use std::time::Duration;
+
+    #[test]
+    fn names_the_port_that_is_in_use_and_the_host_that_is_no_address() {
+        let runtime = Runtime::start(RuntimeOptions { network_threads: 1, worker_threads: 1 }).unwrap();
+        let first = listen(runtime.handle(), address("127.0.0.1", 0).unwrap()).unwrap();
+        let taken = first.local_addr().unwrap();
+        assert_eq!(listen(runtime.handle(), taken).unwrap_err().code(), "ERR_PORT_IN_USE");
+        assert_eq!(address("localhost", 1).unwrap_err().code(), "ERR_ADDRESS");
+        // 192.0.2.0/24 is for documentation: no interface of ours has it.
+        let foreign = listen(runtime.handle(), address("192.0.2.1", 0).unwrap()).unwrap_err();
+        assert_eq!(foreign.code(), "ERR_LISTEN");
+        runtime.close(Duration::from_secs(5));
+    }
+}

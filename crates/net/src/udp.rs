@@ -1,0 +1,229 @@
+//! The UDP socket: one task, bounded queues both ways, the gate before everything.
+//!
+//! Today everything that comes is taken for a DHT message; uTP and UDP trackers will be told apart here.
+
+use crate::error::NetError;
+use crate::gate::{DatagramGate, GateLimits, Verdict};
+use parking_lot::Mutex;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+/// The largest payload of a UDP datagram.
+const RECEIVE_BYTES: usize = 65_535;
+/// Datagrams taken in a row before the task looks at what is to be sent.
+const BATCH: usize = 64;
+
+/// Bounds of the queues.
+#[derive(Debug, Clone, Copy)]
+pub struct UdpLimits {
+    /// Datagrams waiting for whoever drains them; the newest are dropped beyond.
+    pub inbox: usize,
+    /// Datagrams waiting to be sent.
+    pub outbox: usize,
+    /// Rates.
+    pub gate: GateLimits,
+}
+
+impl Default for UdpLimits {
+    fn default() -> Self {
+        Self { inbox: 1_024, outbox: 1_024, gate: GateLimits::default() }
+    }
+}
+
+/// One datagram that passed the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Datagram {
+    /// Who says it sent it.
+    pub from: SocketAddr,
+    /// A strict bencoded dictionary of at most 2 KiB.
+    pub payload: Vec<u8>,
+}
+
+/// What was not handed on, and why.
+#[derive(Debug, Default)]
+pub struct UdpCounters {
+    /// Passed the gate and were queued.
+    pub passed: AtomicU64,
+    /// Stopped for their shape.
+    pub malformed: AtomicU64,
+    /// Stopped for their rate.
+    pub too_many: AtomicU64,
+    /// Passed, but nobody drained the queue.
+    pub overflowed: AtomicU64,
+}
+
+/// A bound socket. Dropping it closes the socket.
+#[derive(Debug)]
+pub struct Udp {
+    local: SocketAddr,
+    inbox: Arc<Mutex<Vec<Datagram>>>,
+    outbox: mpsc::Sender<Datagram>,
+    counters: Arc<UdpCounters>,
+}
+
+impl Udp {
+    /// Binds and starts the task. `notify` is called, on a network thread, after datagrams were queued.
+    pub fn bind(
+        handle: &Handle,
+        address: SocketAddr,
+        limits: UdpLimits,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, NetError> {
+        let _inside = handle.enter();
+        let open = || -> io::Result<(UdpSocket, SocketAddr)> {
+            let socket = std::net::UdpSocket::bind(address)?;
+            socket.set_nonblocking(true)?;
+            let local = socket.local_addr()?;
+            Ok((UdpSocket::from_std(socket)?, local))
+        };
+        let (socket, local) = open().map_err(|source| NetError::from_bind(address, source))?;
+        let (outbox, queue) = mpsc::channel(limits.outbox.max(1));
+        let inbox = Arc::new(Mutex::new(Vec::new()));
+        let counters = Arc::new(UdpCounters::default());
+        let receiver = Receiver {
+            inbox: Arc::clone(&inbox),
+            counters: Arc::clone(&counters),
+            inbox_limit: limits.inbox,
+            gate: DatagramGate::new(limits.gate, std::time::Duration::ZERO),
+            start: Instant::now(),
+            buffer: vec![0; RECEIVE_BYTES],
+        };
+        handle.spawn(run(socket, receiver, queue, notify));
+        Ok(Self { local, inbox, outbox, counters })
+    }
+
+    /// Where it is bound.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Queues a datagram; false when the queue is full or the socket gone.
+    pub fn send(&self, to: SocketAddr, payload: Vec<u8>) -> bool {
+        self.outbox.try_send(Datagram { from: to, payload }).is_ok()
+    }
+
+    /// Everything that came since the last call.
+    pub fn drain(&self) -> Vec<Datagram> {
+        std::mem::take(&mut *self.inbox.lock())
+    }
+
+    /// What was passed and what was stopped.
+    pub fn counters(&self) -> &UdpCounters {
+        &self.counters
+    }
+}
+
+struct Receiver {
+    inbox: Arc<Mutex<Vec<Datagram>>>,
+    counters: Arc<UdpCounters>,
+    inbox_limit: usize,
+    gate: DatagramGate,
+    start: Instant,
+    buffer: Vec<u8>,
+}
+
+impl Receiver {
+    /// Takes what the socket has, up to a batch; true when something was queued.
+    fn receive(&mut self, socket: &UdpSocket) -> bool {
+        let mut queued = false;
+        for _ in 0..BATCH {
+            let (length, from) = match socket.try_recv_from(&mut self.buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // ICMP answers to what we sent surface here (port unreachable): nothing of this socket is broken.
+                Err(_) => continue,
+            };
+            let payload = self.buffer.get(..length).unwrap_or_default();
+            let counter = match self.gate.admit(from.ip(), payload, self.start.elapsed()) {
+                Verdict::Malformed => &self.counters.malformed,
+                Verdict::TooMany => &self.counters.too_many,
+                Verdict::Pass => {
+                    let mut inbox = self.inbox.lock();
+                    if inbox.len() < self.inbox_limit {
+                        inbox.push(Datagram { from, payload: payload.to_vec() });
+                        queued = true;
+                        &self.counters.passed
+                    } else {
+                        &self.counters.overflowed
+                    }
+                }
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
+    }
+}
+
+async fn run(
+    socket: UdpSocket,
+    mut receiver: Receiver,
+    mut queue: mpsc::Receiver<Datagram>,
+    notify: impl Fn() + Send + Sync + 'static,
+) {
+    loop {
+        tokio::select! {
+            ready = socket.ready(Interest::READABLE) => {
+                if ready.is_err() {
+                    return;
+                }
+                if receiver.receive(&socket) {
+                    notify();
+                }
+                tokio::task::yield_now().await;
+            }
+            outgoing = queue.recv() => {
+                let Some(Datagram { from: to, payload }) = outgoing else { return };
+                // A datagram that cannot be sent (unreachable, too long) is lost, as datagrams may be.
+                let _ = socket.send_to(&payload, to).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::{Udp, UdpLimits};
+    use crate::{Runtime, RuntimeOptions, tcp};
+    use std::net::UdpSocket;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn hands_on_strict_datagrams_only_and_sends() {
+        let runtime = Runtime::start(RuntimeOptions { network_threads: 1, worker_threads: 1 }).unwrap();
+        let (sender, woken) = mpsc::channel();
+        let notify = move || {
+            let _ = sender.send(());
+        };
+        let any = tcp::address("127.0.0.1", 0).unwrap();
+        let udp = Udp::bind(runtime.handle(), any, UdpLimits::default(), notify).unwrap();
+        let taken = Udp::bind(runtime.handle(), udp.local(), UdpLimits::default(), || ()).unwrap_err();
+        assert_eq!(taken.code(), "ERR_PORT_IN_USE");
+
+        let peer = UdpSocket::bind(any).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        for payload in [&b"l-3:e"[..], b"", b"d1:al-3:ee", b"d1:q4:pinge"] {
+            peer.send_to(payload, udp.local()).unwrap();
+        }
+        woken.recv_timeout(Duration::from_secs(10)).unwrap();
+        let datagrams = udp.drain();
+        assert_eq!(datagrams.len(), 1);
+        assert_eq!(datagrams[0].payload, b"d1:q4:pinge");
+        assert_eq!(datagrams[0].from, peer.local_addr().unwrap());
+
+        assert!(udp.send(peer.local_addr().unwrap(), b"anything".to_vec()));
+        let mut buffer = [0; 64];
+        let (length, from) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (&b"anything"[..], udp.local()));
+        runtime.close(Duration::from_secs(5));
+        assert!(!udp.send(from, Vec::new()), "the task is gone");
+    }
+}

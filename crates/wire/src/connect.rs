@@ -1,0 +1,158 @@
+//! From nothing to an open link: dial or be dialled, shake hands, within a time.
+
+use crate::context::Context;
+use crate::events::{Incoming, Opened};
+use crate::framing::Decoder;
+use crate::handshake::{Handshake, Reserved};
+use crate::limits::CloseReason;
+use crate::link::{Link, Start};
+use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use blockswarm_net::tcp;
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Dials, shakes hands and runs the link to its end.
+pub(crate) async fn outgoing(
+    context: Arc<Context>,
+    shared: Arc<LinkShared>,
+    store: Option<Arc<StoreRef>>,
+    hello: Hello,
+) -> CloseReason {
+    let opening = async {
+        let _permit = context.half_open_out.acquire().await.map_err(|_| CloseReason::Full)?;
+        let mut stream = tcp::dial(shared.address, context.limits.dial_timeout).await.map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::HandshakeTimeout,
+                io::ErrorKind::ConnectionReset => CloseReason::Reset,
+                _ => CloseReason::Refused,
+            }
+        })?;
+        let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
+        let shaking = async {
+            send_handshake(&mut stream, &hello).await?;
+            read_handshake(&mut stream, &mut decoder).await
+        };
+        let theirs = tokio::time::timeout(context.limits.handshake_timeout, shaking)
+            .await
+            .map_err(|_| CloseReason::HandshakeTimeout)??;
+        if theirs.info_hash != hello.info_hash && Some(theirs.info_hash) != hello.other_info_hash {
+            return Err(CloseReason::WrongInfoHash);
+        }
+        Ok(Start { stream, decoder, theirs, hello, store, commands: Vec::new() })
+    };
+    let start = tokio::select! {
+        start = opening => start,
+        reason = told_to_close(&shared) => Err(reason),
+    };
+    run(context, shared, start).await
+}
+
+/// In one of the places for incoming links: takes a peer's handshake, asks TypeScript whether it may come in, and runs the link to its end.
+pub(crate) async fn incoming(
+    context: Arc<Context>,
+    shared: Arc<LinkShared>,
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+) -> CloseReason {
+    let opening = accepted(&context, &shared, stream, place);
+    let start = tokio::select! {
+        start = opening => start,
+        reason = told_to_close(&shared) => Err(reason),
+    };
+    run(context, shared, start).await
+}
+
+async fn accepted(
+    context: &Context,
+    shared: &LinkShared,
+    mut stream: TcpStream,
+    _place: OwnedSemaphorePermit,
+) -> Result<Start, CloseReason> {
+    stream.set_nodelay(true).map_err(|_| CloseReason::Reset)?;
+    let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
+    let theirs =
+        tokio::time::timeout(context.limits.handshake_timeout, read_handshake(&mut stream, &mut decoder))
+            .await
+            .map_err(|_| CloseReason::HandshakeTimeout)??;
+    context.outbox.push_incoming(Incoming {
+        link: shared.id,
+        address: shared.address,
+        opened: opened(&theirs),
+    });
+    let answer = async {
+        loop {
+            let mut commands = shared.commands().into_iter();
+            // Only a close and an accept mean anything to a link that is not let in.
+            while let Some(command) = commands.next() {
+                match command {
+                    Command::Accept { store, hello } => return Ok((store, hello, commands.collect())),
+                    Command::Close(reason) => return Err(reason),
+                    _ => {}
+                }
+            }
+            shared.notify.notified().await;
+        }
+    };
+    let (store, hello, commands) = tokio::time::timeout(context.limits.accept_timeout, answer)
+        .await
+        .map_err(|_| CloseReason::HandshakeTimeout)??;
+    // Short: it fits the empty send buffer.
+    send_handshake(&mut stream, &hello).await?;
+    Ok(Start { stream, decoder, theirs, hello: *hello, store, commands })
+}
+
+async fn run(
+    context: Arc<Context>,
+    shared: Arc<LinkShared>,
+    start: Result<Start, CloseReason>,
+) -> CloseReason {
+    match start {
+        Ok(start) => {
+            let opened = opened(&start.theirs);
+            shared.update(|record| record.opened = Some(opened));
+            Link::new(context, shared, start).run().await
+        }
+        Err(reason) => reason,
+    }
+}
+
+/// Ends when TypeScript says so; commands for the open link stay where they are.
+async fn told_to_close(shared: &LinkShared) -> CloseReason {
+    loop {
+        let notified = shared.closing.notified();
+        if let Some(reason) = shared.told_to_close() {
+            return reason;
+        }
+        notified.await;
+    }
+}
+
+fn opened(theirs: &Handshake) -> Opened {
+    Opened { peer_id: theirs.peer_id, reserved: theirs.reserved.0, info_hash: theirs.info_hash }
+}
+
+async fn send_handshake(stream: &mut TcpStream, hello: &Hello) -> Result<(), CloseReason> {
+    let ours =
+        Handshake { reserved: Reserved::ours(hello.v2), info_hash: hello.info_hash, peer_id: hello.peer_id };
+    stream.write_all(&ours.to_bytes()).await.map_err(|_| CloseReason::Reset)
+}
+
+async fn read_handshake(stream: &mut TcpStream, decoder: &mut Decoder) -> Result<Handshake, CloseReason> {
+    loop {
+        match Handshake::parse(decoder.pending()) {
+            Ok(Some(handshake)) => {
+                decoder.skip(crate::handshake::HANDSHAKE_BYTES);
+                return Ok(handshake);
+            }
+            Ok(None) => {}
+            Err(_) => return Err(CloseReason::BadMessage),
+        }
+        match stream.read(decoder.spare()).await {
+            Ok(0) | Err(_) => return Err(CloseReason::Reset),
+            Ok(bytes) => decoder.filled(bytes),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What every link of a hub shares.
+
+use crate::batch::BatchPool;
+use crate::events::{Outbox, Verdict};
+use crate::limits::Limits;
+use blockswarm_pieces::{PieceIndex, Store};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+/// Counters since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Links that finished their handshake.
+    pub opened: AtomicU64,
+    /// Links that ended, whatever their state.
+    pub closed: AtomicU64,
+    /// Incoming connections dropped for want of room.
+    pub turned_away: AtomicU64,
+    /// Block bytes received and asked for.
+    pub downloaded_bytes: AtomicU64,
+    /// Block bytes sent.
+    pub uploaded_bytes: AtomicU64,
+    /// Block bytes received that were had already, or that nobody wanted.
+    pub wasted_bytes: AtomicU64,
+    /// Blocks that were never asked for.
+    pub unsolicited_blocks: AtomicU64,
+    /// Batches for which a worker had to wait for the disk.
+    pub disk_reads: AtomicU64,
+    /// Batches that could not be read.
+    pub failed_reads: AtomicU64,
+    /// Requests answered with a reject, or with nothing.
+    pub refused_requests: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+pub(crate) struct Context {
+    pub(crate) limits: Limits,
+    pub(crate) handle: Handle,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) batches: Arc<BatchPool>,
+    pub(crate) counters: Counters,
+    pub(crate) half_open_out: Semaphore,
+    pub(crate) half_open_in: Arc<Semaphore>,
+}
+
+impl Context {
+    /// Judges a whole piece on a worker; the verdict goes to the outbox.
+    pub(crate) fn finish_piece(&self, torrent: u32, store: Arc<Store>, piece: PieceIndex) {
+        let outbox = Arc::clone(&self.outbox);
+        self.handle.spawn_blocking(move || {
+            let verdict = match catch_unwind(AssertUnwindSafe(|| store.finish_piece(piece))) {
+                Ok(Some(verdict)) => Ok(verdict),
+                // Taken by somebody else, who reports it.
+                Ok(None) => return,
+                Err(_) => Err("the judge of the piece panicked".to_owned()),
+            };
+            outbox.push_verdict(Verdict { torrent, piece: piece.get(), verdict });
+        });
+    }
+}

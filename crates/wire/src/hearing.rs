@@ -1,0 +1,289 @@
+//! What a link does with each message of its peer and each command of TypeScript.
+
+use crate::context::count;
+use crate::events::Verdict;
+use crate::fetching::Arrival;
+use crate::limits::CloseReason;
+use crate::link::Link;
+use crate::message::{BLOCK_BYTES, Message, Span};
+use crate::shared::Command;
+use blockswarm_pieces::{BlockWrite, Store};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Link {
+    /// Obeys one command.
+    pub(crate) fn obey(&mut self, command: Command) -> Result<(), CloseReason> {
+        match command {
+            Command::Close(reason) => return Err(reason),
+            // An open link was accepted already.
+            Command::Accept { .. } => {}
+            Command::Attach(store) => self.attach(Arc::clone(&store.0))?,
+            Command::Choke(choke) => self.choke(choke),
+            Command::Interest(interested) => {
+                if std::mem::replace(&mut self.interested, interested) != interested {
+                    let message = if interested { Message::Interested } else { Message::NotInterested };
+                    message.write(&mut self.out);
+                }
+            }
+            Command::Fetch { piece, first, end, wanted } => {
+                self.fetching.add(piece, first, end, &wanted);
+                if self.peer_choking {
+                    self.fetching.choked(true);
+                } else {
+                    self.expect_blocks(true);
+                    self.hurry();
+                }
+            }
+            Command::Cancel { piece, first, end } => {
+                for block in self.fetching.cancel(piece, first, end) {
+                    if let Some(span) = self.span(piece, block) {
+                        Message::Cancel(span).write(&mut self.out);
+                    }
+                }
+                self.shared.set_waiting(self.fetching.asked() > 0);
+            }
+            Command::Extension { id, payload } => {
+                self.shared.extension_out.fetch_sub(payload.len(), Ordering::Relaxed);
+                if self.extensions {
+                    Message::Extended { id, payload: &payload }.write(&mut self.out);
+                }
+            }
+            Command::Have(piece) => Message::Have(piece).write(&mut self.out),
+            Command::RequestLimit(most) => {
+                self.fetching.set_most(most.min(self.context.limits.requests_out));
+            }
+        }
+        Ok(())
+    }
+
+    fn choke(&mut self, choke: bool) {
+        if std::mem::replace(&mut self.choking, choke) == choke {
+            return;
+        }
+        let message = if choke { Message::Choke } else { Message::Unchoke };
+        message.write(&mut self.out);
+        if choke {
+            let waiting: Vec<Span> = self.serving.drop_all().collect();
+            for span in waiting {
+                self.refuse(span);
+            }
+        }
+    }
+
+    /// The metadata is known: what the peer said before is held against it, and it hears what we have.
+    fn attach(&mut self, store: Arc<Store>) -> Result<(), CloseReason> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        let pieces = store.geometry().piece_count();
+        self.peer.attach(pieces).map_err(|_| CloseReason::BadMessage)?;
+        self.decoder.set_bitfield_bytes(pieces.div_ceil(8) as usize);
+        for piece in (0..pieces).filter(|piece| store.servable().get(*piece)) {
+            Message::Have(piece).write(&mut self.out);
+        }
+        self.store = Some(store);
+        self.report_bitmap();
+        Ok(())
+    }
+
+    /// Acts on one message.
+    pub(crate) fn hear(&mut self, message: Message<'_>) -> Result<(), CloseReason> {
+        match message {
+            Message::Request(span) => return self.hear_request(span),
+            Message::Piece { piece, begin, data } => return self.hear_block(piece, begin, data),
+            _ => self.charge()?,
+        }
+        match message {
+            Message::Choke => {
+                self.peer_choking = true;
+                self.fetching.choked(self.fast);
+                self.shared.set_waiting(self.fetching.asked() > 0);
+                self.shared.update(|record| record.peer_choking = true);
+            }
+            Message::Unchoke => {
+                self.peer_choking = false;
+                self.shared.update(|record| record.peer_choking = false);
+            }
+            Message::Interested => self.shared.update(|record| record.peer_interested = true),
+            Message::NotInterested => self.shared.update(|record| record.peer_interested = false),
+            Message::Have(piece) => {
+                let news = self.peer.set(piece).map_err(|_| CloseReason::BadMessage)?;
+                if news && self.store.is_some() {
+                    let (full, bits) = (self.peer.is_full(), self.peer.bits());
+                    self.shared.update(|record| {
+                        record.add_have(piece, bits);
+                        record.have_all = full;
+                    });
+                }
+            }
+            Message::Bitfield(bits) => {
+                self.peer.set_bits(bits).map_err(|_| CloseReason::BadMessage)?;
+                self.report_bitmap();
+            }
+            Message::HaveAll | Message::HaveNone => {
+                self.peer.set_all(message == Message::HaveAll);
+                self.report_bitmap();
+            }
+            Message::Cancel(span) if self.serving.cancel(span) => self.refuse(span),
+            Message::Reject(span) if span.begin.is_multiple_of(BLOCK_BYTES) => {
+                self.fetching.rejected(span.piece, span.begin / BLOCK_BYTES);
+                self.shared.set_waiting(self.fetching.asked() > 0);
+            }
+            Message::Extended { id, payload } => {
+                let limit = self.context.limits.extension_in_bytes;
+                if !self.shared.update(|record| record.add_message(id, payload, limit)) {
+                    return Err(CloseReason::Flood);
+                }
+            }
+            // Until the complete engine serves hashes: the peer asks somebody else.
+            Message::HashRequest(span) => Message::HashReject(span).write(&mut self.out),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn hear_request(&mut self, span: Span) -> Result<(), CloseReason> {
+        if span.length == 0 || span.length > BLOCK_BYTES {
+            return Err(CloseReason::BadMessage);
+        }
+        let mut servable = None;
+        if let Some(store) = &self.store {
+            let geometry = store.geometry();
+            let piece = geometry.piece(span.piece).ok_or(CloseReason::BadMessage)?;
+            let end = span.begin.checked_add(span.length).ok_or(CloseReason::BadMessage)?;
+            if end > geometry.piece_bytes(piece) {
+                return Err(CloseReason::BadMessage);
+            }
+            if !self.choking && store.servable().get(span.piece) {
+                servable = Some(geometry.piece_offset(piece) + u64::from(span.begin));
+            }
+        }
+        if let Some(offset) = servable {
+            if self.serving.waiting() < self.context.limits.requests_in {
+                if self.serving.is_idle() {
+                    self.hurry();
+                }
+                self.serving.push(span, offset);
+                return Ok(());
+            }
+            if !self.fast {
+                return Err(CloseReason::Flood);
+            }
+        }
+        self.charge()?;
+        self.refuse(span);
+        Ok(())
+    }
+
+    /// With the fast extension every request is answered, if only with a reject.
+    fn refuse(&mut self, span: Span) {
+        count(&self.context.counters.refused_requests, 1);
+        if self.fast {
+            Message::Reject(span).write(&mut self.out);
+        }
+    }
+
+    /// Served blocks that turn out to be unreadable: the file was cut, pruned or moved away.
+    pub(crate) fn unreadable(&mut self, spans: &[Span], error: &io::Error) {
+        count(&self.context.counters.failed_reads, 1);
+        let torrent = self.shared.torrent.load(Ordering::Acquire);
+        let mut last = None;
+        for span in spans {
+            self.refuse(*span);
+            if last.replace(span.piece) != Some(span.piece) {
+                let verdict = Verdict { torrent, piece: span.piece, verdict: Err(error.to_string()) };
+                self.context.outbox.push_verdict(verdict);
+            }
+        }
+    }
+
+    fn hear_block(&mut self, piece: u32, begin: u32, data: &[u8]) -> Result<(), CloseReason> {
+        let block = begin / BLOCK_BYTES;
+        let arrival = if begin.is_multiple_of(BLOCK_BYTES) {
+            self.fetching.arrived(piece, block, data.len())
+        } else {
+            Arrival::Unsolicited
+        };
+        let index = self.store.as_ref().and_then(|store| Some((store, store.geometry().piece(piece)?)));
+        let (Some((store, index)), Arrival::Asked(_) | Arrival::Late) = (index, arrival) else {
+            count(&self.context.counters.unsolicited_blocks, 1);
+            self.unsolicited += 1;
+            self.charge()?;
+            let tolerated = self.unsolicited <= self.context.limits.unsolicited_blocks;
+            return if tolerated { Ok(()) } else { Err(CloseReason::UnsolicitedBlock) };
+        };
+        if data.len() != store.geometry().block_bytes(index, block) as usize {
+            return Err(CloseReason::BadMessage);
+        }
+        let bytes = data.len() as u64;
+        self.shared.downloaded.fetch_add(bytes, Ordering::Relaxed);
+        count(&self.context.counters.downloaded_bytes, bytes);
+        let written = store.write_block(index, begin, data, u64::from(self.shared.id));
+        match written {
+            BlockWrite::Stored => {}
+            BlockWrite::Duplicate | BlockWrite::NotWanted => {
+                count(&self.context.counters.wasted_bytes, bytes);
+            }
+            BlockWrite::Completed => {
+                let torrent = self.shared.torrent.load(Ordering::Acquire);
+                self.context.finish_piece(torrent, Arc::clone(store), index);
+            }
+        }
+        if let Arrival::Asked(ticket) = arrival {
+            self.fetching.settle(ticket, written != BlockWrite::NotWanted);
+            self.shared.set_waiting(self.fetching.asked() > 0);
+        }
+        Ok(())
+    }
+
+    /// Asks for as many blocks as should be on their way.
+    pub(crate) fn request_blocks(&mut self) {
+        if self.peer_choking || self.fetching.is_idle() {
+            return;
+        }
+        while let Some((piece, block)) = self.fetching.next_request() {
+            if let Some(span) = self.span(piece, block) {
+                Message::Request(span).write(&mut self.out);
+            }
+        }
+        if self.fetching.asked() > 0 && !self.shared.is_waiting() {
+            self.shared.set_waiting(true);
+        }
+    }
+
+    /// Reports ranges that are settled.
+    pub(crate) fn report_blocks(&mut self) {
+        let released = self.fetching.take_released();
+        if released > 0 {
+            self.shared.queued_blocks.fetch_sub(released, Ordering::Relaxed);
+        }
+        if let Some(settled) = self.fetching.take_settled() {
+            self.shared.update(|record| {
+                record.finished.extend(settled.finished);
+                record.rejected.extend(settled.rejected);
+            });
+        }
+    }
+
+    /// What the peer has, once the number of pieces is known.
+    fn report_bitmap(&self) {
+        if self.store.is_none() {
+            return;
+        }
+        let full = self.peer.is_full();
+        let bitmap = (!full).then(|| self.peer.bits().to_vec());
+        self.shared.update(|record| {
+            record.haves.clear();
+            record.bitmap = bitmap;
+            record.have_all = full;
+        });
+    }
+
+    fn span(&self, piece: u32, block: u32) -> Option<Span> {
+        let geometry = self.store.as_ref()?.geometry();
+        let length = geometry.block_bytes(geometry.piece(piece)?, block);
+        Some(Span { piece, begin: block * BLOCK_BYTES, length })
+    }
+}

@@ -1,0 +1,397 @@
+//! The registry of torrents and links, and the one object of the process that owns the network threads.
+
+use crate::batch::BatchPool;
+use crate::connect;
+use crate::context::{Context, Counters, count};
+use crate::events::{Drained, Outbox};
+use crate::limits::{CloseReason, Limits};
+use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
+use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use blockswarm_net::{Datagram, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
+use blockswarm_pieces::{Budget, Store};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// After a failed accept (out of descriptors): before the next one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Sizes of a hub.
+#[derive(Debug, Clone, Copy)]
+pub struct HubOptions {
+    /// Threads of the runtime.
+    pub threads: RuntimeOptions,
+    /// Bounds of links.
+    pub limits: Limits,
+    /// Bounds of the UDP socket.
+    pub udp: UdpLimits,
+    /// Memory for pieces that are not whole yet, over all torrents.
+    pub assembly_bytes: u64,
+}
+
+/// Every link of the process. All methods are quick and may be called from any thread but the runtime's own.
+pub struct Hub {
+    core: Arc<Core>,
+    runtime: Runtime,
+    udp: Mutex<Option<Udp>>,
+    closed: AtomicBool,
+}
+
+struct Core {
+    context: Arc<Context>,
+    budget: Arc<Budget>,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Default)]
+struct Registry {
+    torrents: HashMap<u32, Torrent>,
+    links: HashMap<u32, Arc<LinkShared>>,
+    last_torrent: u32,
+    last_link: u32,
+}
+
+#[derive(Default)]
+struct Torrent {
+    store: Option<Arc<StoreRef>>,
+    links: HashSet<u32>,
+}
+
+impl Hub {
+    /// Starts the threads. `wake` is called from any thread, at most once until the next [`Hub::drain`].
+    pub fn start(options: HubOptions, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, NetError> {
+        let runtime = Runtime::start(options.threads)?;
+        let limits = options.limits;
+        let single_bytes = BLOCK_BYTES as usize + PIECE_HEADER_BYTES;
+        let context = Context {
+            limits,
+            handle: runtime.handle().clone(),
+            outbox: Arc::new(Outbox::new(Box::new(wake))),
+            batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
+            counters: Counters::default(),
+            half_open_out: Semaphore::new(limits.half_open.max(1)),
+            half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
+        };
+        let budget = Budget::new(options.assembly_bytes);
+        let core = Arc::new(Core { context: Arc::new(context), budget, registry: Mutex::default() });
+        Ok(Self { core, runtime, udp: Mutex::new(None), closed: AtomicBool::new(false) })
+    }
+
+    /// Takes connections at an address; port 0 chooses one. May be called for several addresses.
+    pub fn listen(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
+        self.check_open()?;
+        let listener = tcp::listen(self.runtime.handle(), address)?;
+        let local = listener.local_addr().map_err(|source| NetError::Listen { address, source })?;
+        self.runtime.handle().spawn(Arc::clone(&self.core).accept_all(listener));
+        Ok(local)
+    }
+
+    /// Binds the UDP socket, in place of an earlier one.
+    pub fn bind_udp(&self, address: SocketAddr, limits: UdpLimits) -> Result<SocketAddr, NetError> {
+        self.check_open()?;
+        let outbox = Arc::clone(&self.core.context.outbox);
+        let udp = Udp::bind(self.runtime.handle(), address, limits, move || outbox.wake())?;
+        let local = udp.local();
+        *self.udp.lock() = Some(udp);
+        Ok(local)
+    }
+
+    /// Queues a datagram; false when the queue is full or nothing is bound.
+    pub fn send_udp(&self, to: SocketAddr, payload: Vec<u8>) -> bool {
+        self.udp.lock().as_ref().is_some_and(|udp| udp.send(to, payload))
+    }
+
+    /// Reads the UDP socket's counters.
+    pub fn udp<T>(&self, read: impl FnOnce(Option<&Udp>) -> T) -> T {
+        read(self.udp.lock().as_ref())
+    }
+
+    /// A new torrent; without a store while only its info hash is known.
+    pub fn add_torrent(&self, store: Option<Arc<Store>>) -> u32 {
+        let store = store.map(|store| self.core.charged(store));
+        let mut registry = self.core.registry.lock();
+        registry.last_torrent += 1;
+        let id = registry.last_torrent;
+        registry.torrents.insert(id, Torrent { store, links: HashSet::new() });
+        id
+    }
+
+    /// Gives a torrent its store, once; false when there is no such torrent or it has one.
+    pub fn attach_store(&self, torrent: u32, store: Arc<Store>) -> bool {
+        let store = self.core.charged(store);
+        let mut registry = self.core.registry.lock();
+        let Registry { torrents, links, .. } = &mut *registry;
+        let Some(torrent) = torrents.get_mut(&torrent).filter(|torrent| torrent.store.is_none()) else {
+            return false;
+        };
+        torrent.store = Some(Arc::clone(&store));
+        for link in torrent.links.iter().filter_map(|id| links.get(id)) {
+            link.tell(Command::Attach(Arc::clone(&store)));
+        }
+        true
+    }
+
+    /// Forgets a torrent: its links close as `removed`, its unfinished pieces give their memory back.
+    pub fn remove_torrent(&self, torrent: u32) {
+        let mut registry = self.core.registry.lock();
+        let Some(Torrent { store, links }) = registry.torrents.remove(&torrent) else { return };
+        for link in links.iter().filter_map(|id| registry.links.get(id)) {
+            link.tell(Command::Close(CloseReason::Ours("removed".to_owned())));
+        }
+        drop(registry);
+        if let Some(store) = store {
+            store.0.geometry().pieces().for_each(|piece| store.0.abandon_piece(piece));
+        }
+    }
+
+    /// Dials; returns the link's number at once. What comes of it is an event. `None`: no such torrent.
+    pub fn connect(&self, torrent: u32, address: SocketAddr, hello: Hello) -> Option<u32> {
+        let core = &self.core;
+        let mut registry = core.registry.lock();
+        let full = registry.links.len() >= core.context.limits.links || self.closed.load(Ordering::Acquire);
+        registry.last_link += 1;
+        let id = registry.last_link;
+        let entry = registry.torrents.get_mut(&torrent)?;
+        let store = entry.store.clone();
+        let link = LinkShared::new(id, torrent, address, Arc::clone(&core.context.outbox));
+        if full {
+            drop(registry);
+            link.update(|record| record.close_reason = Some(CloseReason::Full));
+            return Some(id);
+        }
+        entry.links.insert(id);
+        registry.links.insert(id, Arc::clone(&link));
+        drop(registry);
+        let farewell = Farewell::new(core, &link);
+        let context = Arc::clone(&core.context);
+        self.runtime.handle().spawn(async move {
+            let reason = connect::outgoing(context, link, store, hello).await;
+            farewell.say(reason);
+        });
+        Some(id)
+    }
+
+    /// Lets an incoming link in; false when it is gone, was let in before, or there is no such torrent.
+    pub fn accept(&self, link: u32, torrent: u32, hello: Hello) -> bool {
+        let mut registry = self.core.registry.lock();
+        let Registry { torrents, links, .. } = &mut *registry;
+        let (Some(shared), Some(torrent_entry)) = (links.get(&link), torrents.get_mut(&torrent)) else {
+            return false;
+        };
+        if shared.torrent.compare_exchange(0, torrent, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return false;
+        }
+        torrent_entry.links.insert(link);
+        shared.tell(Command::Accept { store: torrent_entry.store.clone(), hello: Box::new(hello) });
+        true
+    }
+
+    /// Ends a link; nothing happens when it is gone. An incoming one that was not let in ends without an event.
+    pub fn close_link(&self, link: u32, reason: &str) {
+        self.tell(link, Command::Close(CloseReason::Ours(reason.to_owned())));
+    }
+
+    /// Chokes or unchokes the peer. Links start choked.
+    pub fn set_choked(&self, link: u32, choked: bool) {
+        self.tell(link, Command::Choke(choked));
+    }
+
+    /// Says whether we want something of the peer. Links start without interest.
+    pub fn set_interested(&self, link: u32, interested: bool) {
+        self.tell(link, Command::Interest(interested));
+    }
+
+    /// At most so many unanswered requests to this peer (its `reqq`), under our own limit.
+    pub fn set_request_limit(&self, link: u32, requests: u32) {
+        self.tell(link, Command::RequestLimit(requests));
+    }
+
+    /// Queues `[first, end)` of a piece's blocks behind what is queued; blocks that are had are skipped. False: no
+    /// such link, piece or blocks, no store yet, too much queued, or no memory for another piece.
+    pub fn fetch(&self, link: u32, piece: u32, first: u32, end: u32) -> bool {
+        let registry = self.core.registry.lock();
+        let Some(shared) = registry.links.get(&link).map(Arc::clone) else { return false };
+        let torrent = registry.torrents.get(&shared.torrent.load(Ordering::Acquire));
+        let Some(store) = torrent.and_then(|torrent| torrent.store.clone()) else { return false };
+        drop(registry);
+        let geometry = store.0.geometry();
+        let Some(index) = geometry.piece(piece) else { return false };
+        if first >= end || end > geometry.block_count(index) {
+            return false;
+        }
+        let queued = shared.queued_blocks.load(Ordering::Relaxed);
+        if queued.saturating_add(end - first) > self.core.context.limits.queued_blocks {
+            return false;
+        }
+        let Ok(wanted) = store.0.wanted_blocks(index, first..end) else { return false };
+        shared.queued_blocks.fetch_add(wanted.len() as u32, Ordering::Relaxed);
+        shared.tell(Command::Fetch { piece, first, end, wanted });
+        true
+    }
+
+    /// Takes blocks off a link's queue, and takes requests back. They are not reported any more.
+    pub fn cancel(&self, link: u32, piece: u32, first: u32, end: u32) {
+        self.tell(link, Command::Cancel { piece, first, end });
+    }
+
+    /// Queues an extension message; false: no such link, or its queue is full, and then it closes as `flood`.
+    pub fn send_extension(&self, link: u32, id: u8, payload: Vec<u8>) -> bool {
+        let registry = self.core.registry.lock();
+        let Some(shared) = registry.links.get(&link) else { return false };
+        let bytes = shared.extension_out.fetch_add(payload.len(), Ordering::Relaxed) + payload.len();
+        if payload.len() > crate::framing::EXTENSION_BYTES || bytes > self.core.context.limits.out_bytes / 2 {
+            shared.tell(Command::Close(CloseReason::Flood));
+            return false;
+        }
+        shared.tell(Command::Extension { id, payload });
+        true
+    }
+
+    /// Tells every peer of a torrent that we have the piece: also those that have it, who thus learn when we
+    /// are complete and of no more use to them.
+    pub fn announce_have(&self, torrent: u32, piece: u32) {
+        let registry = self.core.registry.lock();
+        let Some(torrent) = registry.torrents.get(&torrent) else { return };
+        for link in torrent.links.iter().filter_map(|id| registry.links.get(id)) {
+            link.tell(Command::Have(piece));
+        }
+    }
+
+    /// Takes what happened since the last call.
+    pub fn drain(&self) -> (Drained, Vec<Datagram>) {
+        let drained = self.core.context.outbox.drain();
+        let datagrams = self.udp.lock().as_ref().map(Udp::drain).unwrap_or_default();
+        (drained, datagrams)
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.core.context.counters
+    }
+
+    /// Links now, whatever their state.
+    pub fn links(&self) -> usize {
+        self.core.registry.lock().links.len()
+    }
+
+    /// Bytes of pieces that are not whole yet.
+    pub fn assembly_bytes(&self) -> u64 {
+        self.core.budget.used()
+    }
+
+    /// First half of closing: no new sockets, no more events. Does not wait.
+    pub fn begin_close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.core.context.outbox.close();
+    }
+
+    /// Ends all links and joins the threads, at most `bound` long. Idempotent.
+    pub fn close(&self, bound: Duration) {
+        self.begin_close();
+        *self.udp.lock() = None;
+        self.runtime.close(bound);
+        *self.core.registry.lock() = Registry::default();
+    }
+
+    fn tell(&self, link: u32, command: Command) {
+        if let Some(link) = self.core.registry.lock().links.get(&link) {
+            link.tell(command);
+        }
+    }
+
+    fn check_open(&self) -> Result<(), NetError> {
+        if self.closed.load(Ordering::Acquire) { Err(NetError::Closed) } else { Ok(()) }
+    }
+}
+
+impl Core {
+    /// The store, its unfinished pieces charged to the common budget.
+    fn charged(&self, store: Arc<Store>) -> Arc<StoreRef> {
+        store.set_budget(Arc::clone(&self.budget));
+        Arc::new(StoreRef(store))
+    }
+
+    async fn accept_all(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, address)) => self.take_in(stream, address),
+                // Out of descriptors, or the peer was gone already: the listener itself is sound.
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn take_in(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+        let mut registry = self.registry.lock();
+        let limits = &self.context.limits;
+        let places = self.context.half_open_in.available_permits();
+        // One address that opens connections and says nothing must leave places for others.
+        let crowded = places <= limits.half_open / 2 && {
+            let same = |link: &&Arc<LinkShared>| {
+                link.address.ip() == address.ip() && link.torrent.load(Ordering::Acquire) == 0
+            };
+            registry.links.values().filter(same).count() >= limits.half_open.div_ceil(2)
+        };
+        let full = crowded || registry.links.len() >= limits.links;
+        let Some(place) =
+            (!full).then(|| Arc::clone(&self.context.half_open_in).try_acquire_owned().ok()).flatten()
+        else {
+            count(&self.context.counters.turned_away, 1);
+            return;
+        };
+        registry.last_link += 1;
+        let id = registry.last_link;
+        let link = LinkShared::new(id, 0, address, Arc::clone(&self.context.outbox));
+        registry.links.insert(id, Arc::clone(&link));
+        drop(registry);
+        let farewell = Farewell::new(self, &link);
+        let context = Arc::clone(&self.context);
+        self.context.handle.spawn(async move {
+            let reason = connect::incoming(context, link, stream, place).await;
+            farewell.say(reason);
+        });
+    }
+
+    fn forget(&self, link: &Arc<LinkShared>, reason: CloseReason) {
+        let mut registry = self.registry.lock();
+        registry.links.remove(&link.id);
+        let torrent = link.torrent.load(Ordering::Acquire);
+        if let Some(torrent) = registry.torrents.get_mut(&torrent) {
+            torrent.links.remove(&link.id);
+        }
+        drop(registry);
+        count(&self.context.counters.closed, 1);
+        link.queued_blocks.store(0, Ordering::Relaxed);
+        link.set_waiting(false);
+        link.update(|record| record.close_reason = Some(reason));
+    }
+}
+
+/// Takes a link out of the registry when its task ends, however it ends.
+struct Farewell {
+    core: Arc<Core>,
+    link: Arc<LinkShared>,
+    reason: CloseReason,
+}
+
+impl Farewell {
+    fn new(core: &Arc<Core>, link: &Arc<LinkShared>) -> Self {
+        let reason = CloseReason::Ours("internal".to_owned());
+        Self { core: Arc::clone(core), link: Arc::clone(link), reason }
+    }
+
+    fn say(mut self, reason: CloseReason) {
+        self.reason = reason;
+    }
+}
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.core.forget(&self.link, self.reason.clone());
+    }
+}

@@ -1,0 +1,25 @@
+//! BitTorrent over TCP: links that serve and fetch blocks over a piece store, as they are told. No policy.
+//!
+//! BEP 3 (messages), 6 (fast extension), 10 (extension protocol), 52 (v2 handshake bit and hash messages, which are
+//! refused for now). A link is one task; whoever steers it sees states and counters, never a block.
+
+mod batch;
+mod connect;
+mod context;
+pub mod events;
+mod fetching;
+pub mod framing;
+pub mod handshake;
+mod hearing;
+mod hub;
+pub mod limits;
+mod link;
+pub mod message;
+mod peer_pieces;
+mod serving;
+mod shared;
+
+pub use context::Counters;
+pub use hub::{Hub, HubOptions};
+pub use limits::{CloseReason, Limits};
+pub use shared::Hello;

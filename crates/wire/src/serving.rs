@@ -1,0 +1,231 @@
+//! Blocks for one peer: requests wait in a queue, whole batches are read straight behind their headers and go out in
+//! one write. A read that would wait for the disk is handed to a worker; the network thread never waits.
+
+use crate::batch::{BatchBuffer, BatchPool};
+use crate::message::{PIECE_HEADER_BYTES, Span, piece_header};
+use blockswarm_pieces::{NowRead, Store};
+use std::collections::VecDeque;
+use std::io::{self, IoSliceMut};
+use std::sync::Arc;
+
+/// A request that was found right: its bytes lie at `offset` of the torrent.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    span: Span,
+    offset: u64,
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        PIECE_HEADER_BYTES + self.span.length as usize
+    }
+
+    fn end(&self) -> u64 {
+        self.offset + u64::from(self.span.length)
+    }
+}
+
+/// What [`Serving::fill`] found.
+#[derive(Debug)]
+pub enum Filled {
+    /// Nothing is asked for, or a batch is on its way already.
+    Nothing,
+    /// There is something to write.
+    Ready,
+    /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
+    Disk(DiskRead),
+    /// These cannot be read.
+    Failed(Vec<Span>, io::Error),
+}
+
+/// A batch that a worker fills.
+#[derive(Debug)]
+pub struct DiskRead {
+    buffer: BatchBuffer,
+    requests: Vec<Request>,
+}
+
+impl DiskRead {
+    /// Reads, waiting for the disk.
+    pub fn run(mut self, store: &Store) -> DiskDone {
+        let mut rest = self.buffer.bytes_mut();
+        let mut result = Ok(());
+        for request in &self.requests {
+            let Some((slot, after)) = slot(rest, request) else { break };
+            rest = after;
+            result = store.read_exact_at(request.offset, slot);
+            if result.is_err() {
+                break;
+            }
+        }
+        DiskDone { read: self, result }
+    }
+}
+
+/// A batch that a worker has filled, or failed to.
+#[derive(Debug)]
+pub struct DiskDone {
+    read: DiskRead,
+    result: io::Result<()>,
+}
+
+/// The requests of one peer and the batch on its way.
+#[derive(Debug)]
+pub struct Serving {
+    queue: VecDeque<Request>,
+    pool: Arc<BatchPool>,
+    buffer: Option<BatchBuffer>,
+    /// Bytes of the batch, and of those the ones that are written.
+    filled: usize,
+    written: usize,
+    payload: u64,
+    /// A worker has the batch.
+    reading: bool,
+}
+
+impl Serving {
+    /// Nothing asked for.
+    pub fn new(pool: Arc<BatchPool>) -> Self {
+        Self { queue: VecDeque::new(), pool, buffer: None, filled: 0, written: 0, payload: 0, reading: false }
+    }
+
+    /// Requests that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing waits and nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.filled == 0 && !self.reading
+    }
+
+    /// Whether a part of a batch is written: the rest must follow.
+    pub fn has_begun(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Queues a request that was found right; `offset` is where its bytes start in the torrent.
+    pub fn push(&mut self, span: Span, offset: u64) {
+        self.queue.push_back(Request { span, offset });
+    }
+
+    /// Takes a request back; false when it is not waiting any more.
+    pub fn cancel(&mut self, span: Span) -> bool {
+        let at = self.queue.iter().position(|request| request.span == span);
+        at.is_some_and(|at| self.queue.remove(at).is_some())
+    }
+
+    /// Takes all waiting requests back.
+    pub fn drop_all(&mut self) -> impl Iterator<Item = Span> {
+        std::mem::take(&mut self.queue).into_iter().map(|request| request.span)
+    }
+
+    /// What is to be written now; empty when no batch is on its way.
+    pub fn pending(&self) -> &[u8] {
+        let bytes = self.buffer.as_ref().map(BatchBuffer::bytes).unwrap_or_default();
+        bytes.get(self.written..self.filled).unwrap_or_default()
+    }
+
+    /// `bytes` of the pending ones are written. Returns the payload bytes of a batch that is out now.
+    pub fn wrote(&mut self, bytes: usize) -> u64 {
+        self.written += bytes;
+        if self.written < self.filled {
+            return 0;
+        }
+        (self.filled, self.written) = (0, 0);
+        if self.queue.is_empty() {
+            self.buffer = None;
+        }
+        std::mem::take(&mut self.payload)
+    }
+
+    /// Reads the next batch from memory, or says that a worker must.
+    pub fn fill(&mut self, store: &Store) -> Filled {
+        if self.filled > 0 || self.reading || self.queue.is_empty() {
+            return Filled::Nothing;
+        }
+        let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
+        while let Some(count) = self.run_length(buffer.bytes().len() - self.filled) {
+            let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
+            match read_run(store, room, self.queue.iter().take(count)) {
+                Ok(NowRead::Done) => {
+                    for request in self.queue.drain(..count) {
+                        self.filled += request.bytes();
+                        self.payload += u64::from(request.span.length);
+                    }
+                }
+                // What is in hand goes out first; the rest is asked again after it.
+                _ if self.filled > 0 => break,
+                Ok(NowRead::WouldBlock) => {
+                    self.reading = true;
+                    return Filled::Disk(DiskRead { buffer, requests: self.queue.drain(..count).collect() });
+                }
+                Err(error) => {
+                    self.buffer = Some(buffer);
+                    return Filled::Failed(
+                        self.queue.drain(..count).map(|request| request.span).collect(),
+                        error,
+                    );
+                }
+            }
+        }
+        self.buffer = Some(buffer);
+        Filled::Ready
+    }
+
+    /// The worker is back; an error names what cannot be read.
+    pub fn disk_done(&mut self, done: DiskDone) -> Result<(), (Vec<Span>, io::Error)> {
+        let DiskDone { read: DiskRead { buffer, requests }, result } = done;
+        self.reading = false;
+        self.buffer = Some(buffer);
+        if let Err(error) = result {
+            return Err((requests.iter().map(|request| request.span).collect(), error));
+        }
+        self.filled = requests.iter().map(Request::bytes).sum();
+        self.payload = requests.iter().map(|request| u64::from(request.span.length)).sum();
+        Ok(())
+    }
+
+    /// How many requests from the front lie one behind the other and fit `room`.
+    fn run_length(&self, mut room: usize) -> Option<usize> {
+        let mut end = self.queue.front()?.offset;
+        let fits = |request: &&Request| {
+            let follows = request.offset == end;
+            end = request.end();
+            let left = room.checked_sub(request.bytes());
+            room = left.unwrap_or(0);
+            follows && left.is_some()
+        };
+        let count = self.queue.iter().take_while(fits).count();
+        (count > 0).then_some(count)
+    }
+}
+
+/// Writes a request's header and gives the room for its bytes, and the room behind.
+fn slot<'a>(room: &'a mut [u8], request: &Request) -> Option<(&'a mut [u8], &'a mut [u8])> {
+    let Span { piece, begin, length } = request.span;
+    let (header, rest) = room.split_at_mut_checked(PIECE_HEADER_BYTES)?;
+    header.copy_from_slice(&piece_header(piece, begin, length));
+    rest.split_at_mut_checked(length as usize)
+}
+
+/// One read for a run of neighbours.
+fn read_run<'a>(
+    store: &Store,
+    room: &mut [u8],
+    run: impl Iterator<Item = &'a Request>,
+) -> io::Result<NowRead> {
+    let mut slices = Vec::with_capacity(16);
+    let (mut rest, mut offset) = (room, None);
+    for request in run {
+        let Some((bytes, after)) = slot(rest, request) else { break };
+        slices.push(IoSliceMut::new(bytes));
+        rest = after;
+        offset = offset.or(Some(request.offset));
+    }
+    offset.map_or(Ok(NowRead::Done), |offset| store.read_now(offset, &mut slices))
+}
+
+#[cfg(test)]
+#[path = "serving_test.rs"]
+mod tests;
