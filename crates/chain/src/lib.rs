@@ -1,0 +1,26 @@
+//! Block bytes and consensus: networks, headers, blocks, spent outputs, segments. No sockets.
+//!
+//! Everything here judges bytes that strangers sent: each length and count is bounded before memory is
+//! taken for it, and a bad byte is a value (a *fault*), never a panic.
+
+pub mod block;
+pub mod datadir_lock;
+pub mod encode;
+#[cfg(feature = "engine")]
+pub mod engine;
+pub mod header;
+pub mod headers;
+pub mod judge;
+pub mod merkle;
+pub mod params;
+pub mod pow;
+pub mod scan;
+pub mod segments;
+#[cfg(feature = "engine")]
+pub mod signet;
+pub mod transaction;
+pub mod u256;
+pub mod undo;
+
+#[cfg(test)]
+mod testdata;

@@ -1,0 +1,273 @@
+//! A segment's files: where they lie, and the last look at their bytes before they are published.
+use super::BlockIndex;
+use super::error::ScanError;
+use super::file::{BlockFile, Frame};
+use super::pairing::{Pairing, Undo};
+use super::reader::FileReader;
+use super::records::{HEAD_BYTES, Record};
+use super::tree::Found;
+use crate::block::{BlockContext, BlockFacts, check_block};
+use crate::segments::{SegmentKind, sealed_segments};
+use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
+use blockswarm_pieces::{Extents, ExtentsBuilder};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+impl BlockIndex {
+    /// Number of sealed segments of the chain with the most work.
+    pub fn sealed_segments(&self, depth: u32) -> u32 {
+        sealed_segments(self.held_height(), self.params(), depth)
+    }
+
+    /// Whether a segment's spent file can be expected: there are undo files for all its blocks. Only
+    /// [`Self::settle`] knows.
+    pub fn has_spent(&self, segment: u32) -> bool {
+        let Ok(heights) = self.heights(segment) else { return false };
+        heights.filter(|height| *height > 0).all(|height| {
+            let found = self.tree.at_height(height);
+            found.is_some_and(|found| {
+                let known = found.file.undo.get().is_none_or(|undo| undo.record(found.index).is_some());
+                known && found.file.undo_stamp.is_some_and(|stamp| stamp.length > 0)
+            })
+        })
+    }
+
+    /// Where the bytes of a segment's file lie. A spent file must have been settled before, since its files last
+    /// changed: `ERR_SPENT_MISSING` else.
+    pub fn extents(&self, segment: u32, kind: SegmentKind) -> Result<Extents, ScanError> {
+        self.extents_of(self.heights(segment)?, kind).map_err(|error| in_segment(error, segment))
+    }
+
+    /// Where the block records of the heights lie, head included.
+    pub fn block_extents(&self, heights: Range<u32>) -> Result<Extents, ScanError> {
+        self.extents_of(heights, SegmentKind::Blocks)
+    }
+
+    fn extents_of(&self, heights: Range<u32>, kind: SegmentKind) -> Result<Extents, ScanError> {
+        let mut builder = ExtentsBuilder::new(Arc::clone(&self.files));
+        for height in heights {
+            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+            let place = &found.file.place;
+            match kind {
+                SegmentKind::Blocks => {
+                    let record = found.frame.record();
+                    builder.push(place.blocks_id, record.offset, HEAD_BYTES + u64::from(record.size))?;
+                }
+                SegmentKind::Spent if height == 0 => {}
+                SegmentKind::Spent => {
+                    let undo = found.file.undo.get().filter(|undo| undo.is_settled(found.index));
+                    let record = undo.and_then(|undo| undo.record(found.index));
+                    let record =
+                        record.ok_or_else(|| spent_missing(height, "its undo record is not checked yet"))?;
+                    let length = HEAD_BYTES + u64::from(record.size) + CHECKSUM_BYTES;
+                    builder.push(place.undo_id, record.offset, length)?;
+                }
+            }
+        }
+        Ok(builder.finish())
+    }
+
+    /// Reads a segment's file once and checks each of its records: a block against its header (`chain` level), a
+    /// spent record against its block. To be done before the file is hashed for the first time, so that nothing
+    /// is published that others could not have made too.
+    ///
+    /// Reads all `rev` files that the segment touches, and its blocks. Records found good are remembered as
+    /// long as their files do not change. Returns [`Self::extents`].
+    pub fn settle(
+        &self,
+        segment: u32,
+        kind: SegmentKind,
+        cancelled: &AtomicBool,
+    ) -> Result<Extents, ScanError> {
+        let mut open = OpenFiles::default();
+        for height in self.heights(segment)? {
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(ScanError::Cancelled);
+            }
+            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+            match kind {
+                SegmentKind::Blocks => {
+                    let reader = open.get(self, &found.file.place.blocks_path)?;
+                    self.check_block(reader, &found, height)?;
+                }
+                SegmentKind::Spent if height == 0 => {}
+                SegmentKind::Spent => self
+                    .settle_spent(&mut open, &found, height, cancelled)
+                    .map_err(|error| in_segment(error, segment))?,
+            }
+        }
+        self.extents(segment, kind)
+    }
+
+    fn settle_spent(
+        &self,
+        open: &mut OpenFiles,
+        found: &Found<'_>,
+        height: u32,
+        cancelled: &AtomicBool,
+    ) -> Result<(), ScanError> {
+        let undo = self.undo(found.file, cancelled)?;
+        if undo.is_settled(found.index) {
+            return Ok(());
+        }
+        let place = &found.file.place;
+        let record = undo.record(found.index).ok_or_else(|| {
+            let (unmatched, ambiguous) = (undo.unmatched, undo.ambiguous);
+            let path = place.undo_path.display();
+            spent_missing(
+                height,
+                &format!(
+                    "no undo record in {path} ({unmatched} of unknown blocks, {ambiguous} of siblings alike)"
+                ),
+            )
+        })?;
+        let facts = self.check_block(open.get(self, &place.blocks_path)?, found, height)?;
+        let reader = open.get(self, &place.undo_path)?;
+        let unreadable = |error| ScanError::unreadable(&place.undo_path, error);
+        check_record(reader, record, found.frame, &facts, height)
+            .map_err(unreadable)?
+            .map_err(|fault| spent_missing(height, &fault.to_string()))?;
+        undo.settle(found.index);
+        Ok(())
+    }
+
+    fn check_block(
+        &self,
+        reader: &FileReader,
+        found: &Found<'_>,
+        height: u32,
+    ) -> Result<BlockFacts, ScanError> {
+        let path = &found.file.place.blocks_path;
+        let record = found.frame.record();
+        let damaged = |reason: String| ScanError::BlockDamaged {
+            path: path.clone(),
+            offset: record.offset,
+            reason: format!("height {height}: {reason}"),
+        };
+        let block = read_block(reader, record).map_err(|error| ScanError::unreadable(path, error))?;
+        let block = block.ok_or_else(|| damaged("the file was cut".into()))?;
+        let context = BlockContext { header: &found.frame.header, height, params: self.params() };
+        check_block(&block, &context).map_err(|fault| damaged(fault.to_string()))
+    }
+
+    /// Whose the records of the file's `rev` file are; read at the first call.
+    fn undo<'a>(&self, file: &'a Arc<BlockFile>, cancelled: &AtomicBool) -> Result<&'a Undo, ScanError> {
+        if let Some(undo) = file.undo.get() {
+            return Ok(undo);
+        }
+        let blocks = self.open(&file.place.blocks_path)?;
+        let fits = |undo: &FileReader, record: Record, frame: &Frame, height: u32| {
+            let Some(block) = read_block(&blocks, frame.record())? else { return Ok(false) };
+            let context = BlockContext { header: &frame.header, height, params: self.params() };
+            let Ok(facts) = check_block(&block, &context) else { return Ok(false) };
+            // An incomplete record is still this block's.
+            Ok(matches!(
+                check_record(undo, record, frame, &facts, height)?,
+                Ok(()) | Err(UndoFault::Incomplete)
+            ))
+        };
+        let pairing = Pairing {
+            file,
+            heights: self.tree.heights_in(file),
+            key: self.key(),
+            params: self.params(),
+            cancelled,
+            fits: &fits,
+        };
+        let undo = pairing.run()?;
+        // Another thread may have been quicker: its result is the same.
+        Ok(file.undo.get_or_init(|| undo))
+    }
+
+    fn heights(&self, segment: u32) -> Result<Range<u32>, ScanError> {
+        let interval = self.params().interval;
+        let end = segment.checked_add(1).and_then(|next| next.checked_mul(interval));
+        let held = self.held_height().map_or(0, |height| height + 1);
+        match end {
+            Some(end) if end <= held => Ok(end - interval..end),
+            _ => Err(ScanError::SegmentRange { segment, sealed: held / interval.max(1) }),
+        }
+    }
+
+    fn beyond(&self, height: u32) -> ScanError {
+        let interval = self.params().interval.max(1);
+        ScanError::SegmentRange {
+            segment: height / interval,
+            sealed: self.held_height().map_or(0, |held| held / interval),
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<FileReader, ScanError> {
+        FileReader::open(path, self.key()).map_err(|error| ScanError::unreadable(path, error))
+    }
+}
+
+/// The files of one segment while it is read: some dozens at most.
+#[derive(Default)]
+struct OpenFiles(BTreeMap<PathBuf, FileReader>);
+
+impl OpenFiles {
+    fn get(&mut self, index: &BlockIndex, path: &Path) -> Result<&FileReader, ScanError> {
+        if !self.0.contains_key(path) {
+            self.0.insert(path.to_owned(), index.open(path)?);
+        }
+        self.0.get(path).ok_or_else(|| ScanError::unreadable(path, io::ErrorKind::NotFound.into()))
+    }
+}
+
+fn read_block(reader: &FileReader, record: Record) -> io::Result<Option<Vec<u8>>> {
+    let mut block = vec![0; record.size as usize];
+    Ok(reader.fill(record.offset + HEAD_BYTES, &mut block)?.then_some(block))
+}
+
+/// A record's verdict; the outer error is a file that cannot be read.
+fn check_record(
+    reader: &FileReader,
+    record: Record,
+    frame: &Frame,
+    facts: &BlockFacts,
+    height: u32,
+) -> io::Result<Result<(), UndoFault>> {
+    let offset = record.offset + HEAD_BYTES;
+    let size = u64::from(record.size);
+    let body = RecordBody { reader, offset, left: size + CHECKSUM_BYTES };
+    match check_undo(body, size, &frame.prev(), &facts.inputs, height) {
+        Err(UndoFault::Io(error)) => Err(error),
+        verdict => Ok(verdict),
+    }
+}
+
+/// A record's bytes behind its head, as a stream.
+struct RecordBody<'a> {
+    reader: &'a FileReader,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for RecordBody<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.left.min(buffer.len() as u64) as usize;
+        let Some(part) = buffer.get_mut(..length) else { return Ok(0) };
+        if !self.reader.fill(self.offset, part)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.offset += length as u64;
+        self.left -= length as u64;
+        Ok(length)
+    }
+}
+
+fn spent_missing(height: u32, reason: &str) -> ScanError {
+    ScanError::SpentMissing { segment: 0, reason: format!("block {height}: {reason}") }
+}
+
+fn in_segment(error: ScanError, segment: u32) -> ScanError {
+    match error {
+        ScanError::SpentMissing { reason, .. } => ScanError::SpentMissing { segment, reason },
+        other => other,
+    }
+}

@@ -1,0 +1,209 @@
+//! Undo records: whose they are, and when they are not used.
+#![expect(clippy::unwrap_used, reason = "tests")]
+use super::testdir::{BlocksDir, TestBlock, block, chain, genesis, records, undos};
+use super::{BlockIndex, ScanError};
+use crate::params::Params;
+use crate::segments::SegmentKind::{Blocks, Spent};
+use blockswarm_pieces::Extents;
+use std::sync::atomic::AtomicBool;
+
+/// Segments of four blocks.
+fn scan(dir: &BlocksDir) -> BlockIndex {
+    BlockIndex::scan(dir.path(), &Params { interval: 4, ..Params::regtest() }).unwrap()
+}
+
+fn settle(index: &BlockIndex, segment: u32) -> Result<Extents, ScanError> {
+    index.settle(segment, Spent, &AtomicBool::new(false))
+}
+
+/// Genesis and blocks that spend different numbers of coins.
+fn spending_chain(length: u32) -> Vec<TestBlock> {
+    let mut blocks = vec![genesis()];
+    for height in 1..length {
+        let inputs: Vec<u32> = (0..height % 3).map(|i| i + 1).collect();
+        blocks.push(block(blocks.last().unwrap().hash, height, &inputs));
+    }
+    blocks
+}
+
+fn assert_spent(index: &BlockIndex, segment: u32, blocks: &[TestBlock]) {
+    let extents = settle(index, segment).unwrap();
+    let mut found = vec![0; extents.length() as usize];
+    extents.read_exact_at(0, &mut found).unwrap();
+    let first = segment as usize * 4;
+    assert!(found == undos(&blocks[first..first + 4]), "segment {segment}");
+}
+
+#[test]
+fn records_in_the_order_of_connection_are_found_over_several_files() {
+    let blocks = spending_chain(12);
+    let dir = BlocksDir::with_key([9, 8, 7, 6, 5, 4, 3, 2]);
+    dir.write("blk00000.dat", &records([0, 2, 1, 5, 7].map(|height| &blocks[height])));
+    dir.write_padded("rev00000.dat", &undos([1, 2, 5, 7].map(|height| &blocks[height])), 1000);
+    dir.write("blk00002.dat", &records([3, 4, 6, 11, 10, 9, 8].map(|height| &blocks[height])));
+    dir.write_padded("rev00002.dat", &undos([3, 4, 6, 8, 9, 10, 11].map(|height| &blocks[height])), 1000);
+    let index = scan(&dir);
+    assert!(index.has_spent(0));
+    assert_eq!(index.extents(0, Spent).err().unwrap().code(), "ERR_SPENT_MISSING");
+    (0..3).for_each(|segment| assert_spent(&index, segment, &blocks));
+    assert_eq!(index.extents(3, Spent).err().unwrap().code(), "ERR_SEGMENT_RANGE");
+    assert_eq!(index.extents(u32::MAX, Blocks).err().unwrap().code(), "ERR_SEGMENT_RANGE");
+}
+
+#[test]
+fn the_order_in_the_file_does_not_matter_nor_does_garbage_nor_a_second_copy() {
+    let blocks = spending_chain(8);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    let part = |heights: &[usize]| undos(heights.iter().map(|height| &blocks[*height]));
+    let junk = [part(&[5])[..30].to_vec(), vec![0; 50], b"junk".to_vec()].concat();
+    let foreign = block([5; 32], 1, &[2, 2]).undo();
+    let all = [part(&[7, 2, 1]), junk, part(&[2, 6, 4]), foreign, part(&[5, 3, 5, 1])].concat();
+    dir.write("rev00000.dat", &all);
+    let index = scan(&dir);
+    assert_spent(&index, 0, &blocks);
+    assert_spent(&index, 1, &blocks);
+}
+
+#[test]
+fn siblings_are_told_apart_by_their_transactions_and_inputs() {
+    let mut blocks = spending_chain(5);
+    let stale = block(blocks[4].hash, 50, &[4]);
+    let other = block(blocks[4].hash, 51, &[3, 1]);
+    let winner = block(blocks[4].hash, 52, &[1, 3]);
+    blocks.push(winner.clone());
+    blocks.push(block(winner.hash, 6, &[2]));
+    blocks.push(block(blocks[6].hash, 7, &[]));
+    let mut stored: Vec<&TestBlock> = blocks[..5].iter().collect();
+    stored.extend([&stale, &other, &winner, &blocks[6], &blocks[7]]);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(stored));
+    // `other` was never connected.
+    let connected = [&blocks[1], &blocks[2], &blocks[3], &blocks[4], &stale, &winner, &blocks[6], &blocks[7]];
+    dir.write("rev00000.dat", &undos(connected));
+    let index = scan(&dir);
+    assert_eq!(index.stale_blocks(), 2);
+    assert_spent(&index, 0, &blocks);
+    assert_spent(&index, 1, &blocks);
+}
+
+#[test]
+fn siblings_alike_are_never_guessed() {
+    let mut blocks = spending_chain(5);
+    let stale = block(blocks[4].hash, 50, &[2, 2]);
+    let winner = block(blocks[4].hash, 52, &[2, 2]);
+    blocks.push(winner.clone());
+    blocks.push(block(winner.hash, 6, &[2]));
+    blocks.push(block(blocks[6].hash, 7, &[]));
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &[records(&blocks[..5]), stale.record(), records(&blocks[5..])].concat());
+    dir.write("rev00000.dat", &undos(&blocks));
+    let index = scan(&dir);
+    assert_spent(&index, 0, &blocks);
+    let error = settle(&index, 1).err().unwrap();
+    assert_eq!(error.code(), "ERR_SPENT_MISSING");
+    assert!(
+        error.to_string().starts_with("segment 1 has no spent file: block 5: no undo record in "),
+        "{error}"
+    );
+    assert!(error.to_string().ends_with("(0 of unknown blocks, 1 of siblings alike)"), "{error}");
+}
+
+#[test]
+fn siblings_that_spend_nothing_share_their_record() {
+    let blocks = chain(8);
+    let stale = block(blocks[2].hash, 50, &[]);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &[stale.record(), records(&blocks)].concat());
+    dir.write("rev00000.dat", &undos(&blocks));
+    let index = scan(&dir);
+    assert_spent(&index, 0, &blocks);
+    assert_spent(&index, 1, &blocks);
+    assert_eq!(index.extents(1, Spent).unwrap().length(), 4 * 41);
+}
+
+#[test]
+fn a_folder_without_undo_files_has_blocks_files_only() {
+    let blocks = chain(8);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    let index = scan(&dir);
+    assert!(!index.has_spent(0));
+    assert_eq!(settle(&index, 0).err().unwrap().code(), "ERR_SPENT_MISSING");
+    index.settle(0, Blocks, &AtomicBool::new(false)).unwrap();
+    assert_eq!(index.extents(1, Blocks).unwrap().length(), records(&blocks[4..]).len() as u64);
+}
+
+#[test]
+fn a_missing_record_names_its_block() {
+    let blocks = spending_chain(8);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    dir.write("rev00000.dat", &undos(blocks.iter().filter(|block| block.hash != blocks[6].hash)));
+    let index = scan(&dir);
+    assert_spent(&index, 0, &blocks);
+    assert!(settle(&index, 1).err().unwrap().to_string().contains("block 6: no undo record in"));
+    assert!(index.has_spent(0) && !index.has_spent(1), "now it is known");
+}
+
+#[test]
+fn records_from_before_0_15_are_not_used() {
+    let blocks = spending_chain(8);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    let old: Vec<u8> = blocks[1..].iter().flat_map(|block| block.undo_with(0)).collect();
+    dir.write("rev00000.dat", &old);
+    let error = settle(&scan(&dir), 0).err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "segment 0 has no spent file: block 1: incomplete: written by a version before 0.15"
+    );
+}
+
+#[test]
+fn a_coin_from_the_future_is_not_used() {
+    let blocks = spending_chain(4);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    let bad: Vec<u8> = blocks[1..].iter().flat_map(|block| block.undo_with(9)).collect();
+    dir.write("rev00000.dat", &bad);
+    assert!(settle(&scan(&dir), 0).err().unwrap().to_string().ends_with("block 1: a coin of height 9"));
+}
+
+#[test]
+fn a_damaged_block_is_noticed_before_its_segment_is_published() {
+    let blocks = spending_chain(4);
+    let mut bytes = records(&blocks);
+    let offset = records(&blocks[..2]).len();
+    bytes[offset + 8 + 80 + 30] ^= 1;
+    let dir = BlocksDir::new();
+    let path = dir.write("blk00000.dat", &bytes);
+    let error = scan(&dir).settle(0, Blocks, &AtomicBool::new(false)).err().unwrap();
+    assert_eq!(error.code(), "ERR_BLOCK_DAMAGED");
+    let expected =
+        format!("{}: the block at byte {offset} is damaged: height 2: bad-txnmrklroot", path.display());
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn settling_stops_when_asked_to_and_survives_a_rescan() {
+    let blocks = spending_chain(8);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    dir.write("rev00000.dat", &undos(&blocks));
+    for name in ["blk00000.dat", "rev00000.dat"] {
+        // Long ago: a file written just now may be written again within the same tick of its clock.
+        let file = std::fs::File::options().write(true).open(dir.path().join(name)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let index = scan(&dir);
+    let cancelled = index.settle(0, Spent, &AtomicBool::new(true)).err().unwrap();
+    assert_eq!(cancelled.code(), "ERR_INTERRUPTED");
+    assert_spent(&index, 0, &blocks);
+    let more = block(blocks[7].hash, 8, &[]);
+    dir.write("blk00001.dat", &more.record());
+    let next = index.rescan().unwrap();
+    assert_eq!(next.held_height(), Some(8));
+    assert!(next.extents(0, Spent).is_ok());
+    assert!(next.extents(1, Spent).is_err());
+}
