@@ -1,0 +1,11 @@
+//! The N-API surface of blockswarm: convert, call, convert. No logic lives here.
+#![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+mod chain;
+mod datadir;
+#[cfg(feature = "engine")]
+mod engine;
+mod error;
+mod lock;
+mod reactor;
+mod store;
+mod task;

@@ -1,0 +1,538 @@
+//! Every socket of the process for JavaScript: links, the listener, the UDP port. Commands never block; what came of
+//! them crosses in batches by `drain`.
+use crate::error::coded;
+use crate::store::Store;
+use crate::task::Job;
+use blockswarm_net::{NetError, RuntimeOptions, UdpLimits, tcp};
+use blockswarm_pieces::PieceOutcome;
+use blockswarm_wire::events::{Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, Verdict};
+use blockswarm_wire::{Hello as WireHello, Hub, HubOptions, Limits};
+use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long `shutdown` waits for a thread that is inside a system call.
+const CLOSE_BOUND: Duration = Duration::from_secs(5);
+
+/// Weak: does not keep the event loop alive. One place in its queue: a second wake before the first was heard says
+/// nothing new.
+type Wake = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
+
+fn refused(error: NetError) -> napi::Error {
+    coded(error.code(), error)
+}
+
+fn address(host: &str, port: u32) -> napi::Result<SocketAddr> {
+    let port = u16::try_from(port).map_err(|_| coded("ERR_ADDRESS", format!("not a port: {port}")))?;
+    tcp::address(host, port).map_err(refused)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counters stay below 2^53 for centuries")]
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+/// Sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`.
+#[napi(object, object_to_js = false)]
+pub struct ReactorOptions {
+    /// Threads for sockets; they never wait for a disk.
+    pub network_threads: u32,
+    /// Threads that hash, and read and write files.
+    pub worker_threads: u32,
+    /// Memory for pieces that are not whole yet, over all torrents.
+    pub assembly_bytes: f64,
+    /// Connections without a finished handshake, in each direction.
+    pub half_open_links: u32,
+    /// Connections in all.
+    pub links: u32,
+    /// For dialling.
+    pub dial_timeout_ms: Option<u32>,
+    /// For the peer's handshake.
+    pub handshake_timeout_ms: Option<u32>,
+    /// For `accept`.
+    pub accept_timeout_ms: Option<u32>,
+    /// Without a byte from the peer.
+    pub idle_timeout_ms: Option<u32>,
+    /// Without a byte to the peer, before a keep-alive.
+    pub keep_alive_ms: Option<u32>,
+}
+
+impl ReactorOptions {
+    fn read(&self) -> HubOptions {
+        let mut limits = Limits {
+            links: self.links as usize,
+            half_open: self.half_open_links as usize,
+            ..Limits::default()
+        };
+        for (setting, given) in [
+            (&mut limits.dial_timeout, self.dial_timeout_ms),
+            (&mut limits.handshake_timeout, self.handshake_timeout_ms),
+            (&mut limits.accept_timeout, self.accept_timeout_ms),
+            (&mut limits.idle_timeout, self.idle_timeout_ms),
+            (&mut limits.keep_alive, self.keep_alive_ms),
+        ] {
+            if let Some(ms) = given {
+                *setting = Duration::from_millis(u64::from(ms));
+            }
+        }
+        let threads = RuntimeOptions {
+            network_threads: self.network_threads as usize,
+            worker_threads: self.worker_threads as usize,
+        };
+        // Saturates: a negative or absurd budget is 0 or everything.
+        #[expect(clippy::cast_sign_loss, reason = "a negative budget is none")]
+        let assembly_bytes = self.assembly_bytes as u64;
+        HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes }
+    }
+}
+
+/// What we say when a link opens.
+#[napi(object, object_to_js = false)]
+pub struct Hello {
+    /// 20 bytes: v1, or v2 cut to 20. An accepted link answers with what the peer sent.
+    pub info_hash: Uint8Array,
+    /// 20 bytes: taken in the answer as well.
+    pub other_info_hash: Option<Uint8Array>,
+    /// 20 bytes.
+    pub peer_id: Uint8Array,
+    /// Sets the reserved bit of BEP 52.
+    pub v2: bool,
+    /// Bencoded, sent as extension message 0.
+    pub extension_handshake: Uint8Array,
+}
+
+impl Hello {
+    fn read(&self) -> napi::Result<WireHello> {
+        let twenty = |name: &str, bytes: &[u8]| {
+            let wrong = || coded("ERR_NATIVE", format!("\"{name}\" expected 20 bytes, got {}", bytes.len()));
+            <[u8; 20]>::try_from(bytes).map_err(|_| wrong())
+        };
+        let other = self.other_info_hash.as_ref().map(|other| twenty("otherInfoHash", other)).transpose()?;
+        Ok(WireHello {
+            info_hash: twenty("infoHash", &self.info_hash)?,
+            other_info_hash: other,
+            peer_id: twenty("peerId", &self.peer_id)?,
+            v2: self.v2,
+            extension_handshake: self.extension_handshake.to_vec(),
+        })
+    }
+}
+
+/// Where a socket is bound, or a peer is.
+#[napi(object, object_from_js = false)]
+pub struct SocketAddress {
+    /// IP literal.
+    pub host: String,
+    /// 1 to 65,535.
+    pub port: u32,
+}
+
+impl From<SocketAddr> for SocketAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_canonical().to_string(), port: u32::from(address.port()) }
+    }
+}
+
+/// A peer that waits for `accept` or `refuse`.
+#[napi(object, object_from_js = false)]
+pub struct Incoming {
+    pub link: u32,
+    pub host: String,
+    pub port: u32,
+    /// 20 bytes.
+    pub info_hash: Buffer,
+    /// 20 bytes.
+    pub peer_id: Buffer,
+    /// 8 bytes.
+    pub reserved: Buffer,
+}
+
+impl From<WireIncoming> for Incoming {
+    fn from(incoming: WireIncoming) -> Self {
+        let SocketAddress { host, port } = incoming.address.into();
+        let Opened { peer_id, reserved, info_hash } = incoming.opened;
+        Self {
+            link: incoming.link,
+            host,
+            port,
+            info_hash: info_hash.to_vec().into(),
+            peer_id: peer_id.to_vec().into(),
+            reserved: reserved.to_vec().into(),
+        }
+    }
+}
+
+/// A BEP 10 message; id 0 is the extension handshake.
+#[napi(object, object_from_js = false)]
+pub struct ExtensionMessage {
+    pub id: u32,
+    pub payload: Buffer,
+}
+
+/// State of a link, and what changed since the last batch.
+#[napi(object, object_from_js = false)]
+pub struct LinkEvent {
+    pub link: u32,
+    pub torrent: u32,
+    #[napi(ts_type = "'open' | 'closed'")]
+    pub state: String,
+    pub host: String,
+    pub port: u32,
+    /// A short code, or the reason given to `close`.
+    pub close_reason: Option<String>,
+    /// 20 bytes; this and the next two in the first event of an open link only.
+    pub peer_id: Option<Buffer>,
+    /// 8 bytes.
+    pub reserved: Option<Buffer>,
+    /// 20 bytes: the hash that both sides use on this link.
+    pub info_hash: Option<Buffer>,
+    pub peer_choking: bool,
+    pub peer_interested: bool,
+    /// Then no bitmap crosses.
+    pub have_all: bool,
+    /// The whole bitmap, when it came or changed much.
+    pub bitmap: Option<Buffer>,
+    /// Single new pieces.
+    pub haves: Option<Vec<u32>>,
+    /// Flat triples piece, firstBlock, endBlock.
+    pub finished: Option<Vec<u32>>,
+    /// Flat triples piece, firstBlock, endBlock.
+    pub rejected: Option<Vec<u32>>,
+    /// Asked, and waiting to be asked.
+    pub queued_blocks: u32,
+    pub downloaded_bytes: f64,
+    pub uploaded_bytes: f64,
+    /// 0 while nothing is asked.
+    pub since_block_ms: f64,
+    pub messages: Option<Vec<ExtensionMessage>>,
+}
+
+impl From<WireEvent> for LinkEvent {
+    fn from(event: WireEvent) -> Self {
+        let SocketAddress { host, port } = event.address.into();
+        let Record { opened, close_reason, messages, bitmap, .. } = event.record;
+        let some = |list: Vec<u32>| (!list.is_empty()).then_some(list);
+        let (peer_id, reserved, info_hash) = opened
+            .map(|opened| (opened.peer_id.to_vec(), opened.reserved.to_vec(), opened.info_hash.to_vec()))
+            .map_or((None, None, None), |(id, reserved, hash)| (Some(id), Some(reserved), Some(hash)));
+        let messages: Vec<_> = messages
+            .into_iter()
+            .map(|message| ExtensionMessage { id: u32::from(message.id), payload: message.payload.into() })
+            .collect();
+        Self {
+            link: event.link,
+            torrent: event.torrent,
+            state: if close_reason.is_some() { "closed" } else { "open" }.to_owned(),
+            host,
+            port,
+            close_reason: close_reason.map(|reason| reason.as_str().to_owned()),
+            peer_id: peer_id.map(Buffer::from),
+            reserved: reserved.map(Buffer::from),
+            info_hash: info_hash.map(Buffer::from),
+            peer_choking: event.record.peer_choking,
+            peer_interested: event.record.peer_interested,
+            have_all: event.record.have_all,
+            bitmap: bitmap.map(Buffer::from),
+            haves: some(event.record.haves),
+            finished: some(event.record.finished),
+            rejected: some(event.record.rejected),
+            queued_blocks: event.queued_blocks,
+            downloaded_bytes: count(event.downloaded_bytes),
+            uploaded_bytes: count(event.uploaded_bytes),
+            since_block_ms: count(event.since_block_ms),
+            messages: (!messages.is_empty()).then_some(messages),
+        }
+    }
+}
+
+/// A judged piece.
+#[napi(object, object_from_js = false)]
+pub struct PieceVerdict {
+    pub torrent: u32,
+    pub piece: u32,
+    /// `io`: the piece could not be kept, or a served one could not be read.
+    #[napi(ts_type = "'good' | 'bad' | 'io'")]
+    pub outcome: String,
+    pub message: Option<String>,
+    /// Links that sent blocks of it.
+    pub senders: Vec<u32>,
+    /// Links that sent wrong bytes.
+    pub culprits: Vec<u32>,
+}
+
+impl From<Verdict> for PieceVerdict {
+    fn from(Verdict { torrent, piece, verdict }: Verdict) -> Self {
+        let links = |ids: Vec<u64>| ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect();
+        let (outcome, message, senders, culprits) = match verdict {
+            Ok(verdict) => {
+                let (outcome, message) = match verdict.outcome {
+                    PieceOutcome::Good => ("good", None),
+                    PieceOutcome::Bad => ("bad", None),
+                    PieceOutcome::Io(error) => ("io", Some(error.to_string())),
+                };
+                (outcome, message, links(verdict.senders), links(verdict.culprits))
+            }
+            Err(message) => ("io", Some(message), Vec::new(), Vec::new()),
+        };
+        Self { torrent, piece, outcome: outcome.to_owned(), message, senders, culprits }
+    }
+}
+
+/// A datagram that passed the gate: one strict bencoded dictionary.
+#[napi(object, object_from_js = false)]
+pub struct Datagram {
+    pub host: String,
+    pub port: u32,
+    pub payload: Buffer,
+}
+
+/// What did not cross since the last batch.
+#[napi(object, object_from_js = false)]
+pub struct Dropped {
+    /// Malformed, too many, or not drained in time.
+    pub datagrams: f64,
+}
+
+/// What happened since the last `drain`.
+#[napi(object, object_from_js = false)]
+pub struct Batch {
+    pub incoming: Vec<Incoming>,
+    pub links: Vec<LinkEvent>,
+    pub pieces: Vec<PieceVerdict>,
+    pub datagrams: Vec<Datagram>,
+    pub dropped: Dropped,
+}
+
+/// Counters since the start; `links` and `assemblyBytes` are as of now.
+#[napi(object, object_from_js = false)]
+pub struct ReactorStats {
+    pub links: f64,
+    pub assembly_bytes: f64,
+    pub opened_links: f64,
+    pub closed_links: f64,
+    pub turned_away_links: f64,
+    pub downloaded_bytes: f64,
+    pub uploaded_bytes: f64,
+    pub wasted_bytes: f64,
+    pub unsolicited_blocks: f64,
+    pub refused_requests: f64,
+    pub disk_reads: f64,
+    pub failed_reads: f64,
+    pub passed_datagrams: f64,
+    pub malformed_datagrams: f64,
+    pub too_many_datagrams: f64,
+    pub overflowed_datagrams: f64,
+}
+
+/// The one engine object of a process. Keeps nothing alive by itself; `shutdown` it.
+#[napi]
+pub struct Reactor {
+    hub: Arc<Hub>,
+    wake: Arc<Mutex<Option<Wake>>>,
+    dropped_datagrams: AtomicU64,
+}
+
+#[napi]
+impl Reactor {
+    /// Starts the threads. `wake` is called when there is something to drain, once until it is drained.
+    #[napi(constructor)]
+    pub fn new(env: Env, options: ReactorOptions, wake: Function<'_, (), ()>) -> napi::Result<Self> {
+        let wake = wake.build_threadsafe_function().weak::<true>().max_queue_size::<1>().build()?;
+        let wake = Arc::new(Mutex::new(Some(wake)));
+        let waker = Arc::clone(&wake);
+        let hub = Hub::start(options.read(), move || {
+            if let Some(wake) = &*waker.lock() {
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        });
+        let hub = Arc::new(hub.map_err(refused)?);
+        let weak = (Arc::downgrade(&hub), Arc::downgrade(&wake));
+        env.add_env_cleanup_hook(weak, |(hub, wake)| {
+            drop(wake.upgrade().and_then(|wake| wake.lock().take()));
+            if let Some(hub) = hub.upgrade() {
+                hub.close(CLOSE_BOUND);
+            }
+        })?;
+        Ok(Self { hub, wake, dropped_datagrams: AtomicU64::new(0) })
+    }
+
+    /// Takes peers at an IP literal; port 0 chooses a free one. ERR_PORT_IN_USE, ERR_LISTEN, ERR_ADDRESS.
+    #[napi]
+    pub fn listen(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
+        Ok(self.hub.listen(address(&host, port)?).map_err(refused)?.into())
+    }
+
+    /// Binds the UDP port. Errors as `listen`.
+    #[napi]
+    pub fn bind_udp(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
+        let local = self.hub.bind_udp(address(&host, port)?, UdpLimits::default()).map_err(refused)?;
+        self.dropped_datagrams.store(0, Ordering::Relaxed);
+        Ok(local.into())
+    }
+
+    /// False when nothing is bound, the queue is full, or the address is no IP literal.
+    #[napi]
+    pub fn send_udp(&self, payload: &[u8], host: String, port: u32) -> bool {
+        address(&host, port).is_ok_and(|to| self.hub.send_udp(to, payload.to_vec()))
+    }
+
+    /// A new torrent, without a store while only its info hash is known. Numbers start at 1.
+    #[napi]
+    pub fn add_torrent(&self, store: Option<&Store>) -> u32 {
+        self.hub.add_torrent(store.map(|store| Arc::clone(&store.store)))
+    }
+
+    /// Gives a torrent its store, once.
+    #[napi]
+    pub fn attach_store(&self, torrent: u32, store: &Store) {
+        self.hub.attach_store(torrent, Arc::clone(&store.store));
+    }
+
+    /// Closes its links and forgets blocks of unfinished pieces.
+    #[napi]
+    pub fn remove_torrent(&self, torrent: u32) {
+        self.hub.remove_torrent(torrent);
+    }
+
+    /// Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS.
+    #[napi]
+    pub fn connect(&self, torrent: u32, host: String, port: u32, hello: Hello) -> napi::Result<u32> {
+        Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?).unwrap_or(0))
+    }
+
+    /// Lets an incoming link in; false when it is gone.
+    #[napi]
+    pub fn accept(&self, link: u32, torrent: u32, hello: Hello) -> napi::Result<bool> {
+        Ok(self.hub.accept(link, torrent, hello.read()?))
+    }
+
+    /// Turns an incoming link away; no event follows.
+    #[napi]
+    pub fn refuse(&self, link: u32) {
+        self.hub.close_link(link, "refused");
+    }
+
+    /// Ends a link; the reason comes back in its last event.
+    #[napi]
+    pub fn close(&self, link: u32, reason: String) {
+        self.hub.close_link(link, &reason);
+    }
+
+    /// Links start choked.
+    #[napi]
+    pub fn set_choked(&self, link: u32, choked: bool) {
+        self.hub.set_choked(link, choked);
+    }
+
+    /// Links start without interest.
+    #[napi]
+    pub fn set_interested(&self, link: u32, interested: bool) {
+        self.hub.set_interested(link, interested);
+    }
+
+    /// At most so many unanswered requests to this peer: its `reqq`.
+    #[napi]
+    pub fn set_request_limit(&self, link: u32, requests: u32) {
+        self.hub.set_request_limit(link, requests);
+    }
+
+    /// Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now.
+    #[napi]
+    pub fn fetch(&self, link: u32, piece: u32, first_block: u32, end_block: u32) -> bool {
+        self.hub.fetch(link, piece, first_block, end_block)
+    }
+
+    /// Takes blocks back; they are not reported any more.
+    #[napi]
+    pub fn cancel(&self, link: u32, piece: u32, first_block: u32, end_block: u32) {
+        self.hub.cancel(link, piece, first_block, end_block);
+    }
+
+    /// `id` as the peer numbered it. False when the link is gone, or its queue full and it is closed.
+    #[napi]
+    pub fn send_extension(&self, link: u32, id: u32, payload: &[u8]) -> bool {
+        u8::try_from(id).is_ok_and(|id| self.hub.send_extension(link, id, payload.to_vec()))
+    }
+
+    /// HAVE to all open links of the torrent.
+    #[napi]
+    pub fn announce_have(&self, torrent: u32, piece: u32) {
+        self.hub.announce_have(torrent, piece);
+    }
+
+    /// Takes what happened; bounded, more wakes again.
+    #[napi]
+    pub fn drain(&self) -> Batch {
+        let (drained, datagrams) = self.hub.drain();
+        let lost = self.hub.udp(|udp| {
+            udp.map_or(0, |udp| {
+                let counters = udp.counters();
+                [&counters.malformed, &counters.too_many, &counters.overflowed]
+                    .map(|counter| counter.load(Ordering::Relaxed))
+                    .iter()
+                    .sum()
+            })
+        });
+        let before = self.dropped_datagrams.swap(lost, Ordering::Relaxed);
+        let datagrams = datagrams.into_iter().map(|datagram| {
+            let SocketAddress { host, port } = datagram.from.into();
+            Datagram { host, port, payload: datagram.payload.into() }
+        });
+        Batch {
+            incoming: drained.incoming.into_iter().map(Incoming::from).collect(),
+            links: drained.links.into_iter().map(LinkEvent::from).collect(),
+            pieces: drained.verdicts.into_iter().map(PieceVerdict::from).collect(),
+            datagrams: datagrams.collect(),
+            dropped: Dropped { datagrams: count(lost.saturating_sub(before)) },
+        }
+    }
+
+    /// Counters.
+    #[napi]
+    pub fn stats(&self) -> ReactorStats {
+        let counters = self.hub.counters();
+        let read = |counter: &AtomicU64| count(counter.load(Ordering::Relaxed));
+        let [passed, malformed, too_many, overflowed] = self.hub.udp(|udp| {
+            udp.map_or([0.0; 4], |udp| {
+                let counters = udp.counters();
+                [&counters.passed, &counters.malformed, &counters.too_many, &counters.overflowed].map(read)
+            })
+        });
+        ReactorStats {
+            links: count(self.hub.links() as u64),
+            assembly_bytes: count(self.hub.assembly_bytes()),
+            opened_links: read(&counters.opened),
+            closed_links: read(&counters.closed),
+            turned_away_links: read(&counters.turned_away),
+            downloaded_bytes: read(&counters.downloaded_bytes),
+            uploaded_bytes: read(&counters.uploaded_bytes),
+            wasted_bytes: read(&counters.wasted_bytes),
+            unsolicited_blocks: read(&counters.unsolicited_blocks),
+            refused_requests: read(&counters.refused_requests),
+            disk_reads: read(&counters.disk_reads),
+            failed_reads: read(&counters.failed_reads),
+            passed_datagrams: passed,
+            malformed_datagrams: malformed,
+            too_many_datagrams: too_many,
+            overflowed_datagrams: overflowed,
+        }
+    }
+
+    /// Ends all links at once and joins the threads on a worker. No wake comes any more. Idempotent.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn shutdown(&self) -> AsyncTask<Job<()>> {
+        self.hub.begin_close();
+        drop(self.wake.lock().take());
+        let hub = Arc::clone(&self.hub);
+        AsyncTask::new(Job::new(move || {
+            hub.close(CLOSE_BOUND);
+            Ok(())
+        }))
+    }
+}

@@ -1,0 +1,240 @@
+//! A torrent's bytes for JavaScript: hashing, extents, and the piece store. No block becomes a value here.
+use crate::error::coded;
+use crate::task::Job;
+use blockswarm_pieces::{
+    Extents, Geometry, PieceHashes, PiecesError, Store as PieceStore, V2Hashes, hash_extents as hash,
+};
+use napi::bindgen_prelude::{AsyncTask, Buffer, Uint8Array};
+use napi_derive::napi;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn refused(error: PiecesError) -> napi::Error {
+    coded(error.code(), error)
+}
+
+fn out_of_range(name: &str, value: i64) -> napi::Error {
+    coded("ERR_METAINFO", format!("{name} out of range: {value}"))
+}
+
+/// A JavaScript number; torrents and files stay far below 2^53.
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Stops a running task at its next step; raise it when a signal aborts.
+#[napi]
+#[derive(Default)]
+pub struct CancelFlag {
+    raised: Arc<AtomicBool>,
+}
+
+#[napi]
+impl CancelFlag {
+    /// A flag that is down.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The task that was given this flag ends with ERR_INTERRUPTED.
+    #[napi]
+    pub fn raise(&self) {
+        self.raised.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The flag's shared part, or one that nobody raises.
+pub fn flag(cancel: Option<&CancelFlag>) -> Arc<AtomicBool> {
+    cancel.map(|cancel| Arc::clone(&cancel.raised)).unwrap_or_default()
+}
+
+/// What a torrent says about its bytes: v1 (`pieces`), v2 (`piecesRoot`, `pieceLayer`) or both.
+#[napi(object, object_to_js = false)]
+pub struct StoreHashes {
+    /// Bytes in the torrent.
+    pub length_bytes: i64,
+    /// A power of two, 16 KiB to 512 MiB.
+    pub piece_length_bytes: i64,
+    /// pieces × 20 bytes.
+    pub pieces: Option<Uint8Array>,
+    /// 32 bytes.
+    pub pieces_root: Option<Uint8Array>,
+    /// pieces × 32 bytes; empty or absent in a torrent of one piece.
+    pub piece_layer: Option<Uint8Array>,
+}
+
+impl StoreHashes {
+    fn read(&self) -> napi::Result<(Geometry, PieceHashes)> {
+        let length =
+            u64::try_from(self.length_bytes).map_err(|_| out_of_range("lengthBytes", self.length_bytes))?;
+        let piece_length = piece_length(self.piece_length_bytes)?;
+        let v2 = match &self.pieces_root {
+            Some(root) => Some(V2Hashes {
+                root: <[u8; 32]>::try_from(&**root)
+                    .map_err(|_| coded("ERR_METAINFO", format!("a piecesRoot of {} bytes", root.len())))?,
+                layer: self.piece_layer.as_ref().map(|layer| layer.to_vec()),
+            }),
+            None => None,
+        };
+        let v1 = self.pieces.as_ref().map(|pieces| pieces.to_vec());
+        Ok((Geometry::new(length, piece_length).map_err(refused)?, PieceHashes { v1, v2 }))
+    }
+}
+
+fn piece_length(value: i64) -> napi::Result<u32> {
+    u32::try_from(value).map_err(|_| out_of_range("pieceLengthBytes", value))
+}
+
+/// Where a torrent's bytes lie in files; opaque to JavaScript.
+#[napi]
+pub struct ExtentsHandle {
+    pub(crate) extents: Extents,
+}
+
+#[napi]
+impl ExtentsHandle {
+    /// The first `lengthBytes` of one plain file.
+    #[napi(factory)]
+    pub fn of_file(path: String, length_bytes: i64) -> napi::Result<Self> {
+        let length = u64::try_from(length_bytes).map_err(|_| out_of_range("lengthBytes", length_bytes))?;
+        Ok(Self { extents: Extents::file_prefix(Path::new(&path), length).map_err(refused)? })
+    }
+
+    /// Bytes covered.
+    #[napi(getter)]
+    pub fn length_bytes(&self) -> i64 {
+        number(self.extents.length())
+    }
+
+    /// Number of runs.
+    #[napi]
+    pub fn runs(&self) -> i64 {
+        number(self.extents.run_count() as u64)
+    }
+}
+
+/// The hashes of a hybrid torrent over some bytes.
+#[napi(object, object_from_js = false)]
+pub struct TorrentHashes {
+    /// Bytes hashed.
+    pub length_bytes: i64,
+    /// SHA-1: pieces × 20 bytes.
+    pub pieces: Buffer,
+    /// 32 bytes.
+    pub pieces_root: Buffer,
+    /// pieces × 32 bytes; empty when there is one piece.
+    pub piece_layer: Buffer,
+}
+
+/// Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range).
+#[napi(ts_return_type = "Promise<TorrentHashes>")]
+pub fn hash_extents(
+    extents: &ExtentsHandle,
+    piece_length_bytes: i64,
+    cancel: Option<&CancelFlag>,
+) -> napi::Result<AsyncTask<Job<TorrentHashes>>> {
+    let piece_length = piece_length(piece_length_bytes)?;
+    let (extents, cancelled) = (extents.extents.clone(), flag(cancel));
+    Ok(AsyncTask::new(Job::new(move || {
+        let hashes = hash(&extents, piece_length, &cancelled).map_err(refused)?;
+        Ok(TorrentHashes {
+            length_bytes: number(hashes.length),
+            pieces: hashes.pieces.into(),
+            pieces_root: hashes.pieces_root.to_vec().into(),
+            piece_layer: hashes.piece_layer.into(),
+        })
+    })))
+}
+
+/// What `verify` found.
+#[napi(object, object_from_js = false)]
+pub struct Verified {
+    /// Pieces of the range that are right.
+    pub servable: u32,
+}
+
+/// One torrent's bytes on disk; hand it to the reactor to serve and fetch.
+#[napi]
+pub struct Store {
+    pub(crate) store: Arc<PieceStore>,
+}
+
+#[napi]
+impl Store {
+    /// A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
+    /// ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
+    #[napi(factory)]
+    pub fn open_scratch(hashes: StoreHashes, path: String) -> napi::Result<Self> {
+        let (geometry, hashes) = hashes.read()?;
+        let store = PieceStore::open_scratch(geometry, hashes, Path::new(&path)).map_err(refused)?;
+        Ok(Self { store })
+    }
+
+    /// Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
+    /// `setServableAll`.
+    #[napi(factory)]
+    pub fn over_extents(hashes: StoreHashes, extents: &ExtentsHandle) -> napi::Result<Self> {
+        let (geometry, hashes) = hashes.read()?;
+        let store = PieceStore::over_extents(geometry, hashes, extents.extents.clone()).map_err(refused)?;
+        Ok(Self { store })
+    }
+
+    /// Number of pieces.
+    #[napi(getter)]
+    pub fn piece_count(&self) -> u32 {
+        self.store.geometry().piece_count()
+    }
+
+    /// Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable.
+    #[napi(ts_return_type = "Promise<Verified>")]
+    pub fn verify(&self, first: u32, end: u32, cancel: Option<&CancelFlag>) -> AsyncTask<Job<Verified>> {
+        let (store, cancelled) = (Arc::clone(&self.store), flag(cancel));
+        AsyncTask::new(Job::new(move || {
+            let servable = store.verify_pieces(first..end, &cancelled).map_err(refused)?;
+            Ok(Verified { servable })
+        }))
+    }
+
+    /// On a worker: whether all pieces together have the pieces root. True at once where the piece layer is
+    /// known. All pieces must be servable.
+    #[napi(ts_return_type = "Promise<boolean>")]
+    pub fn verify_root(&self, cancel: Option<&CancelFlag>) -> AsyncTask<Job<bool>> {
+        let (store, cancelled) = (Arc::clone(&self.store), flag(cancel));
+        AsyncTask::new(Job::new(move || store.verify_root(&cancelled).map_err(refused)))
+    }
+
+    /// Marks all pieces servable: their bytes have just been hashed to this torrent.
+    #[napi]
+    pub fn set_servable_all(&self) {
+        self.store.set_servable_all();
+    }
+
+    /// The servable pieces as a BEP 3 bitfield.
+    #[napi]
+    pub fn servable(&self) -> Buffer {
+        self.store.servable().to_bytes().into()
+    }
+
+    /// Number of servable pieces.
+    #[napi]
+    pub fn servable_count(&self) -> u32 {
+        self.store.servable().count()
+    }
+
+    /// Serves from `extents` from now on (they hold the same bytes) and fetches no more; the scratch file is
+    /// let go, not deleted.
+    #[napi]
+    pub fn move_to(&self, extents: &ExtentsHandle) -> napi::Result<()> {
+        self.store.move_to(extents.extents.clone()).map_err(refused)
+    }
+
+    /// Writes the whole contents to a new file on a worker; it appears only when whole. ERR_IO when the path
+    /// is taken or a piece is missing, ERR_DISK_FULL.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn copy_to(&self, path: String, cancel: Option<&CancelFlag>) -> AsyncTask<Job<()>> {
+        let (store, cancelled, path) = (Arc::clone(&self.store), flag(cancel), PathBuf::from(path));
+        AsyncTask::new(Job::new(move || store.copy_to(&path, &cancelled).map_err(refused)))
+    }
+}
