@@ -1,0 +1,482 @@
+/**
+ * The only importer of the native addon: narrows its types, turns its coded errors into `BlockswarmError`,
+ * guards its tasks with signals, and bounds how many of them are in flight.
+ *
+ * Tasks run on libuv's worker threads. Bytes that come out are owned by the caller; bytes that go in are
+ * read before the call returns, so JavaScript may reuse them at once.
+ */
+import * as bindings from '../bindings/index.js';
+import { BlockswarmError, isErrorCode } from './errors.js';
+
+/** libuv has 4 workers, shared with fs and dns: leave one for them. */
+const maxTasksInFlight = 3;
+
+let tasksInFlight = 0;
+const waiting: (() => void)[] = [];
+
+/** Turns an error that crossed the boundary as `ERR_CODE: text` into a `BlockswarmError`. */
+function mapped(error: unknown): unknown {
+  const match = error instanceof Error ? /^(ERR_[A-Z_]+): ([\s\S]*)$/.exec(error.message) : null;
+  const code = match?.[1];
+  if (!match || !code || !isErrorCode(code)) return error;
+  return new BlockswarmError(code, match[2] ?? '', { cause: error });
+}
+
+/** Calls into the addon on this thread. */
+function call<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw mapped(error);
+  }
+}
+
+/**
+ * Runs a task on a worker, a few at a time. Aborting keeps a queued task from starting, raises the flag of
+ * a running one (it ends at its next step), and rejects at once.
+ */
+async function task<T>(start: (cancel: bindings.CancelFlag) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  signal?.throwIfAborted();
+  if (tasksInFlight >= maxTasksInFlight) await new Promise<void>((resolve) => waiting.push(resolve));
+  else tasksInFlight++;
+  const cancel = new bindings.CancelFlag();
+  const running = (async () => {
+    signal?.throwIfAborted();
+    return start(cancel);
+  })().finally(finished);
+  if (!signal) return running.catch(rethrow);
+  return new Promise<T>((resolve, reject) => {
+    const aborted = () => {
+      cancel.raise();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    running
+      .then(resolve, (error) => reject(mapped(error)))
+      .finally(() => signal.removeEventListener('abort', aborted));
+  });
+}
+
+function rethrow(error: unknown): never {
+  throw mapped(error);
+}
+
+/** A finished task hands its place to the next one in line. */
+function finished(): void {
+  const next = waiting.shift();
+  if (next) next();
+  else tasksInFlight--;
+}
+
+// ---- Networks and headers ------------------------------------------------------------------------------------
+
+/** A network's parameters, from Core's. Hashes are 32 bytes in internal order. */
+export type Network = Readonly<bindings.NetworkParams>;
+
+/** @throws BlockswarmError ERR_NETWORK_UNKNOWN */
+export function networkParams(name: string): Network {
+  return call(() => bindings.networkParams(name));
+}
+
+/** A header that breaks a rule; `rule` is Core's reject reason. */
+export type HeaderFault = Readonly<bindings.HeaderFault>;
+
+/** A chain of headers from genesis on, each judged by every rule of DESIGN §2 when it is appended. */
+export class HeaderChain {
+  /** Of the addon; for `BlocksJudge` only. */
+  readonly inner: bindings.HeaderChain;
+
+  constructor(network: string) {
+    this.inner = call(() => new bindings.HeaderChain(network));
+  }
+
+  /** Appends 80-byte headers; those before the first bad one are kept, and the bad one is returned. */
+  append(headers: Uint8Array, nowSeconds: number): HeaderFault | null {
+    return call(() => this.inner.append(headers, Math.floor(nowSeconds)));
+  }
+
+  /** Height of the last header; -1 when empty. */
+  height(): number {
+    return this.inner.height();
+  }
+
+  /** 32 bytes, internal order. */
+  hashAt(height: number): Uint8Array {
+    return this.#at(height, this.inner.hashAt(height));
+  }
+
+  /** Work of the chain up to and with this height, 32 bytes, big-endian. */
+  workAt(height: number): Uint8Array {
+    return call(() => this.#at(height, this.inner.workAt(height)));
+  }
+
+  #at(height: number, bytes: Uint8Array | null): Uint8Array {
+    if (!bytes) throw new RangeError(`"height" expected integer in 0..${this.height()}, got ${height}`);
+    return bytes;
+  }
+}
+
+// ---- Torrents' bytes -----------------------------------------------------------------------------------------
+
+/** Hashes of a file: SHA-1 of each piece (× 20 bytes), the v2 root (32) and layer (× 32; empty for one piece). */
+export type TorrentHashes = Readonly<bindings.TorrentHashes>;
+
+/** Where bytes lie in files. Opaque. */
+export type ExtentsHandle = bindings.ExtentsHandle;
+
+/** The first `lengthBytes` of a plain file. */
+export function fileExtents(path: string, lengthBytes: number): ExtentsHandle {
+  return call(() => bindings.ExtentsHandle.ofFile(path, lengthBytes));
+}
+
+/** Hashes what lies under the extents, in order, reading each byte once. */
+export function hashExtents(
+  extents: ExtentsHandle,
+  pieceLengthBytes: number,
+  signal?: AbortSignal,
+): Promise<TorrentHashes> {
+  return task((cancel) => bindings.hashExtents(extents, pieceLengthBytes, cancel), signal);
+}
+
+/** The hashes of a torrent, as metainfo has them: at least one of v1 and v2. */
+export interface StoreHashes {
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly pieces: Uint8Array | null;
+  readonly piecesRoot: Uint8Array | null;
+  readonly pieceLayer: Uint8Array | null;
+}
+
+/** One torrent's bytes on disk, served and fetched by the reactor; its methods that wait run on a worker. */
+export class Store {
+  /** Of the addon; for the reactor and `BlocksJudge` only. */
+  readonly inner: bindings.Store;
+
+  private constructor(inner: bindings.Store) {
+    this.inner = inner;
+  }
+
+  /** A read-write file, made when missing. Nothing is servable before `verify`. @throws ERR_DISK_FULL, ERR_IO */
+  static openScratch(hashes: StoreHashes, path: string): Store {
+    return new Store(call(() => bindings.Store.openScratch(present(hashes), path)));
+  }
+
+  /** Read-only, over extents. */
+  static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store {
+    return new Store(call(() => bindings.Store.overExtents(present(hashes), extents)));
+  }
+
+  /** Hashes the pieces `[first, end)` where they lie; right ones become servable. Returns how many are right. */
+  async verify(first: number, end: number, signal?: AbortSignal): Promise<number> {
+    return (await task((cancel) => this.inner.verify(first, end, cancel), signal)).servable;
+  }
+
+  /** Whether all pieces together have the v2 root; all of them must be servable. */
+  verifyRoot(signal?: AbortSignal): Promise<boolean> {
+    return task((cancel) => this.inner.verifyRoot(cancel), signal);
+  }
+
+  /** Says that the bytes were hashed to this torrent just now. */
+  setServableAll(): void {
+    call(() => this.inner.setServableAll());
+  }
+
+  /** One bit a piece, high bit first (BEP 3). */
+  servable(): Uint8Array {
+    return this.inner.servable();
+  }
+
+  servableCount(): number {
+    return this.inner.servableCount();
+  }
+
+  /** Serves the same bytes from other files from now on. */
+  moveTo(extents: ExtentsHandle): void {
+    call(() => this.inner.moveTo(extents));
+  }
+
+  /** Writes all bytes to a new file, which appears when it is whole. @throws ERR_DISK_FULL, ERR_IO */
+  async copyTo(path: string, signal?: AbortSignal): Promise<void> {
+    await task((cancel) => this.inner.copyTo(path, cancel), signal);
+  }
+}
+
+/** The addon takes absent fields, not null ones. */
+function present(hashes: StoreHashes): bindings.StoreHashes {
+  const { lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer } = hashes;
+  return {
+    lengthBytes,
+    pieceLengthBytes,
+    ...(pieces && { pieces }),
+    ...(piecesRoot && { piecesRoot }),
+    ...(pieceLayer && { pieceLayer }),
+  };
+}
+
+// ---- Blocks --------------------------------------------------------------------------------------------------
+
+/** What is proven of a blocks file at `chain` level. */
+export type JudgeReport = Readonly<bindings.JudgeReport>;
+
+/** Judges the blocks of a segment against their headers as pieces arrive, in any order (DESIGN §2). */
+export class BlocksJudge {
+  readonly #inner: bindings.BlocksJudge;
+
+  constructor(store: Store, chain: HeaderChain, network: string, firstHeight: number, endHeight: number) {
+    this.#inner = call(
+      () => new bindings.BlocksJudge(store.inner, chain.inner, network, firstHeight, endHeight),
+    );
+  }
+
+  /** Looks at a piece that became servable. Runs on a worker; calls may overlap. */
+  pieceArrived(piece: number, signal?: AbortSignal): Promise<JudgeReport> {
+    return task(() => this.#inner.pieceArrived(piece), signal);
+  }
+
+  report(): JudgeReport {
+    return call(() => this.#inner.report());
+  }
+}
+
+/** What a node's block files hold. Read-only. */
+export class Datadir {
+  readonly #inner: bindings.Datadir;
+
+  /** See `scanDatadir`. */
+  constructor(inner: bindings.Datadir) {
+    this.#inner = inner;
+  }
+
+  /** The end of the most-work chain; null when there is not even a genesis block. */
+  tip(): Readonly<bindings.DatadirTip> | null {
+    return this.#inner.tip();
+  }
+
+  /** Places in the files that are no blocks, in words. */
+  warnings(): readonly string[] {
+    return this.#inner.warnings;
+  }
+
+  /** 80-byte headers of `[first, end)` of the most-work chain. */
+  headers(first: number, end: number): Uint8Array {
+    return call(() => this.#inner.headers(first, end));
+  }
+
+  /** 32 bytes, internal order; of the most-work chain. Null above the tip. */
+  hashAt(height: number): Uint8Array | null {
+    return this.#inner.hashAt(height);
+  }
+
+  /**
+   * Reads a segment's file and checks each record of it: to be done before it is hashed for the first time.
+   * @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE
+   */
+  settle(segment: number, kind: 'blocks' | 'spent', signal?: AbortSignal): Promise<ExtentsHandle> {
+    return task((cancel) => this.#inner.settle(segment, kind, cancel), signal);
+  }
+
+  /** Where a segment's blocks file lies, unchecked. @throws ERR_SEGMENT_RANGE */
+  blocksExtents(segment: number): ExtentsHandle {
+    return call(() => this.#inner.extents(segment, 'blocks'));
+  }
+
+  /** Reads what was written since. */
+  async rescan(signal?: AbortSignal): Promise<void> {
+    await task(() => this.#inner.rescan(), signal);
+  }
+}
+
+/**
+ * Scans blk*.dat and rev*.dat of a blocks folder: frame heads and headers.
+ * @throws BlockswarmError ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY, ERR_NETWORK_MISMATCH
+ */
+export async function scanDatadir(
+  blocksDir: string,
+  network: string,
+  signal?: AbortSignal,
+): Promise<Datadir> {
+  return new Datadir(await task(() => bindings.scanDatadir(blocksDir, network), signal));
+}
+
+// ---- Core's engine: in its child process only ------------------------------------------------------------------
+
+export type EngineTip = Readonly<bindings.EngineTip>;
+export type EngineFed = Readonly<bindings.EngineFed>;
+
+/** Core's chain state manager. Its asserts end the process: see `src/bridge/engine`. */
+export class Engine {
+  readonly #inner: bindings.Engine;
+
+  private constructor(inner: bindings.Engine) {
+    this.#inner = inner;
+  }
+
+  /**
+   * Opens the folder with `blocks/` and `chainstate/`, locked as a node locks it.
+   * @throws BlockswarmError ERR_DATADIR_LOCKED, ERR_ENGINE, ERR_NETWORK_UNKNOWN, ERR_DISK_FULL, ERR_IO
+   */
+  static async open(
+    datadirNet: string,
+    network: string,
+    workerThreads: number,
+    signetChallenge: Uint8Array | null = null,
+  ): Promise<Engine> {
+    // The cargo feature `engine` may be off, whatever the committed types say.
+    if (!('Engine' in bindings)) throw new BlockswarmError('ERR_ENGINE', 'this build has no engine');
+    return new Engine(
+      await task(() => bindings.Engine.open(datadirNet, network, workerThreads, signetChallenge)),
+    );
+  }
+
+  tip(): EngineTip {
+    return call(() => this.#inner.tip());
+  }
+
+  /** Whether the block (32 bytes, internal order) was handed over before. */
+  knows(hash: Uint8Array): boolean {
+    return call(() => this.#inner.knows(hash));
+  }
+
+  /** Hands over the whole records in `[offsetBytes, offsetBytes + lengthBytes)` of a file, in order. */
+  feed(
+    path: string,
+    offsetBytes: number,
+    lengthBytes: number,
+    xorKey: Uint8Array | null = null,
+  ): Promise<EngineFed> {
+    return task(() => this.#inner.feed(path, offsetBytes, lengthBytes, xorKey));
+  }
+
+  /** Ends a running feed after the block it is at. */
+  stop(): void {
+    this.#inner.stop();
+  }
+
+  /** Flushes and frees the locks. */
+  async close(): Promise<void> {
+    await task(() => this.#inner.close());
+  }
+}
+
+// ---- Locks ---------------------------------------------------------------------------------------------------
+
+/** A held lock. */
+export interface FileLock {
+  release(): void;
+}
+
+/** Locks a file for this process, making it when missing. @throws BlockswarmError ERR_STATE_LOCKED, ERR_IO */
+export function lockFile(path: string): FileLock {
+  return call(() => bindings.lockFile(path));
+}
+
+// ---- The reactor: every socket -------------------------------------------------------------------------------
+
+export type ReactorOptions = bindings.ReactorOptions;
+/** What happened since the last `drain`. */
+export type Batch = Readonly<bindings.Batch>;
+export type ReactorStats = Readonly<bindings.ReactorStats>;
+
+/**
+ * The engine object of the process for everything that touches a socket (DESIGN §4): it owns the network
+ * threads, peers' links, and the UDP port. Does not keep the process alive. Commands never block.
+ */
+export class Reactor {
+  readonly #inner: bindings.Reactor;
+
+  /** `wake` is called on the JavaScript thread when there is something to `drain`: once until it is drained. */
+  constructor(options: ReactorOptions, wake: () => void) {
+    this.#inner = call(() => new bindings.Reactor(options, wake));
+  }
+
+  /** Listens for peers; port 0 takes a free one. @throws BlockswarmError ERR_PORT_IN_USE, ERR_LISTEN, ERR_ADDRESS */
+  listen(host: string, port: number): { host: string; port: number } {
+    return call(() => this.#inner.listen(host, port));
+  }
+
+  /** Binds the UDP port. Errors as `listen`. */
+  bindUdp(host: string, port: number): { host: string; port: number } {
+    return call(() => this.#inner.bindUdp(host, port));
+  }
+
+  /** False when the queue is full or no port is bound: datagrams may get lost. */
+  sendUdp(payload: Uint8Array, host: string, port: number): boolean {
+    return this.#inner.sendUdp(payload, host, port);
+  }
+
+  drain(): Batch {
+    return this.#inner.drain();
+  }
+
+  stats(): ReactorStats {
+    return this.#inner.stats();
+  }
+
+  /** Closes all links and joins the threads. Idempotent. */
+  async shutdown(): Promise<void> {
+    await this.#inner.shutdown();
+  }
+
+  // The commands of `LinkHost` (src/swarm/link-host.ts), which says what each does.
+
+  addTorrent(store?: { servable(): Uint8Array }): number {
+    return store ? this.#inner.addTorrent(native(store)) : this.#inner.addTorrent();
+  }
+
+  attachStore(torrent: number, store: { servable(): Uint8Array }): void {
+    call(() => this.#inner.attachStore(torrent, native(store)));
+  }
+
+  removeTorrent(torrent: number): void {
+    this.#inner.removeTorrent(torrent);
+  }
+
+  connect(torrent: number, host: string, port: number, hello: bindings.Hello): number {
+    return call(() => this.#inner.connect(torrent, host, port, hello));
+  }
+
+  accept(link: number, torrent: number, hello: bindings.Hello): boolean {
+    return call(() => this.#inner.accept(link, torrent, hello));
+  }
+
+  refuse(link: number): void {
+    this.#inner.refuse(link);
+  }
+
+  close(link: number, reason: string): void {
+    this.#inner.close(link, reason);
+  }
+
+  setChoked(link: number, choked: boolean): void {
+    this.#inner.setChoked(link, choked);
+  }
+
+  setInterested(link: number, interested: boolean): void {
+    this.#inner.setInterested(link, interested);
+  }
+
+  setRequestLimit(link: number, requests: number): void {
+    this.#inner.setRequestLimit(link, requests);
+  }
+
+  fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
+    return this.#inner.fetch(link, piece, firstBlock, endBlock);
+  }
+
+  cancel(link: number, piece: number, firstBlock: number, endBlock: number): void {
+    this.#inner.cancel(link, piece, firstBlock, endBlock);
+  }
+
+  sendExtension(link: number, id: number, payload: Uint8Array): boolean {
+    return this.#inner.sendExtension(link, id, payload);
+  }
+
+  announceHave(torrent: number, piece: number): void {
+    this.#inner.announceHave(torrent, piece);
+  }
+}
+
+function native(store: { servable(): Uint8Array }): bindings.Store {
+  if (!(store instanceof Store)) throw new TypeError('"store" expected a native Store');
+  return store.inner;
+}
