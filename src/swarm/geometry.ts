@@ -1,0 +1,53 @@
+/** How one torrent is cut: pieces, 16 KiB blocks (BEP 3), and stripes, the unit of work given to a peer. */
+
+/** Bytes of a block, the unit of a request. */
+export const BLOCK_BYTES = 16_384;
+
+/** Blocks of a stripe: 1 MiB, so that four peers share a piece of 4 MiB. */
+export const STRIPE_BLOCKS = 64;
+
+/** A peer's have-map over more pieces than this is not believed; the native core has the same limit. */
+export const MAX_PIECES = 1 << 21;
+
+const MAX_PIECE_BYTES = 512 * 1024 * 1024;
+
+/** Lengths of a torrent, piece numbers `[0, pieceCount)`. */
+export class Geometry {
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+  readonly pieceCount: number;
+
+  constructor(shape: { lengthBytes: number; pieceLengthBytes: number }) {
+    const { lengthBytes, pieceLengthBytes } = shape;
+    if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 1) {
+      throw new RangeError(`"lengthBytes" expected integer >= 1, got ${lengthBytes}`);
+    }
+    if (!Number.isInteger(pieceLengthBytes) || pieceLengthBytes < 1 || pieceLengthBytes > MAX_PIECE_BYTES) {
+      throw new RangeError(
+        `"pieceLengthBytes" expected integer in 1..${MAX_PIECE_BYTES}, got ${pieceLengthBytes}`,
+      );
+    }
+    this.lengthBytes = lengthBytes;
+    this.pieceLengthBytes = pieceLengthBytes;
+    this.pieceCount = Math.ceil(lengthBytes / pieceLengthBytes);
+    if (this.pieceCount >= MAX_PIECES) {
+      throw new RangeError(
+        `"pieceLengthBytes" makes ${this.pieceCount} pieces, expected under ${MAX_PIECES}`,
+      );
+    }
+  }
+
+  pieceBytes(piece: number): number {
+    return piece === this.pieceCount - 1
+      ? this.lengthBytes - piece * this.pieceLengthBytes
+      : this.pieceLengthBytes;
+  }
+
+  blockCount(piece: number): number {
+    return Math.ceil(this.pieceBytes(piece) / BLOCK_BYTES);
+  }
+
+  stripeCount(piece: number): number {
+    return Math.ceil(this.blockCount(piece) / STRIPE_BLOCKS);
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The boundary to whoever moves the bytes (DESIGN §4): the native `Reactor` in production, `SimHost` in tests.
+ * Both satisfy these interfaces structurally, and `test/sim/link-conformance.ts` runs against both.
+ *
+ * A *link* is one peer connection, known by a number that is never used again. Commands never block and never
+ * fail loudly: what became of them comes back as the link's next event. A command for a link or torrent that is
+ * gone does nothing.
+ */
+
+/** A torrent's bytes, native. The swarm only asks which pieces may be served. */
+export interface PieceStore {
+  /** One bit a piece, high bit first (BEP 3): set once the piece is verified and on disk. */
+  servable(): Uint8Array;
+}
+
+/** What opens a connection: the handshake and, when the peer supports BEP 10, the extension handshake. */
+export interface Hello {
+  /** 20 bytes: SHA-1 infohash, or the first 20 bytes of the v2 infohash. */
+  readonly infoHash: Uint8Array;
+  /** 20 bytes: the other infohash of a hybrid, accepted in the reply as well (BEP 52). */
+  readonly otherInfoHash?: Uint8Array;
+  /** 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** Whether the reserved bit of BEP 52 is set. */
+  readonly v2: boolean;
+  /** Bencoded dictionary, sent as extension message 0. */
+  readonly extensionHandshake: Uint8Array;
+}
+
+/** A connection from outside whose handshake was read. It waits a bounded time for `accept` or `refuse`. */
+export interface Incoming {
+  readonly link: number;
+  readonly host: string;
+  readonly port: number;
+  /** 20 bytes, as the peer sent it. */
+  readonly infoHash: Uint8Array;
+  /** 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** 8 bytes. */
+  readonly reserved: Uint8Array;
+}
+
+/** A BEP 10 message: `id` 0 is the handshake, others are as we announced them in ours. */
+export interface ExtensionMessage {
+  readonly id: number;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * What changed on a link since the last batch, coalesced into one record: state, not messages. `finished` and
+ * `rejected` are flattened triples `piece, firstBlock, endBlock`: a range asked for by `fetch`, once its last block is
+ * settled, or its parts when its blocks fared differently.
+ */
+export interface LinkEvent {
+  readonly link: number;
+  readonly torrent: number;
+  /** `closed` comes once, last, and also for a connection that never opened. */
+  readonly state: 'open' | 'closed';
+  readonly host: string;
+  readonly port: number;
+  readonly closeReason?: string | undefined;
+  /** 20 bytes; in the first event only, as `reserved` (8 bytes) and `infoHash` (20 bytes). */
+  readonly peerId?: Uint8Array | undefined;
+  readonly reserved?: Uint8Array | undefined;
+  readonly infoHash?: Uint8Array | undefined;
+  readonly peerChoking: boolean;
+  readonly peerInterested: boolean;
+  readonly haveAll: boolean;
+  /** The peer's whole have-map, when it came or when too much of it changed to be listed. */
+  readonly bitmap?: Uint8Array | undefined;
+  /** Pieces the peer got since the last batch. */
+  readonly haves?: readonly number[] | undefined;
+  /** Asked-for ranges whose blocks are all in hand. */
+  readonly finished?: readonly number[] | undefined;
+  /** Asked-for ranges that this peer will not send: rejected by it, or dropped because it choked us. */
+  readonly rejected?: readonly number[] | undefined;
+  /** Blocks asked for or waiting to be asked for. */
+  readonly queuedBlocks: number;
+  /** Payload of pieces, since the link opened. */
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+  /** Since the last wanted block came while others are outstanding, else 0. */
+  readonly sinceBlockMs: number;
+  readonly messages?: readonly ExtensionMessage[] | undefined;
+}
+
+/** The judgement of a piece whose blocks were all in hand. A `good` piece is on disk and already servable. */
+export interface PieceVerdict {
+  readonly torrent: number;
+  readonly piece: number;
+  /**
+   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise; or it was servable
+   * and could not be read.
+   */
+  readonly outcome: 'good' | 'bad' | 'io';
+  readonly message?: string | undefined;
+  /** Links that sent blocks of it. */
+  readonly senders: readonly number[];
+  /** Links proven to have sent bad blocks; also in a `good` verdict that follows a bad one. */
+  readonly culprits: readonly number[];
+}
+
+/** The part of a native batch that concerns swarms. */
+export interface LinkBatch {
+  readonly incoming: readonly Incoming[];
+  readonly links: readonly LinkEvent[];
+  readonly pieces: readonly PieceVerdict[];
+}
+
+/** What the swarm tells the byte mover to do. */
+export interface LinkHost {
+  /** Without a store only the info dictionary can be talked about. */
+  addTorrent(store?: PieceStore): number;
+  attachStore(torrent: number, store: PieceStore): void;
+  /** Closes its links and forgets blocks of unfinished pieces. */
+  removeTorrent(torrent: number): void;
+  /** Dials; the link's number comes back at once, its fate as an event. */
+  connect(torrent: number, host: string, port: number, hello: Hello): number;
+  /** Answers an incoming connection; false when it is gone. */
+  accept(link: number, torrent: number, hello: Hello): boolean;
+  refuse(link: number): void;
+  /** `reason` comes back as `closeReason`. */
+  close(link: number, reason: string): void;
+  setChoked(link: number, choked: boolean): void;
+  setInterested(link: number, interested: boolean): void;
+  /** The peer queues no more requests than this (`reqq`, BEP 10); more would be dropped. */
+  setRequestLimit(link: number, requests: number): void;
+  /** Asks for blocks `[firstBlock, endBlock)`; those in hand are skipped. False: link gone, or no memory now. */
+  fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean;
+  cancel(link: number, piece: number, firstBlock: number, endBlock: number): void;
+  /** `id` as the peer announced it. False when the queue is full (the link is closed) or the link is gone. */
+  sendExtension(link: number, id: number, payload: Uint8Array): boolean;
+  /** HAVE to all open links of the torrent. */
+  announceHave(torrent: number, piece: number): void;
+}

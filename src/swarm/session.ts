@@ -1,0 +1,193 @@
+/**
+ * All swarms over one byte mover: hands its batches to them, lets connections in or refuses them, shares out the
+ * global limits, upload slots and bans. It has no timer and no socket: the composition root calls `apply` when
+ * the byte mover has news and `tick` about once a second.
+ */
+import { DialPolicy } from '../connector.js';
+import { BanList } from './bans.js';
+import { Choker, type ChokerOptions } from './choker.js';
+import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
+import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
+import type { Peer } from './peer.js';
+import { Swarm, type SwarmContext } from './swarm.js';
+import type { SwarmOptions } from './swarm-options.js';
+
+export interface SessionOptions {
+  readonly host: LinkHost;
+  /** 20 bytes. */
+  readonly peerId: Uint8Array;
+  /** Milliseconds that never go back; the same clock that `tick` is called with. */
+  readonly clock: () => number;
+  /** In `[0, 1)`. */
+  readonly random: () => number;
+  /** Name and version told to peers. */
+  readonly client?: string;
+  readonly listenPort?: () => number | null;
+  readonly dialPolicy?: Pick<DialPolicy, 'mayDial'>;
+  readonly limits?: LinkLimitsOptions;
+  readonly choker?: Omit<ChokerOptions, 'random'>;
+  /** Requests that the byte mover queues for each peer. */
+  readonly requestQueue?: number;
+  readonly banMs?: number;
+}
+
+/** Connections begun in one go: more at a time looks like an attack to a router. */
+const DIALS_AT_ONCE = 16;
+
+export class Session {
+  readonly bans: BanList;
+  readonly #host: LinkHost;
+  readonly #clock: () => number;
+  readonly #limits: LinkLimits;
+  readonly #choker: Choker;
+  readonly #context: SwarmContext;
+  readonly #byTorrent = new Map<number, Swarm>();
+  /** By the 20 bytes of an infohash as they are in a handshake, hex; a hybrid has two. */
+  readonly #byInfoHash = new Map<string, Swarm>();
+  /** Somebody's choking, or whom to dial, is to be looked at before the next tick. */
+  #isChanged = false;
+  #dialsLeft = DIALS_AT_ONCE;
+  #applying = false;
+  #closed = false;
+
+  constructor(options: SessionOptions) {
+    const { host, peerId, clock, random } = options;
+    if (peerId.length !== 20) throw new RangeError(`"peerId" expected 20 bytes, got ${peerId.length}`);
+    this.bans = new BanList(options.banMs === undefined ? {} : { durationMs: options.banMs });
+    this.#host = host;
+    this.#clock = clock;
+    this.#limits = new LinkLimits(options.limits);
+    this.#choker = new Choker({ ...options.choker, random });
+    this.#context = {
+      host,
+      peerId,
+      random,
+      clock,
+      limits: this.#limits,
+      bans: this.bans,
+      dialPolicy: options.dialPolicy ?? new DialPolicy(),
+      extension: {
+        client: options.client ?? 'blockswarm',
+        listenPort: options.listenPort ?? (() => null),
+        requestQueue: options.requestQueue ?? 2000,
+      },
+      changed: () => this.#changed(),
+      closed: (swarm) => this.#forget(swarm),
+    };
+  }
+
+  /** Connections of all torrents, open and opening. */
+  get linkCount(): number {
+    return this.#limits.count;
+  }
+
+  get swarms(): Iterable<Swarm> {
+    return this.#byTorrent.values();
+  }
+
+  /** Begins a torrent. Its infohash must not be here yet. */
+  add(options: SwarmOptions): Swarm {
+    if (this.#closed) throw new TypeError('the session is closed');
+    const keys = infoHashKeys(options);
+    if (keys.some((key) => this.#byInfoHash.has(key)))
+      throw new TypeError('the torrent is in the session already');
+    const swarm = new Swarm(this.#context, options);
+    this.#byTorrent.set(swarm.torrent, swarm);
+    for (const key of keys) this.#byInfoHash.set(key, swarm);
+    return swarm;
+  }
+
+  /** Takes in all that happened since the last batch. */
+  apply(batch: LinkBatch, nowMs: number = this.#clock()): void {
+    this.#applying = true;
+    try {
+      this.#dispatch(batch, nowMs);
+    } finally {
+      this.#applying = false;
+    }
+    if (this.#isChanged) this.#dialAndChoke(nowMs);
+  }
+
+  #dispatch(batch: LinkBatch, nowMs: number): void {
+    for (const incoming of batch.incoming) this.#onIncoming(incoming, nowMs);
+    const touched = new Set<Swarm>();
+    const of = (torrent: number) => {
+      const swarm = this.#byTorrent.get(torrent);
+      if (swarm) touched.add(swarm);
+      return swarm;
+    };
+    for (const event of batch.links) of(event.torrent)?.onLink(event, nowMs);
+    // Behind the links: the ranges that completed a piece come before its verdict.
+    for (const verdict of batch.pieces) of(verdict.torrent)?.onVerdict(verdict, nowMs);
+    for (const swarm of touched) swarm.flush(nowMs);
+  }
+
+  /** Does what time asks for; to be called about once a second. */
+  tick(nowMs: number = this.#clock()): void {
+    if (this.#closed) return;
+    this.#dialsLeft = DIALS_AT_ONCE;
+    for (const swarm of [...this.#byTorrent.values()]) swarm.tick(nowMs);
+    this.#dialAndChoke(nowMs);
+  }
+
+  /** Closes all torrents; the byte mover is its owner's to close. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    for (const swarm of [...this.#byTorrent.values()]) swarm.close();
+  }
+
+  #onIncoming(incoming: Incoming, nowMs: number): void {
+    const swarm = this.#byInfoHash.get(hex(incoming.infoHash));
+    if (!swarm?.onIncoming(incoming, nowMs)) this.#host.refuse(incoming.link);
+  }
+
+  #changed(): void {
+    this.#isChanged = true;
+    if (!this.#applying) this.#dialAndChoke(this.#clock());
+  }
+
+  #dialAndChoke(nowMs: number): void {
+    this.#dial(nowMs);
+    if (this.#isChanged || this.#choker.isDue(nowMs)) this.#choke(nowMs);
+    this.#isChanged = false;
+  }
+
+  /** In turns, so that one torrent with many addresses does not use up what all may dial. */
+  #dial(nowMs: number): void {
+    let idle = 0;
+    for (const [torrent, swarm] of this.#byTorrent) {
+      if (this.#dialsLeft === 0 || !this.#limits.mayDialNow) return;
+      if (idle >= this.#byTorrent.size) return;
+      if (swarm.dial(nowMs)) {
+        this.#dialsLeft--;
+        idle = 0;
+      } else idle++;
+      // To the end of the line; a Map is walked in insertion order, so the walk meets it again.
+      if (this.#byTorrent.delete(torrent)) this.#byTorrent.set(torrent, swarm);
+    }
+  }
+
+  #choke(nowMs: number): void {
+    const peers: Peer[] = [];
+    for (const swarm of this.#byTorrent.values()) {
+      for (const peer of swarm.peers.values()) if (peer.isOpen && !peer.isClosing) peers.push(peer);
+    }
+    this.#choker.run(peers, nowMs);
+  }
+
+  #forget(swarm: Swarm): void {
+    this.#byTorrent.delete(swarm.torrent);
+    for (const key of infoHashKeys(swarm)) this.#byInfoHash.delete(key);
+    this.#isChanged = true;
+  }
+}
+
+function infoHashKeys(hashes: Pick<Swarm, 'infoHashV1' | 'infoHashV2'>): string[] {
+  const { infoHashV1, infoHashV2 } = hashes;
+  return [infoHashV1, infoHashV2?.subarray(0, 20) ?? null].filter((hash) => hash !== null).map(hex);
+}
+
+/** Bytes as a key of a table. */
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}

@@ -1,0 +1,65 @@
+/** What the owner of a swarm gives it, is told by it, and may ask of it. */
+import type { PieceStore } from './link-host.js';
+import type { PickOrder } from './picker.js';
+import type { PipelineOptions } from './pipeline.js';
+
+/** `metadata`: no store yet. `fetching`: wanted pieces are missing. `seeding`: none is. */
+export type SwarmState = 'metadata' | 'fetching' | 'seeding' | 'closed';
+
+/** A torrent's bytes and how they are cut. */
+export interface SwarmContent {
+  readonly store: PieceStore;
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+}
+
+/** Pieces `[first, end)` with a priority of 0 (not wanted) to 7, default 1. */
+export interface WantedRange {
+  readonly first: number;
+  readonly end: number;
+  readonly priority?: number;
+}
+
+export interface SwarmOptions {
+  /** 20 bytes; at least one of the two is given. */
+  readonly infoHashV1: Uint8Array | null;
+  /** 32 bytes. */
+  readonly infoHashV2: Uint8Array | null;
+  /** The info dictionary, bencoded; else it is fetched from peers. */
+  readonly infoBytes?: Uint8Array;
+  /** Absent until the info dictionary is known: see `attach`. */
+  readonly content?: SwarmContent;
+  /** What to fetch; everything when absent. */
+  readonly wanted?: readonly WantedRange[];
+  readonly order?: PickOrder;
+  readonly maxLinks?: number;
+  readonly pipeline?: PipelineOptions;
+  /** How long two that both have everything stay connected. */
+  readonly seedGraceMs?: number;
+  readonly events?: SwarmEvents;
+}
+
+/** Told to the owner, from within `Session.apply` and `tick`. A callback may call the swarm, also `close`. */
+export interface SwarmEvents {
+  /** The info dictionary came and its hash is right: parse it, open a store, call `attach`. */
+  metadata?(infoBytes: Uint8Array): void;
+  /** The piece is verified and on disk. */
+  piece?(piece: number): void;
+  /** Every wanted piece is there now; again after more was wanted. Not told when `add` finds nothing missing. */
+  complete?(): void;
+  /** A piece could not be written: fetching goes on after a pause, unless the swarm is closed. Or not read. */
+  ioError?(message: string, piece: number): void;
+}
+
+export interface SwarmStatus {
+  readonly state: SwarmState;
+  readonly links: number;
+  readonly knownPeers: number;
+  readonly pieceCount: number;
+  readonly hadPieces: number;
+  readonly wantedLeft: number;
+  readonly downloadRate: number;
+  readonly uploadRate: number;
+  readonly downloadedBytes: number;
+  readonly uploadedBytes: number;
+}

@@ -1,0 +1,399 @@
+/**
+ * One torrent: its pieces, its peers, and every decision about them. All state changes in three places: a batch
+ * from the byte mover (`onLink`, `onVerdict`), the clock (`tick`), and what the owner asks for. STATE.md lists
+ * the states.
+ */
+import type { PeerAddress } from '../connector.js';
+import { Blame } from './blame.js';
+import { Geometry } from './geometry.js';
+import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict } from './link-host.js';
+import { type ExtensionInfo, MetadataExchange } from './metadata-exchange.js';
+import type { Peer } from './peer.js';
+import type { KnownPeer, PeerSource } from './peer-book.js';
+import { Peers, type PeersOptions } from './peers.js';
+import { Picker } from './picker.js';
+import { Pipeline } from './pipeline.js';
+import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
+
+/** What a swarm shares with the others of its session. */
+export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'maxLinks'> {
+  readonly random: () => number;
+  readonly clock: () => number;
+  readonly extension: ExtensionInfo;
+  /** There is somebody to dial, or a peer's choking is to be looked at. */
+  changed(swarm: Swarm): void;
+  closed(swarm: Swarm): void;
+}
+
+const SEED_GRACE_MS = 30_000;
+const IO_PAUSE_MS = 30_000;
+
+export class Swarm {
+  readonly infoHashV1: Uint8Array | null;
+  readonly infoHashV2: Uint8Array | null;
+  readonly torrent: number;
+  readonly #options: SwarmOptions;
+  readonly #context: SwarmContext;
+  readonly #host: LinkHost;
+  readonly #events: SwarmEvents;
+  readonly #peers: Peers;
+  readonly #blame: Blame;
+  readonly #metadata: MetadataExchange;
+  #work: { picker: Picker; pipeline: Pipeline } | null = null;
+  #state: SwarmState = 'metadata';
+  #seedingSinceMs = 0;
+  #hungry = false;
+  #pastDownloadedBytes = 0;
+  #pastUploadedBytes = 0;
+
+  constructor(context: SwarmContext, options: SwarmOptions) {
+    const { infoHashV1, infoHashV2, content } = options;
+    if (infoHashV1 === null && infoHashV2 === null)
+      throw new TypeError('"infoHashV1" or "infoHashV2" is needed');
+    checkLength('infoHashV1', infoHashV1, 20);
+    checkLength('infoHashV2', infoHashV2, 32);
+    this.infoHashV1 = infoHashV1;
+    this.infoHashV2 = infoHashV2;
+    this.#options = options;
+    this.#context = context;
+    this.#host = context.host;
+    this.#events = options.events ?? {};
+    // Before the byte mover hears of it: a wrong length throws.
+    const geometry = content ? new Geometry(content) : null;
+    this.torrent = content ? this.#host.addTorrent(content.store) : this.#host.addTorrent();
+    this.#peers = new Peers({
+      ...context,
+      torrent: this.torrent,
+      book: { random: context.random },
+      ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
+    });
+    this.#blame = new Blame(context.bans);
+    this.#metadata = new MetadataExchange({
+      host: this.#host,
+      infoHashV1,
+      infoHashV2,
+      infoBytes: options.infoBytes ?? null,
+      info: context.extension,
+    });
+    if (content && geometry) this.#begin(content, geometry);
+  }
+
+  get state(): SwarmState {
+    return this.#state;
+  }
+
+  /** Open and opening connections. */
+  get peers(): ReadonlyMap<number, Peer> {
+    return this.#peers.byLink;
+  }
+
+  /** Whether we have the piece, verified and on disk. */
+  has(piece: number): boolean {
+    return this.#work?.picker.has(piece) ?? false;
+  }
+
+  status(): SwarmStatus {
+    const picker = this.#work?.picker;
+    let [downloadRate, uploadRate] = [0, 0];
+    let [downloadedBytes, uploadedBytes] = [this.#pastDownloadedBytes, this.#pastUploadedBytes];
+    for (const peer of this.peers.values()) {
+      downloadRate += peer.downloadRate;
+      uploadRate += peer.uploadRate;
+      downloadedBytes += peer.downloadedBytes;
+      uploadedBytes += peer.uploadedBytes;
+    }
+    return {
+      state: this.#state,
+      links: this.peers.size,
+      knownPeers: this.#peers.knownCount,
+      pieceCount: picker?.geometry.pieceCount ?? 0,
+      hadPieces: picker?.hadCount ?? 0,
+      wantedLeft: picker?.wantedLeft ?? 0,
+      downloadRate,
+      uploadRate,
+      downloadedBytes,
+      uploadedBytes,
+    };
+  }
+
+  /** Notes addresses where peers may be found; they are dialled as limits allow. */
+  addPeers(addresses: Iterable<PeerAddress>, source: PeerSource = 'asked'): void {
+    if (this.#state === 'closed') return;
+    const nowMs = this.#context.clock();
+    for (const address of addresses) this.#peers.add(address, source, nowMs);
+    this.#context.changed(this);
+  }
+
+  /** Gives the bytes a place, once the info dictionary is known. Pieces already servable count as had. */
+  attach(content: SwarmContent): void {
+    if (this.#state === 'closed') return;
+    if (this.#work) throw new TypeError('a store is attached already');
+    const geometry = new Geometry(content);
+    this.#host.attachStore(this.torrent, content.store);
+    this.#begin(content, geometry);
+    if (this.#state === 'seeding') this.#events.complete?.();
+  }
+
+  /** Changes what is wanted: priority of pieces `[first, end)`, 0 for not at all. */
+  want(first: number, end: number, priority = 1): void {
+    if (this.#state === 'closed') return;
+    if (!this.#work) throw new TypeError('no store is attached yet: pieces are not known');
+    this.#work.picker.want(first, end, priority);
+    for (const peer of this.peers.values()) this.#reconsider(peer);
+    this.#hungry = true;
+    this.#settleState(this.#context.clock());
+    this.flush(this.#context.clock());
+  }
+
+  /** Closes all links; what was verified stays on disk. Idempotent. */
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    const nowMs = this.#context.clock();
+    for (const peer of [...this.peers.values()]) this.#peers.ended(peer, 'closed', nowMs);
+    this.#host.removeTorrent(this.torrent);
+    this.#context.closed(this);
+  }
+
+  /** Dials one address that is due. Called by the session, which shares out the global limits. */
+  dial(nowMs: number): boolean {
+    if (this.#state === 'closed') return false;
+    // Somebody who has everything is of no use to us when we have everything as well.
+    const suits = (known: KnownPeer) => this.#state !== 'seeding' || !known.seed;
+    const peer = this.#peers.dial(nowMs, suits, (known) => {
+      // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
+      const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
+      return this.#hello(useV2, known.address);
+    });
+    if (peer) this.#blame.remember(peer.link, peer.address);
+    return peer !== null;
+  }
+
+  /** Lets a connection from outside in; false when it is not welcome. */
+  onIncoming(incoming: Incoming, nowMs: number): boolean {
+    if (this.#state === 'closed') return false;
+    const v1 = this.infoHashV1;
+    const asV2 = v1 === null || Buffer.compare(incoming.infoHash, v1) !== 0;
+    const peer = this.#peers.accept(incoming, this.#hello(asV2, incoming), nowMs);
+    if (!peer) return false;
+    peer.peerId = incoming.peerId;
+    this.#blame.remember(peer.link, peer.address);
+    return true;
+  }
+
+  /** Takes in what changed on one link. */
+  onLink(event: LinkEvent, nowMs: number): void {
+    const peer = this.peers.get(event.link);
+    if (!peer) return;
+    const opens = !peer.isOpen && (event.state === 'open' || event.peerId !== undefined);
+    const { peerInterested, peerChoking } = peer;
+    peer.update(event, nowMs);
+    if (opens) this.#onOpen(peer, nowMs);
+    if (!peer.isClosing) this.#onHaveMap(peer, event);
+    if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
+    if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
+    if (event.state === 'closed') this.#onClosed(peer, event.closeReason ?? 'closed', nowMs);
+    if (peerInterested !== peer.peerInterested || event.state === 'closed') this.#context.changed(this);
+  }
+
+  /** Takes in the judgement of a piece. */
+  onVerdict(verdict: PieceVerdict, nowMs: number): void {
+    const work = this.#work;
+    if (!work || this.#state === 'closed') return;
+    const { piece, outcome } = verdict;
+    if (this.#blame.judge(verdict, nowMs)) this.#applyStanding(nowMs);
+    work.pipeline.decided(piece);
+    work.pipeline.revoke(outcome === 'good' ? work.picker.done(piece) : work.picker.reset(piece));
+    this.#hungry = true;
+    if (outcome === 'good') {
+      this.#host.announceHave(this.torrent, piece);
+      for (const peer of this.peers.values()) if (peer.interested && peer.has(piece)) this.#reconsider(peer);
+      this.#events.piece?.(piece);
+      this.#settleState(nowMs);
+    } else if (outcome === 'io') {
+      // A piece we have failed when it was read for a peer: that is no reason to stop fetching.
+      if (!work.picker.has(piece)) work.pipeline.pause(nowMs + IO_PAUSE_MS);
+      this.#events.ioError?.(verdict.message ?? 'input or output failed', piece);
+    }
+  }
+
+  /** Asks for more where stripes became free. Called at the end of a batch. */
+  flush(nowMs: number): void {
+    if (!this.#hungry) return;
+    this.#hungry = false;
+    this.#feed(nowMs);
+  }
+
+  /** Once a second or so: rates, silence, and peers that are of no use. */
+  tick(nowMs: number): void {
+    if (this.#state === 'closed') return;
+    for (const peer of [...this.peers.values()]) {
+      peer.measure(nowMs);
+      if (!peer.isOpen || peer.isClosing) continue;
+      if (this.#work?.pipeline.checkSilence(peer, nowMs)) this.#drop(peer, 'snubbed');
+      else if (this.#isUseless(peer, nowMs)) this.#drop(peer, 'both-complete');
+    }
+    this.#metadata.tick(this.peers.values(), nowMs);
+    this.#work?.pipeline.tick(nowMs);
+    this.#feed(nowMs);
+  }
+
+  #begin(content: SwarmContent, geometry: Geometry): void {
+    const nowMs = this.#context.clock();
+    const { order, wanted } = this.#options;
+    const { random } = this.#context;
+    const had = content.store.servable();
+    const picker = new Picker({ geometry, had, random, ...(order === undefined ? {} : { order }) });
+    for (const { first, end, priority } of wanted ?? [{ first: 0, end: geometry.pieceCount }]) {
+      picker.want(first, end, priority);
+    }
+    const pipeline = new Pipeline(this.#host, picker, this.peers, this.#options.pipeline);
+    this.#work = { picker, pipeline };
+    this.#enterState(nowMs);
+    for (const peer of this.peers.values()) {
+      picker.availability.add(peer.have);
+      if (peer.have.fits(geometry.pieceCount)) this.#reconsider(peer);
+      else this.#drop(peer, 'bad-have-map');
+    }
+    this.#feed(nowMs);
+  }
+
+  #hello(asV2: boolean, remote: PeerAddress): Hello {
+    const v1 = this.infoHashV1;
+    const v2 = this.infoHashV2?.subarray(0, 20) ?? null;
+    const [infoHash, other] = asV2 ? [v2, v1] : [v1, v2];
+    if (infoHash === null) throw new TypeError('"infoHashV1" or "infoHashV2" is needed');
+    return {
+      infoHash,
+      ...(other === null ? {} : { otherInfoHash: other }),
+      peerId: this.#context.peerId,
+      v2: v2 !== null,
+      extensionHandshake: this.#metadata.handshake({ remote, uploadOnly: this.#state === 'seeding' }),
+    };
+  }
+
+  #onOpen(peer: Peer, nowMs: number): void {
+    peer.onParole = this.#blame.isSuspect(peer.address);
+    peer.seeding = this.#state === 'seeding';
+    const surplus = this.#peers.opened(peer, nowMs);
+    if (surplus) this.#drop(surplus.close, surplus.reason);
+  }
+
+  #onHaveMap(peer: Peer, event: LinkEvent): void {
+    const picker = this.#work?.picker;
+    const { have } = peer;
+    const haveAll = event.haveAll && !have.all;
+    if (!haveAll && !event.bitmap && !event.haves) return;
+    if (haveAll || event.bitmap) {
+      picker?.availability.remove(have);
+      if (event.bitmap) have.replace(event.bitmap);
+      if (event.haveAll) have.setAll();
+      picker?.availability.add(have);
+    }
+    let isNews = haveAll || event.bitmap !== undefined;
+    for (const piece of event.haves ?? []) {
+      if (!have.add(piece) || !picker) continue;
+      picker.availability.addPiece(piece);
+      // One more piece cannot end our interest, and begins it only when we want it.
+      isNews ||= !peer.interested && picker.wants(piece);
+    }
+    if (!picker) return;
+    if (!have.fits(picker.geometry.pieceCount)) {
+      this.#drop(peer, 'bad-have-map');
+      return;
+    }
+    if (peer.known) peer.known.seed = have.complete(picker.geometry.pieceCount);
+    if (isNews) this.#reconsider(peer);
+  }
+
+  #onMessages(peer: Peer, event: LinkEvent, nowMs: number): void {
+    const outcome = this.#metadata.onMessages(peer, event.messages ?? [], nowMs);
+    if (outcome.listenPort !== null) this.#peers.listensAt(peer, outcome.listenPort, nowMs);
+    if (outcome.close !== null) this.#drop(peer, outcome.close);
+    if (outcome.lied) this.#peers.ban(peer, nowMs);
+    if (outcome.infoBytes) this.#events.metadata?.(outcome.infoBytes);
+  }
+
+  #onWork(peer: Peer, event: LinkEvent, nowMs: number, wasChoking: boolean): void {
+    const pipeline = this.#work?.pipeline;
+    if (!pipeline) return;
+    if (event.finished) pipeline.finished(peer, event.finished, nowMs);
+    if (event.rejected && pipeline.rejected(peer, event.rejected, nowMs)) this.#drop(peer, 'rejects');
+    const isChoked = peer.peerChoking && (!wasChoking || peer.stripes.length > 0);
+    if (isChoked) pipeline.release(peer);
+    if (isChoked || event.rejected?.length) this.#hungry = true;
+    if (event.state === 'open') pipeline.feed(peer, nowMs);
+  }
+
+  #onClosed(peer: Peer, reason: string, nowMs: number): void {
+    if (this.#work) {
+      this.#work.pipeline.release(peer);
+      this.#work.picker.availability.remove(peer.have);
+    }
+    this.#metadata.ended(peer, nowMs);
+    this.#peers.ended(peer, reason, nowMs);
+    this.#pastDownloadedBytes += peer.downloadedBytes;
+    this.#pastUploadedBytes += peer.uploadedBytes;
+    this.#hungry = true;
+  }
+
+  /** Closes a link; its last event finds nothing left to do but to strike it off. */
+  #drop(peer: Peer, reason: string): void {
+    if (peer.isClosing) return;
+    peer.isClosing = true;
+    this.#work?.pipeline.release(peer);
+    this.#hungry = true;
+    this.#host.close(peer.link, reason);
+  }
+
+  /** We are interested exactly while the peer has a wanted piece. */
+  #reconsider(peer: Peer): void {
+    if (this.#work) peer.setInterested(this.#work.picker.wantsFrom(peer.have));
+  }
+
+  /** Somebody was banned, suspected or acquitted. */
+  #applyStanding(nowMs: number): void {
+    for (const peer of this.peers.values()) {
+      peer.onParole = this.#blame.isSuspect(peer.address);
+      if (!peer.onParole) this.#work?.picker.disown(peer.link);
+      if (!this.#peers.isBanned(peer, nowMs)) continue;
+      this.#peers.ban(peer, nowMs);
+      this.#drop(peer, 'banned');
+    }
+  }
+
+  #feed(nowMs: number): void {
+    const pipeline = this.#work?.pipeline;
+    if (!pipeline || this.#state !== 'fetching') return;
+    for (const peer of this.peers.values()) pipeline.feed(peer, nowMs);
+  }
+
+  #settleState(nowMs: number): void {
+    if (this.#enterState(nowMs) && this.#state === 'seeding') this.#events.complete?.();
+  }
+
+  /** Returns whether the state is another one now. */
+  #enterState(nowMs: number): boolean {
+    const state = this.#work?.picker.wantedLeft === 0 ? 'seeding' : 'fetching';
+    if (state === this.#state || this.#state === 'closed') return false;
+    this.#state = state;
+    for (const peer of this.peers.values()) peer.seeding = state === 'seeding';
+    this.#seedingSinceMs = nowMs;
+    return true;
+  }
+
+  /** Neither side will ever want anything of the other: a slot for somebody else (BEP 21). */
+  #isUseless(peer: Peer, nowMs: number): boolean {
+    const picker = this.#work?.picker;
+    if (!picker || this.#state !== 'seeding' || peer.peerInterested) return false;
+    if (!peer.uploadOnly && !peer.have.complete(picker.geometry.pieceCount)) return false;
+    const sinceMs = Math.max(peer.openedAtMs, this.#seedingSinceMs);
+    return nowMs - sinceMs >= (this.#options.seedGraceMs ?? SEED_GRACE_MS);
+  }
+}
+
+function checkLength(name: string, bytes: Uint8Array | null, length: number): void {
+  if (bytes !== null && bytes.length !== length) {
+    throw new RangeError(`"${name}" expected ${length} bytes, got ${bytes.length}`);
+  }
+}

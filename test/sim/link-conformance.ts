@@ -1,0 +1,377 @@
+/**
+ * What every `LinkHost` must do. Runs against the double over virtual time (`sim-host.test.ts`) and against the
+ * native reactor over loopback (`test/native`): policy that was proven on one holds on the other.
+ */
+import type { Test } from 'tap';
+import type {
+  Hello,
+  Incoming,
+  LinkBatch,
+  LinkEvent,
+  LinkHost,
+  PieceStore,
+  PieceVerdict,
+} from '../../src/swarm/link-host.js';
+
+/** One of two hosts that can reach each other. */
+export interface LinkSide {
+  readonly host: LinkHost & { drain(): LinkBatch };
+  /** Where it listens. */
+  readonly address: { readonly host: string; readonly port: number };
+  readonly store: PieceStore;
+}
+
+export interface LinkPair {
+  /** Its store has everything. */
+  readonly seed: LinkSide;
+  /** Its store has nothing. */
+  readonly leech: LinkSide;
+  /** Lets a little time pass, 1 to 10 ms; resolves when both sides may be drained. */
+  step(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The torrent of the suite: three pieces of 64 blocks of 16 KiB, the last one a block and 100 bytes short. */
+export const CONFORMANCE_SHAPE = { pieceLengthBytes: 1 << 20, lengthBytes: 3 * (1 << 20) - 16_484 } as const;
+
+const LAST_PIECE_BLOCKS = 63;
+
+/** Steps until something that must happen counts as not happening. */
+const STEPS = 2000;
+
+const INFO_HASH = new Uint8Array(20).fill(0x11);
+const OTHER_INFO_HASH = new Uint8Array(20).fill(0x22);
+const SEED_ID = new TextEncoder().encode('-BW0001-seedseedseed');
+const LEECH_ID = new TextEncoder().encode('-BW0001-leechleechle');
+/** `d1:md11:ut_metadatai1eee` */
+const EXTENSION_HANDSHAKE = new TextEncoder().encode('d1:md11:ut_metadatai1eee');
+
+function hello(peerId: Uint8Array, overrides: Partial<Hello> = {}): Hello {
+  return { infoHash: INFO_HASH, peerId, v2: false, extensionHandshake: EXTENSION_HANDSHAKE, ...overrides };
+}
+
+/** All that one side has seen. */
+class Observer {
+  readonly side: LinkSide;
+  readonly torrent: number;
+  readonly incoming: Incoming[] = [];
+  readonly events: LinkEvent[] = [];
+  readonly verdicts: PieceVerdict[] = [];
+
+  constructor(side: LinkSide) {
+    this.side = side;
+    this.torrent = side.host.addTorrent(side.store);
+  }
+
+  drain(): void {
+    const batch = this.side.host.drain();
+    this.incoming.push(...batch.incoming);
+    this.events.push(...batch.links);
+    this.verdicts.push(...batch.pieces);
+  }
+
+  of(link: number): LinkEvent[] {
+    return this.events.filter((event) => event.link === link);
+  }
+
+  last(link: number): LinkEvent | undefined {
+    return this.of(link).at(-1);
+  }
+
+  triples(link: number, kind: 'finished' | 'rejected'): string[] {
+    const flat = this.of(link).flatMap((event) => [...(event[kind] ?? [])]);
+    return Array.from({ length: flat.length / 3 }, (_, at) => flat.slice(3 * at, 3 * at + 3).join(','));
+  }
+
+  /** Whether the peer of this link was heard to have the piece. */
+  heard(link: number, piece: number): boolean {
+    return this.of(link).some((event) => {
+      const bit = ((event.bitmap?.[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
+      return event.haveAll || bit || (event.haves?.includes(piece) ?? false);
+    });
+  }
+}
+
+class Bench {
+  readonly pair: LinkPair;
+  readonly seed: Observer;
+  readonly leech: Observer;
+
+  constructor(pair: LinkPair) {
+    this.pair = pair;
+    this.seed = new Observer(pair.seed);
+    this.leech = new Observer(pair.leech);
+  }
+
+  async until(condition: () => boolean): Promise<boolean> {
+    for (let step = 0; step < STEPS; step++) {
+      this.seed.drain();
+      this.leech.drain();
+      if (condition()) return true;
+      await this.pair.step();
+    }
+    return false;
+  }
+
+  async settle(steps = 30): Promise<void> {
+    for (let step = 0; step < steps; step++) {
+      await this.pair.step();
+      this.seed.drain();
+      this.leech.drain();
+    }
+  }
+
+  dial(overrides: Partial<Hello> = {}): number {
+    const { host, port } = this.seed.side.address;
+    return this.leech.side.host.connect(this.leech.torrent, host, port, hello(LEECH_ID, overrides));
+  }
+
+  /** A connection with both ends open: their links. */
+  async open(): Promise<{ up: number; down: number }> {
+    const down = this.dial();
+    await this.until(() => this.seed.incoming.length > 0);
+    const up = this.seed.incoming.at(-1)?.link ?? -1;
+    this.seed.side.host.accept(up, this.seed.torrent, hello(SEED_ID));
+    await this.until(
+      () =>
+        this.leech.last(down)?.state === 'open' &&
+        this.seed.last(up)?.state === 'open' &&
+        this.leech.heard(down, 2),
+    );
+    return { up, down };
+  }
+
+  /** The same, and the seed serves. */
+  async serving(): Promise<{ up: number; down: number }> {
+    const links = await this.open();
+    this.leech.side.host.setInterested(links.down, true);
+    this.seed.side.host.setChoked(links.up, false);
+    await this.until(() => this.leech.last(links.down)?.peerChoking === false);
+    return links;
+  }
+}
+
+/** Runs the suite; `make` gives two fresh hosts whose stores have `CONFORMANCE_SHAPE`. */
+export async function linkConformance(t: Test, make: () => Promise<LinkPair>): Promise<void> {
+  const check = (name: string, body: (t: Test, bench: Bench) => Promise<void>) =>
+    t.test(name, async (t) => {
+      const pair = await make();
+      try {
+        await body(t, new Bench(pair));
+      } finally {
+        await pair.close();
+      }
+    });
+
+  await check('an incoming connection waits with what its handshake said, then opens', async (t, bench) => {
+    const down = bench.dial();
+    t.ok(await bench.until(() => bench.seed.incoming.length === 1));
+    const incoming = bench.seed.incoming[0];
+    t.same([...(incoming?.infoHash ?? [])], [...INFO_HASH]);
+    t.same([...(incoming?.peerId ?? [])], [...LEECH_ID]);
+    t.equal(incoming?.reserved.length, 8);
+    t.equal(bench.leech.last(down), undefined, 'nothing is open before it is accepted');
+    const up = incoming?.link ?? -1;
+    t.equal(bench.seed.side.host.accept(up, bench.seed.torrent, hello(SEED_ID)), true);
+    t.ok(
+      await bench.until(
+        () => bench.leech.last(down)?.state === 'open' && bench.seed.last(up)?.state === 'open',
+      ),
+    );
+    const [first] = bench.leech.of(down);
+    t.same([...(first?.peerId ?? [])], [...SEED_ID]);
+    t.same([...(first?.infoHash ?? [])], [...INFO_HASH]);
+    t.equal(first?.torrent, bench.leech.torrent);
+    t.equal(first?.peerChoking, true);
+    t.equal(bench.seed.of(up)[0]?.torrent, bench.seed.torrent);
+  });
+
+  await check('a refused connection ends for the one that dialled', async (t, bench) => {
+    const down = bench.dial();
+    await bench.until(() => bench.seed.incoming.length === 1);
+    bench.seed.side.host.refuse(bench.seed.incoming[0]?.link ?? -1);
+    t.ok(await bench.until(() => bench.leech.last(down)?.state === 'closed'));
+    t.equal(
+      bench.seed.side.host.accept(bench.seed.incoming[0]?.link ?? -1, bench.seed.torrent, hello(SEED_ID)),
+      false,
+    );
+  });
+
+  await check('a reply with another infohash ends the connection', async (t, bench) => {
+    const down = bench.dial();
+    await bench.until(() => bench.seed.incoming.length === 1);
+    const up = bench.seed.incoming[0]?.link ?? -1;
+    bench.seed.side.host.accept(up, bench.seed.torrent, hello(SEED_ID, { infoHash: OTHER_INFO_HASH }));
+    t.ok(await bench.until(() => bench.leech.last(down)?.state === 'closed'));
+    t.equal(bench.leech.last(down)?.closeReason, 'wrong-info-hash');
+  });
+
+  await check("a reply with a hybrid's other infohash is accepted", async (t, bench) => {
+    const down = bench.dial({ otherInfoHash: OTHER_INFO_HASH, v2: true });
+    await bench.until(() => bench.seed.incoming.length === 1);
+    const up = bench.seed.incoming[0]?.link ?? -1;
+    bench.seed.side.host.accept(
+      up,
+      bench.seed.torrent,
+      hello(SEED_ID, { infoHash: OTHER_INFO_HASH, v2: true }),
+    );
+    t.ok(await bench.until(() => bench.leech.last(down)?.state === 'open'));
+    t.same([...(bench.leech.of(down)[0]?.infoHash ?? [])], [...OTHER_INFO_HASH]);
+  });
+
+  await check('a seed is known to have everything, an empty peer nothing', async (t, bench) => {
+    const { up, down } = await bench.open();
+    for (const piece of [0, 1, 2]) t.ok(bench.leech.heard(down, piece));
+    await bench.settle();
+    for (const piece of [0, 1, 2]) t.notOk(bench.seed.heard(up, piece));
+  });
+
+  await check('choking and interest reach the other end as state', async (t, bench) => {
+    const { up, down } = await bench.open();
+    t.equal(bench.seed.last(up)?.peerInterested, false);
+    bench.leech.side.host.setInterested(down, true);
+    t.ok(await bench.until(() => bench.seed.last(up)?.peerInterested === true));
+    bench.seed.side.host.setChoked(up, false);
+    t.ok(await bench.until(() => bench.leech.last(down)?.peerChoking === false));
+    bench.seed.side.host.setChoked(up, true);
+    t.ok(await bench.until(() => bench.leech.last(down)?.peerChoking === true));
+    bench.leech.side.host.setInterested(down, false);
+    t.ok(await bench.until(() => bench.seed.last(up)?.peerInterested === false));
+  });
+
+  await check(
+    'fetched ranges finish as asked, then the piece is judged good and servable',
+    async (t, bench) => {
+      const { up, down } = await bench.serving();
+      const { host, store } = bench.leech.side;
+      t.equal(host.fetch(down, 1, 0, 40), true);
+      t.equal(host.fetch(down, 1, 40, 64), true);
+      t.equal(host.fetch(down, 2, 0, LAST_PIECE_BLOCKS), true);
+      t.ok(await bench.until(() => bench.leech.verdicts.length === 2));
+      t.same(bench.leech.triples(down, 'finished').sort(), ['1,0,40', '1,40,64', `2,0,${LAST_PIECE_BLOCKS}`]);
+      for (const verdict of bench.leech.verdicts) {
+        t.equal(verdict.outcome, 'good');
+        t.equal(verdict.torrent, bench.leech.torrent);
+        t.same([...verdict.senders], [down]);
+        t.same([...verdict.culprits], []);
+      }
+      t.same(bench.leech.verdicts.map((verdict) => verdict.piece).sort(), [1, 2]);
+      t.equal(store.servable()[0], 0b0110_0000);
+      t.equal(bench.leech.last(down)?.queuedBlocks, 0);
+      t.ok((bench.leech.last(down)?.downloadedBytes ?? 0) >= 126 * 16_384);
+      t.ok(await bench.until(() => (bench.seed.last(up)?.uploadedBytes ?? 0) >= 126 * 16_384));
+    },
+  );
+
+  await check('what is in hand already is finished at once', async (t, bench) => {
+    const { down } = await bench.serving();
+    bench.leech.side.host.fetch(down, 0, 0, 64);
+    await bench.until(() => bench.leech.verdicts.length === 1);
+    const { downloadedBytes } = bench.leech.last(down) ?? { downloadedBytes: -1 };
+    t.equal(bench.leech.side.host.fetch(down, 0, 0, 64), true);
+    t.ok(await bench.until(() => bench.leech.triples(down, 'finished').length === 2));
+    t.equal(bench.leech.last(down)?.downloadedBytes, downloadedBytes);
+  });
+
+  await check('a cancelled range neither finishes nor stays queued', async (t, bench) => {
+    const { up, down } = await bench.serving();
+    const { host } = bench.leech.side;
+    host.fetch(down, 0, 0, 64);
+    host.fetch(down, 1, 0, 64);
+    host.cancel(down, 1, 0, 64);
+    host.cancel(down, 2, 0, 10);
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
+    await bench.settle();
+    t.same(bench.leech.triples(down, 'finished'), ['0,0,64']);
+    t.equal(bench.leech.last(down)?.queuedBlocks, 0);
+    t.equal(bench.leech.last(down)?.state, 'open');
+    t.equal(bench.seed.last(up)?.state, 'open');
+    t.ok(host.fetch(down, 1, 0, 64), 'and can be asked for again');
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 2));
+  });
+
+  await check('what is asked of a peer that chokes us is rejected', async (t, bench) => {
+    const { down } = await bench.open();
+    bench.leech.side.host.setInterested(down, true);
+    bench.leech.side.host.fetch(down, 0, 0, 64);
+    t.ok(await bench.until(() => bench.leech.triples(down, 'rejected').length === 1));
+    t.same(bench.leech.triples(down, 'rejected'), ['0,0,64']);
+    t.equal(bench.leech.last(down)?.queuedBlocks, 0);
+  });
+
+  await check('extension messages arrive whole and in order, the handshake first', async (t, bench) => {
+    const { up, down } = await bench.open();
+    const sent = Array.from({ length: 50 }, (_, at) => new Uint8Array(1 + at * 100).fill(at));
+    for (const payload of sent) t.equal(bench.leech.side.host.sendExtension(down, 7, payload), true);
+    const got = () => bench.seed.of(up).flatMap((event) => [...(event.messages ?? [])]);
+    t.ok(await bench.until(() => got().length === 51));
+    t.same(
+      got().map((message) => message.id),
+      [0, ...sent.map(() => 7)],
+    );
+    t.same(Buffer.from(got()[0]?.payload ?? []), Buffer.from(EXTENSION_HANDSHAKE));
+    t.same(
+      got()
+        .slice(1)
+        .map((message) => Buffer.from(message.payload)),
+      sent.map((payload) => Buffer.from(payload)),
+    );
+  });
+
+  await check('an announced piece is heard by the other end', async (t, bench) => {
+    const { up, down } = await bench.serving();
+    bench.leech.side.host.fetch(down, 1, 0, 64);
+    await bench.until(() => bench.leech.verdicts.length === 1);
+    bench.leech.side.host.announceHave(bench.leech.torrent, 1);
+    t.ok(await bench.until(() => bench.seed.heard(up, 1)));
+    t.notOk(bench.seed.heard(up, 0));
+  });
+
+  await check('closing tells both ends once, ours with our reason', async (t, bench) => {
+    const { up, down } = await bench.open();
+    bench.leech.side.host.close(down, 'banned');
+    t.ok(
+      await bench.until(
+        () => bench.leech.last(down)?.state === 'closed' && bench.seed.last(up)?.state === 'closed',
+      ),
+    );
+    t.equal(bench.leech.last(down)?.closeReason, 'banned');
+    await bench.settle();
+    t.equal(bench.leech.of(down).filter((event) => event.state === 'closed').length, 1);
+    t.equal(bench.seed.of(up).filter((event) => event.state === 'closed').length, 1);
+    t.equal(bench.leech.side.host.fetch(down, 0, 0, 64), false);
+    t.equal(bench.leech.side.host.sendExtension(down, 1, new Uint8Array(1)), false);
+    bench.leech.side.host.setInterested(down, true);
+    bench.leech.side.host.cancel(down, 0, 0, 64);
+  });
+
+  await check('removing a torrent closes its connections', async (t, bench) => {
+    const { up } = await bench.open();
+    bench.leech.side.host.removeTorrent(bench.leech.torrent);
+    t.ok(await bench.until(() => bench.seed.last(up)?.state === 'closed'));
+  });
+
+  await check('a store attached later is served', async (t, bench) => {
+    const { host, store } = bench.seed.side;
+    const torrent = host.addTorrent();
+    const down = bench.dial();
+    await bench.until(() => bench.seed.incoming.length === 1);
+    const up = bench.seed.incoming[0]?.link ?? -1;
+    host.accept(up, torrent, hello(SEED_ID));
+    await bench.until(() => bench.leech.last(down)?.state === 'open');
+    host.attachStore(torrent, store);
+    host.setChoked(up, false);
+    t.ok(
+      await bench.until(() => bench.leech.heard(down, 0) && bench.leech.last(down)?.peerChoking === false),
+    );
+    bench.leech.side.host.fetch(down, 0, 0, 64);
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
+  });
+
+  await check('dialling a port where nobody listens ends as an event', async (t, bench) => {
+    const { host } = bench.seed.side.address;
+    const link = bench.leech.side.host.connect(bench.leech.torrent, host, 1, hello(LEECH_ID));
+    t.ok(await bench.until(() => bench.leech.last(link)?.state === 'closed'));
+    t.equal(bench.leech.of(link).length, 1);
+  });
+}

@@ -1,0 +1,277 @@
+/**
+ * The double of the native reactor: a `LinkHost` over messages in memory and virtual time. It has a rate, and it
+ * can be told to corrupt what it serves, to fall silent, or to die.
+ */
+import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
+import type {
+  Hello,
+  Incoming,
+  LinkBatch,
+  LinkEvent,
+  LinkHost,
+  PieceStore,
+  PieceVerdict,
+} from '../../src/swarm/link-host.js';
+import type { SimClock } from './sim-clock.js';
+import { SimLink } from './sim-link.js';
+import { SimStore } from './sim-store.js';
+
+/** Who can be reached, and how long it takes. */
+export class SimNetwork {
+  readonly clock: SimClock;
+  readonly latencyMs: number;
+  readonly hosts = new Map<string, SimHost>();
+
+  constructor(clock: SimClock, options: { latencyMs?: number } = {}) {
+    this.clock = clock;
+    this.latencyMs = options.latencyMs ?? 10;
+  }
+}
+
+export interface SimHostOptions {
+  /** An address of its own. */
+  readonly address: string;
+  /** What it can upload. */
+  readonly rateBytesPerSecond?: number;
+  /** Which blocks it serves wrong. */
+  readonly corrupts?: (piece: number, block: number) => boolean;
+  /** Called soon after something happened; not again before `drain`. */
+  readonly wake?: () => void;
+}
+
+export interface SimTorrent {
+  readonly id: number;
+  store: SimStore | null;
+}
+
+const PORT = 6881;
+const JUDGE_MS = 5;
+
+/** Time between an event and the wake-up that tells of it. */
+const WAKE_MS = 1;
+
+export class SimHost implements LinkHost {
+  readonly network: SimNetwork;
+  readonly options: SimHostOptions;
+  /** It reads and never answers. */
+  silent = false;
+  /** Its cable is cut. */
+  isDead = false;
+  /** Blocks it has sent. */
+  sentBlocks = 0;
+  /** Every `fetch` is refused, as when the assembly budget is used up. */
+  noMemory = false;
+  readonly #torrents = new Map<number, SimTorrent>();
+  readonly #links = new Map<number, SimLink>();
+  readonly #changed = new Set<SimLink>();
+  #incoming: Incoming[] = [];
+  #verdicts: PieceVerdict[] = [];
+  readonly #hellos = new Map<number, Hello>();
+  #nextId = 1;
+  #nextPort = 40_000;
+  #isWaking = false;
+  #isServing = false;
+
+  constructor(network: SimNetwork, options: SimHostOptions) {
+    this.network = network;
+    this.options = options;
+    network.hosts.set(options.address, this);
+  }
+
+  get address(): { host: string; port: number } {
+    return { host: this.options.address, port: PORT };
+  }
+
+  get openLinks(): number {
+    return [...this.#links.values()].filter((link) => link.state === 'open').length;
+  }
+
+  addTorrent(store?: PieceStore): number {
+    const id = this.#nextId++;
+    this.#torrents.set(id, { id, store: null });
+    if (store) this.attachStore(id, store);
+    return id;
+  }
+
+  attachStore(torrent: number, store: PieceStore): void {
+    const entry = this.#torrents.get(torrent);
+    if (!(store instanceof SimStore)) throw new TypeError('"store" expected a SimStore');
+    if (!entry) return;
+    entry.store = store;
+    for (const link of this.#links.values()) {
+      if (link.torrent === entry && link.state === 'open') link.sendBitmap();
+    }
+  }
+
+  removeTorrent(torrent: number): void {
+    for (const link of this.#links.values()) if (link.torrent?.id === torrent) link.close('closed');
+    this.#torrents.delete(torrent);
+  }
+
+  connect(torrent: number, host: string, port: number, hello: Hello): number {
+    const link = this.#newLink(host, port);
+    const { clock, latencyMs } = this.network;
+    link.torrent = this.#torrents.get(torrent) ?? null;
+    this.#hellos.set(link.id, hello);
+    const remote = this.network.hosts.get(host);
+    clock.after(latencyMs, () => {
+      if (!remote || remote.isDead || port !== PORT) clock.after(latencyMs, () => link.ended('refused'));
+      else remote.#onConnect(this, link, hello);
+    });
+    return link.id;
+  }
+
+  accept(link: number, torrent: number, hello: Hello): boolean {
+    const here = this.#links.get(link);
+    const there = here?.other;
+    const entry = this.#torrents.get(torrent);
+    const theirs = this.#hellos.get(link);
+    if (!here || !there || !entry || !theirs || here.state !== 'new') return false;
+    // The reply goes ahead of everything else.
+    this.network.clock.after(this.network.latencyMs, () => there.dialled(hello));
+    here.open(entry, theirs, hello);
+    return true;
+  }
+
+  refuse(link: number): void {
+    const here = this.#links.get(link);
+    if (!here) return;
+    this.network.clock.after(this.network.latencyMs, () => here.other?.ended('reset'));
+    this.#links.delete(link);
+  }
+
+  close(link: number, reason: string): void {
+    this.#links.get(link)?.close(reason);
+  }
+
+  setChoked(link: number, choked: boolean): void {
+    const here = this.#links.get(link);
+    if (here?.state !== 'open') return;
+    here.choking = choked;
+    if (choked) here.wantedByPeer.length = 0;
+    here.send({ type: choked ? 'choke' : 'unchoke' });
+  }
+
+  setInterested(link: number, interested: boolean): void {
+    this.#links.get(link)?.send({ type: interested ? 'interested' : 'uninterested' });
+  }
+
+  /** Queues are of any length here. */
+  setRequestLimit(): void {}
+
+  fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
+    if (this.noMemory) return false;
+    return this.#links.get(link)?.fetch(piece, firstBlock, endBlock) ?? false;
+  }
+
+  cancel(link: number, piece: number, firstBlock: number, endBlock: number): void {
+    this.#links.get(link)?.cancel(piece, firstBlock, endBlock);
+  }
+
+  sendExtension(link: number, id: number, payload: Uint8Array): boolean {
+    const here = this.#links.get(link);
+    if (here?.state !== 'open') return false;
+    here.send({ type: 'extension', id, payload: Uint8Array.from(payload) });
+    return true;
+  }
+
+  announceHave(torrent: number, piece: number): void {
+    for (const link of this.#links.values()) {
+      if (link.torrent?.id === torrent && link.state === 'open') link.send({ type: 'have', piece });
+    }
+  }
+
+  /** Everything that happened since the last call. */
+  drain(): LinkBatch {
+    const links: LinkEvent[] = [];
+    for (const link of this.#changed) {
+      links.push(link.takeEvent());
+      if (link.state === 'closed') this.#links.delete(link.id);
+    }
+    const batch = { incoming: this.#incoming, links, pieces: this.#verdicts };
+    this.#changed.clear();
+    this.#incoming = [];
+    this.#verdicts = [];
+    return batch;
+  }
+
+  /** The cable is pulled: nothing goes out any more, and the others notice. */
+  die(): void {
+    this.isDead = true;
+    for (const link of this.#links.values()) link.other?.ended('reset');
+  }
+
+  /** Answers requests, one block at a time over all links in turn, as fast as its rate allows. */
+  serve(): void {
+    if (this.#isServing || this.silent || this.isDead) return;
+    const link = [...this.#links.values()].find((each) => each.wantedByPeer.length > 0);
+    const wanted = link?.wantedByPeer.shift();
+    if (!link || !wanted) return;
+    // To the end of the line.
+    this.#links.delete(link.id);
+    this.#links.set(link.id, link);
+    this.#isServing = true;
+    const rate = this.options.rateBytesPerSecond ?? 100_000_000;
+    this.network.clock.after((BLOCK_BYTES * 1000) / rate, () => {
+      this.#isServing = false;
+      const { piece, block } = wanted;
+      if (link.state === 'open' && link.torrent?.store?.isServable(piece)) {
+        link.send({ type: 'block', piece, block, good: !this.options.corrupts?.(piece, block) });
+        link.uploadedBytes += BLOCK_BYTES;
+        this.sentBlocks++;
+        this.changed(link);
+      }
+      this.serve();
+    });
+  }
+
+  /** All blocks of a piece are in hand: a worker hashes it. */
+  judge(torrent: SimTorrent, piece: number): void {
+    this.network.clock.after(JUDGE_MS, () => {
+      if (!torrent.store || !this.#torrents.has(torrent.id)) return;
+      this.#verdicts.push(torrent.store.judge(torrent.id, piece));
+      this.#wake();
+    });
+  }
+
+  changed(link: SimLink): void {
+    this.#changed.add(link);
+    this.#wake();
+  }
+
+  /** The reply to our handshake is here. */
+  replied(link: SimLink, reply: Hello): void {
+    const ours = this.#hellos.get(link.id);
+    if (!ours || link.state !== 'new' || !link.torrent) return;
+    const expected = [ours.infoHash, ...(ours.otherInfoHash ? [ours.otherInfoHash] : [])];
+    if (expected.some((hash) => Buffer.compare(hash, reply.infoHash) === 0))
+      link.open(link.torrent, reply, ours);
+    else link.close('wrong-info-hash');
+  }
+
+  #onConnect(from: SimHost, there: SimLink, hello: Hello): void {
+    const here = this.#newLink(from.options.address, from.#nextPort++);
+    here.other = there;
+    there.other = here;
+    this.#hellos.set(here.id, hello);
+    const { id: link, host, port } = here;
+    const { infoHash, peerId } = hello;
+    this.#incoming.push({ link, host, port, infoHash, peerId, reserved: new Uint8Array(8) });
+    this.#wake();
+  }
+
+  #newLink(host: string, port: number): SimLink {
+    const link = new SimLink(this, this.#nextId++, host, port);
+    this.#links.set(link.id, link);
+    return link;
+  }
+
+  #wake(): void {
+    if (this.#isWaking || !this.options.wake) return;
+    this.#isWaking = true;
+    this.network.clock.after(WAKE_MS, () => {
+      this.#isWaking = false;
+      if (!this.isDead) this.options.wake?.();
+    });
+  }
+}

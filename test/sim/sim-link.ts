@@ -1,0 +1,274 @@
+/** One end of a simulated connection: what `crates/wire`'s link does, over messages instead of bytes. */
+import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
+import type { ExtensionMessage, Hello, LinkEvent } from '../../src/swarm/link-host.js';
+import type { SimHost, SimTorrent } from './sim-host.js';
+
+export type SimMessage =
+  | { type: 'bitmap'; bits: Uint8Array }
+  | { type: 'haveAll' }
+  | { type: 'have'; piece: number }
+  | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' }
+  | { type: 'request' | 'cancel' | 'reject'; piece: number; block: number }
+  | { type: 'block'; piece: number; block: number; good: boolean }
+  | { type: 'extension'; id: number; payload: Uint8Array }
+  | { type: 'close' };
+
+/** A range that was asked for and the blocks of it that are still to come. */
+interface Range {
+  readonly piece: number;
+  readonly first: number;
+  readonly end: number;
+  readonly left: Set<number>;
+  readonly rejected: Set<number>;
+}
+
+/** Requests on their way at a time; more ranges wait. */
+const REQUESTS_IN_FLIGHT = 128;
+
+export class SimLink {
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly #owner: SimHost;
+  torrent: SimTorrent | null = null;
+  other: SimLink | null = null;
+  state: 'new' | 'open' | 'closed' = 'new';
+  choking = true;
+  peerChoking = true;
+  peerInterested = false;
+  /** Requests of the peer, to be served in turn. */
+  readonly wantedByPeer: { piece: number; block: number }[] = [];
+  uploadedBytes = 0;
+  #downloadedBytes = 0;
+  #ranges: Range[] = [];
+  readonly #inFlight = new Set<string>();
+  #lastBlockMs = 0;
+  #closeReason: string | undefined;
+  #hello: { peerId: Uint8Array; infoHash: Uint8Array } | null = null;
+  #haveAll = false;
+  #bitmap: Uint8Array | undefined;
+  #haves: number[] = [];
+  #finished: number[] = [];
+  #rejected: number[] = [];
+  #messages: ExtensionMessage[] = [];
+  #arrivesAtMs = 0;
+
+  constructor(owner: SimHost, id: number, host: string, port: number) {
+    this.#owner = owner;
+    this.id = id;
+    this.host = host;
+    this.port = port;
+  }
+
+  /** Both handshakes are through. */
+  open(torrent: SimTorrent, peer: Hello, ours: Hello): void {
+    this.torrent = torrent;
+    this.state = 'open';
+    this.#hello = { peerId: peer.peerId, infoHash: peer.infoHash };
+    this.#changed();
+    this.sendBitmap();
+    this.send({ type: 'extension', id: 0, payload: ours.extensionHandshake });
+  }
+
+  /** HAVE ALL when we have everything, as BEP 6 peers do. */
+  sendBitmap(): void {
+    const store = this.torrent?.store;
+    if (store) this.send(store.complete ? { type: 'haveAll' } : { type: 'bitmap', bits: store.servable() });
+  }
+
+  /** The other end answered our handshake. */
+  dialled(reply: Hello): void {
+    this.#owner.replied(this, reply);
+  }
+
+  close(reason: string): void {
+    if (this.state === 'closed') return;
+    if (this.state === 'open') this.send({ type: 'close' });
+    this.ended(reason);
+  }
+
+  ended(reason: string): void {
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.#closeReason = reason;
+    this.#ranges = [];
+    this.#inFlight.clear();
+    this.wantedByPeer.length = 0;
+    this.#changed();
+  }
+
+  /** In order, after the latency; lost when the network between the two was cut. */
+  send(message: SimMessage): void {
+    const { clock, latencyMs } = this.#owner.network;
+    const to = this.other;
+    if (!to || this.#owner.isDead) return;
+    this.#arrivesAtMs = Math.max(this.#arrivesAtMs, clock.nowMs + latencyMs);
+    clock.after(this.#arrivesAtMs - clock.nowMs, () => to.receive(message));
+  }
+
+  fetch(piece: number, first: number, end: number): boolean {
+    const store = this.torrent?.store;
+    if (this.state !== 'open' || !store) return false;
+    const left = new Set<number>();
+    for (let block = first; block < end; block++) if (!store.hasBlock(piece, block)) left.add(block);
+    if (left.size === 0) this.#finished.push(piece, first, end);
+    else if (this.peerChoking) this.#rejected.push(piece, first, end);
+    else this.#ranges.push({ piece, first, end, left, rejected: new Set() });
+    if (this.#inFlight.size === 0) this.#lastBlockMs = this.#owner.network.clock.nowMs;
+    this.#ask();
+    this.#changed();
+    return true;
+  }
+
+  cancel(piece: number, first: number, end: number): void {
+    const isIt = (range: Range) => range.piece === piece && range.first === first && range.end === end;
+    for (const range of this.#ranges.filter(isIt)) {
+      for (const block of range.left) {
+        if (this.#inFlight.delete(`${piece}/${block}`)) this.send({ type: 'cancel', piece, block });
+      }
+    }
+    this.#ranges = this.#ranges.filter((range) => !isIt(range));
+    this.#ask();
+    this.#changed();
+  }
+
+  receive(message: SimMessage): void {
+    if (this.state !== 'open') return;
+    switch (message.type) {
+      case 'bitmap':
+        this.#bitmap = message.bits;
+        break;
+      case 'haveAll':
+        this.#haveAll = true;
+        break;
+      case 'have':
+        this.#haves.push(message.piece);
+        break;
+      case 'choke':
+        this.peerChoking = true;
+        for (const range of this.#ranges) this.#reject(range, [...range.left]);
+        this.#settle();
+        break;
+      case 'unchoke':
+        this.peerChoking = false;
+        break;
+      case 'interested':
+      case 'uninterested':
+        this.peerInterested = message.type === 'interested';
+        break;
+      case 'request':
+        if (this.choking) this.send({ ...message, type: 'reject' });
+        else this.wantedByPeer.push(message);
+        this.#owner.serve();
+        return;
+      case 'cancel': {
+        const at = this.wantedByPeer.findIndex((w) => w.piece === message.piece && w.block === message.block);
+        if (at >= 0) this.wantedByPeer.splice(at, 1);
+        return;
+      }
+      case 'reject':
+        for (const range of this.#ranges) {
+          if (range.piece === message.piece && range.left.has(message.block))
+            this.#reject(range, [message.block]);
+        }
+        this.#settle();
+        break;
+      case 'block':
+        this.#onBlock(message);
+        break;
+      case 'extension':
+        this.#messages.push({ id: message.id, payload: message.payload });
+        break;
+      case 'close':
+        this.ended('reset');
+        break;
+    }
+    this.#changed();
+  }
+
+  /** What changed since the last call. */
+  takeEvent(): LinkEvent {
+    const hello = this.#hello;
+    const sinceBlockMs = this.#inFlight.size > 0 ? this.#owner.network.clock.nowMs - this.#lastBlockMs : 0;
+    let queuedBlocks = 0;
+    for (const range of this.#ranges) queuedBlocks += range.left.size;
+    const event: LinkEvent = {
+      link: this.id,
+      torrent: this.torrent?.id ?? -1,
+      state: this.state === 'closed' ? 'closed' : 'open',
+      host: this.host,
+      port: this.port,
+      closeReason: this.#closeReason,
+      ...(hello ? { ...hello, reserved: new Uint8Array(8) } : {}),
+      peerChoking: this.peerChoking,
+      peerInterested: this.peerInterested,
+      haveAll: this.#haveAll,
+      bitmap: this.#bitmap,
+      haves: this.#haves,
+      finished: this.#finished,
+      rejected: this.#rejected,
+      queuedBlocks,
+      downloadedBytes: this.#downloadedBytes,
+      uploadedBytes: this.uploadedBytes,
+      sinceBlockMs,
+      messages: this.#messages,
+    };
+    this.#hello = null;
+    this.#bitmap = undefined;
+    this.#haves = [];
+    this.#finished = [];
+    this.#rejected = [];
+    this.#messages = [];
+    return event;
+  }
+
+  #onBlock(message: { piece: number; block: number; good: boolean }): void {
+    const { piece, block } = message;
+    const { torrent } = this;
+    if (!this.#inFlight.delete(`${piece}/${block}`) || !torrent?.store) return;
+    this.#downloadedBytes += BLOCK_BYTES;
+    this.#lastBlockMs = this.#owner.network.clock.nowMs;
+    if (torrent.store.write(piece, block, this.id, message.good)) this.#owner.judge(torrent, piece);
+    for (const range of this.#ranges) if (range.piece === piece) range.left.delete(block);
+    this.#settle();
+    this.#ask();
+  }
+
+  #ask(): void {
+    if (this.state !== 'open' || this.peerChoking) return;
+    for (const { piece, left } of this.#ranges) {
+      for (const block of left) {
+        if (this.#inFlight.size >= REQUESTS_IN_FLIGHT) return;
+        if (this.#inFlight.has(`${piece}/${block}`)) continue;
+        this.#inFlight.add(`${piece}/${block}`);
+        this.send({ type: 'request', piece, block });
+      }
+    }
+  }
+
+  #reject(range: Range, blocks: readonly number[]): void {
+    for (const block of blocks) {
+      range.left.delete(block);
+      range.rejected.add(block);
+      this.#inFlight.delete(`${range.piece}/${block}`);
+    }
+  }
+
+  /** Tells of ranges that nothing more is to come of, in parts where their blocks fared differently. */
+  #settle(): void {
+    for (const { piece, first, end, left, rejected } of this.#ranges) {
+      if (left.size > 0) continue;
+      for (let block = first, start = first; block < end; block++) {
+        const isRejected = rejected.has(block);
+        if (block + 1 < end && rejected.has(block + 1) === isRejected) continue;
+        (isRejected ? this.#rejected : this.#finished).push(piece, start, block + 1);
+        start = block + 1;
+      }
+    }
+    this.#ranges = this.#ranges.filter((range) => range.left.size > 0);
+  }
+
+  #changed(): void {
+    this.#owner.changed(this);
+  }
+}

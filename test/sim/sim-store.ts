@@ -1,0 +1,82 @@
+/** The double of a native store: of each block it remembers who sent it and whether it was good, no bytes. */
+import { Geometry } from '../../src/swarm/geometry.js';
+import { HaveMap } from '../../src/swarm/have-map.js';
+import type { PieceStore, PieceVerdict } from '../../src/swarm/link-host.js';
+
+export interface SimShape {
+  readonly lengthBytes: number;
+  readonly pieceLengthBytes: number;
+}
+
+interface SimBlock {
+  readonly from: number;
+  readonly good: boolean;
+}
+
+export class SimStore implements PieceStore {
+  readonly geometry: Geometry;
+  readonly shape: SimShape;
+  /** Writes fail while set. */
+  diskFull = false;
+  readonly #servable: Uint8Array;
+  #servableCount = 0;
+  readonly #assemblies = new Map<number, Map<number, SimBlock>>();
+  /** Blocks of pieces that failed, kept to tell culprits once the piece is good. */
+  readonly #failed = new Map<number, SimBlock[]>();
+
+  constructor(shape: SimShape, options: { complete?: boolean } = {}) {
+    this.shape = shape;
+    this.geometry = new Geometry(shape);
+    this.#servable = new Uint8Array(Math.ceil(this.geometry.pieceCount / 8));
+    if (options.complete)
+      for (let piece = 0; piece < this.geometry.pieceCount; piece++) this.setServable(piece);
+  }
+
+  get complete(): boolean {
+    return this.#servableCount === this.geometry.pieceCount;
+  }
+
+  servable(): Uint8Array {
+    return Uint8Array.from(this.#servable);
+  }
+
+  isServable(piece: number): boolean {
+    return new HaveMap(this.#servable).has(piece);
+  }
+
+  setServable(piece: number): void {
+    if (this.isServable(piece)) return;
+    this.#servable[piece >> 3] = (this.#servable[piece >> 3] ?? 0) | (0x80 >> (piece & 7));
+    this.#servableCount++;
+  }
+
+  hasBlock(piece: number, block: number): boolean {
+    return this.isServable(piece) || (this.#assemblies.get(piece)?.has(block) ?? false);
+  }
+
+  /** Returns whether this block completed its piece. */
+  write(piece: number, block: number, from: number, good: boolean): boolean {
+    if (this.hasBlock(piece, block)) return false;
+    const blocks = this.#assemblies.get(piece) ?? new Map<number, SimBlock>();
+    this.#assemblies.set(piece, blocks);
+    blocks.set(block, { from, good });
+    return blocks.size === this.geometry.blockCount(piece);
+  }
+
+  judge(torrent: number, piece: number): PieceVerdict {
+    const blocks = [...(this.#assemblies.get(piece)?.values() ?? [])];
+    this.#assemblies.delete(piece);
+    const senders = [...new Set(blocks.map((block) => block.from))];
+    const verdict = { torrent, piece, senders };
+    if (this.diskFull) return { ...verdict, outcome: 'io', message: 'no space left on device', culprits: [] };
+    if (blocks.every((block) => block.good)) {
+      this.setServable(piece);
+      const failed = this.#failed.get(piece) ?? [];
+      this.#failed.delete(piece);
+      const culprits = new Set(failed.filter((block) => !block.good).map((block) => block.from));
+      return { ...verdict, outcome: 'good', culprits: [...culprits] };
+    }
+    this.#failed.set(piece, [...(this.#failed.get(piece) ?? []), ...blocks]);
+    return { ...verdict, outcome: 'bad', culprits: senders.length === 1 ? senders : [] };
+  }
+}

@@ -1,0 +1,307 @@
+import t from 'tap';
+import { seededRandom } from './sim-clock.js';
+import { SimTorrentFile, SimWorld } from './sim-world.js';
+
+const MINUTE_MS = 60_000;
+const MEGABYTE = 1_000_000;
+
+t.test('one seed feeds five leechers, who trade among themselves', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(12));
+  const seed = world.node({ seed: true, rateBytesPerSecond: 5 * MEGABYTE });
+  const leechers = Array.from({ length: 5 }, () => world.node({ rateBytesPerSecond: 5 * MEGABYTE }));
+  for (const node of leechers) node.meet(seed, ...leechers.filter((other) => other !== node));
+  t.ok(world.clock.runUntil(() => leechers.every((node) => node.isDone), 10 * MINUTE_MS));
+  for (const node of leechers) {
+    t.ok(node.store.complete);
+    t.equal(node.completions, 1);
+    t.same(
+      [...node.pieces].sort((a, b) => a - b),
+      [...Array(12).keys()],
+    );
+  }
+  t.ok(
+    leechers.some((node) => node.host.sentBlocks > 0),
+    'leechers upload as well',
+  );
+  const sent = world.nodes.reduce((blocks, node) => blocks + node.host.sentBlocks, 0);
+  t.ok(sent < 5 * 12 * 256 * 1.05, `${sent} blocks were sent for 15360`);
+  t.ok(seed.host.sentBlocks < 5 * 12 * 256 * 0.8, `the seed alone sent ${seed.host.sentBlocks} blocks`);
+  world.close();
+  world.clock.run(MINUTE_MS);
+  t.equal(world.clock.plansLeft, 0, 'nothing is planned any more');
+  t.equal(seed.host.openLinks, 0);
+});
+
+t.test('a single piece is fetched from several peers at once', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(1));
+  const seeds = Array.from({ length: 4 }, () => world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  const leecher = world.node().meet(...seeds);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  for (const seed of seeds) t.ok(seed.host.sentBlocks > 0);
+  t.ok(world.clock.nowMs < 3500, `took ${world.clock.nowMs} ms, alone it would be 4200`);
+});
+
+t.test('a corrupting peer is found and banned, and the download completes', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(8));
+  const good = [1, 2].map(() => world.node({ seed: true, rateBytesPerSecond: 2 * MEGABYTE }));
+  const liar = world.node({
+    seed: true,
+    rateBytesPerSecond: 2 * MEGABYTE,
+    corrupts: (_, block) => block % 50 === 7,
+  });
+  const leecher = world.node().meet(liar, ...good);
+  t.ok(world.clock.runUntil(() => leecher.isDone, 5 * MINUTE_MS));
+  t.ok(leecher.store.complete);
+  t.ok(leecher.session.bans.has(liar.host.address, world.clock.nowMs));
+  for (const node of good) t.notOk(leecher.session.bans.has(node.host.address, world.clock.nowMs));
+  world.clock.run(MINUTE_MS);
+  t.equal(liar.host.openLinks, 0, 'it is not dialled again');
+});
+
+t.test('only liars: all are banned and nothing bad is kept', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(4));
+  const liars = [1, 2, 3].map(() => world.node({ seed: true, corrupts: () => true }));
+  const leecher = world.node().meet(...liars);
+  world.clock.run(5 * MINUTE_MS);
+  t.equal(leecher.swarm.status().hadPieces, 0);
+  for (const liar of liars) t.ok(leecher.session.bans.has(liar.host.address, world.clock.nowMs));
+  const good = world.node({ seed: true });
+  leecher.meet(good);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+});
+
+t.test('a peer that dies in the middle of a piece loses nothing', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const mortal = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+  const leecher = world.node().meet(mortal);
+  world.clock.runUntil(() => mortal.host.sentBlocks >= 100, MINUTE_MS);
+  mortal.host.die();
+  const heir = world.node({ seed: true });
+  leecher.meet(heir);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.ok(
+    heir.host.sentBlocks <= 512 - 90,
+    `blocks in hand are not fetched again (${heir.host.sentBlocks} sent)`,
+  );
+});
+
+t.test('a silent peer is snubbed and others take over', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const mute = world.node({ seed: true });
+  mute.host.silent = true;
+  const leecher = world.node().meet(mute);
+  world.clock.run(5000);
+  const good = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+  leecher.meet(good);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.equal(mute.host.sentBlocks, 0);
+});
+
+t.test('a peer that stays silent is let go, and asked again when it wakes up', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(1));
+  const mute = world.node({ seed: true });
+  mute.host.silent = true;
+  const leecher = world.node().meet(mute);
+  world.clock.runUntil(() => leecher.swarm.peers.size === 0, 10 * MINUTE_MS);
+  t.equal(leecher.swarm.peers.size, 0);
+  mute.host.silent = false;
+  t.ok(world.clock.runUntil(() => leecher.isDone, 10 * MINUTE_MS));
+});
+
+t.test('with an infohash only, the info dictionary is fetched first', async (t) => {
+  const infoBytes = new Uint8Array(50_000).map((_, at) => at * 7);
+  const world = new SimWorld(new SimTorrentFile(3, { infoBytes }));
+  const seed = world.node({ seed: true });
+  const got: Uint8Array[] = [];
+  const leecher = world.node({ magnet: true, events: { metadata: (bytes) => got.push(bytes) } });
+  t.equal(leecher.swarm.state, 'metadata');
+  leecher.meet(seed);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.equal(got.length, 1);
+  t.same(got[0], infoBytes);
+  const other = world.node({ magnet: true }).meet(leecher);
+  t.ok(
+    world.clock.runUntil(() => other.isDone, MINUTE_MS),
+    'who fetched it serves it',
+  );
+});
+
+t.test('a false info dictionary costs its sender the connection', async (t) => {
+  const file = new SimTorrentFile(1);
+  const world = new SimWorld(file);
+  const liar = world.node({ seed: true, swarm: { infoBytes: new Uint8Array(1000) } });
+  const leecher = world.node({ magnet: true }).meet(liar);
+  world.clock.run(MINUTE_MS);
+  t.equal(leecher.swarm.state, 'metadata');
+  t.ok(leecher.session.bans.has(liar.host.address, world.clock.nowMs));
+  leecher.meet(world.node({ seed: true }));
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+});
+
+t.test('upload slots of a seed rotate when more peers want than there are slots', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(400, { blocksPerPiece: 16 }));
+  const choker = { slots: 2, quotaMs: 10_000, quotaBytes: MEGABYTE };
+  const seed = world.node({ seed: true, rateBytesPerSecond: MEGABYTE, session: { choker } });
+  const leechers = Array.from({ length: 6 }, () => world.node().meet(seed));
+  let most = 0;
+  world.clock.runUntil(() => {
+    const unchoked = [...seed.swarm.peers.values()].filter((peer) => peer.unchoked).length;
+    most = Math.max(most, unchoked);
+    return false;
+  }, 2 * MINUTE_MS);
+  t.equal(most, 2);
+  for (const node of leechers) t.ok(node.swarm.status().hadPieces > 0, 'everybody gets a share');
+});
+
+t.test('seeds leave each other after a while', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(1));
+  const seed = world.node({ seed: true });
+  const leecher = world.node().meet(seed);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.equal(leecher.swarm.peers.size, 1);
+  world.clock.run(MINUTE_MS);
+  t.equal(leecher.swarm.peers.size, 0);
+  t.equal(seed.swarm.peers.size, 0);
+  world.clock.run(10 * MINUTE_MS);
+  t.equal(leecher.swarm.peers.size, 0);
+});
+
+t.test('only wanted pieces are fetched, and more when more are wanted', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(6, { blocksPerPiece: 64 }));
+  const seed = world.node({ seed: true });
+  const leecher = world.node({ swarm: { wanted: [{ first: 1, end: 3 }] } }).meet(seed);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.same([...leecher.pieces].sort(), [1, 2]);
+  leecher.swarm.want(5, 6);
+  t.equal(leecher.swarm.state, 'fetching');
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.same([...leecher.pieces].sort(), [1, 2, 5]);
+  t.equal(leecher.completions, 2);
+});
+
+t.test('sequential order brings pieces nearly in order', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(20, { blocksPerPiece: 64 }));
+  const seed = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+  const leecher = world.node({ swarm: { order: 'sequential' } }).meet(seed);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.same(leecher.pieces, [...Array(20).keys()]);
+});
+
+t.test('a full disk is reported, and the download goes on when there is room', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const faults: string[] = [];
+  const leecher = world.node({ events: { ioError: (message) => faults.push(message) } });
+  leecher.store.diskFull = true;
+  leecher.meet(world.node({ seed: true }));
+  world.clock.run(MINUTE_MS);
+  t.ok(faults.length >= 1 && faults.length <= 8, `${faults.length} reports in a minute`);
+  t.match(faults[0], /no space/);
+  leecher.store.diskFull = false;
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+});
+
+t.test('when the host has no memory for pieces, fetching waits and goes on', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const leecher = world.node();
+  leecher.host.noMemory = true;
+  leecher.meet(world.node({ seed: true }));
+  world.clock.run(MINUTE_MS);
+  t.equal(leecher.swarm.status().downloadedBytes, 0);
+  leecher.host.noMemory = false;
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+});
+
+t.test('two nodes that dial each other keep one connection', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const seed = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+  const leecher = world.node();
+  seed.meet(leecher);
+  leecher.meet(seed);
+  world.clock.run(2000);
+  t.equal(seed.swarm.peers.size, 1);
+  t.equal(leecher.swarm.peers.size, 1);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+});
+
+t.test('an incoming connection for an unknown torrent is refused', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const seed = world.node({ seed: true });
+  const stray = world.node({ file: new SimTorrentFile(3) }).meet(seed);
+  world.clock.run(10 * MINUTE_MS);
+  t.equal(stray.swarm.peers.size, 0);
+  t.equal(seed.session.linkCount, 0);
+  t.equal(seed.host.openLinks, 0);
+});
+
+t.test('a connection over the limit is refused', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const seed = world.node({ seed: true, session: { limits: { links: 1 } }, rateBytesPerSecond: MEGABYTE });
+  const first = world.node().meet(seed);
+  world.clock.run(1000);
+  const second = world.node().meet(seed);
+  world.clock.run(1000);
+  t.equal(first.swarm.peers.size, 1);
+  t.equal(second.swarm.peers.size, 0);
+  t.ok(
+    world.clock.runUntil(() => second.isDone, 10 * MINUTE_MS),
+    'it tries again and gets in later',
+  );
+});
+
+t.test('the same seed of randomness gives the same run', async (t) => {
+  const run = (seed: number) => {
+    const world = new SimWorld(new SimTorrentFile(10, { blocksPerPiece: 64 }), { seed });
+    const source = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+    const leechers = Array.from({ length: 3 }, () => world.node({ rateBytesPerSecond: MEGABYTE }));
+    for (const node of leechers) node.meet(source, ...leechers.filter((other) => other !== node));
+    world.clock.runUntil(() => leechers.every((node) => node.isDone), 10 * MINUTE_MS);
+    return { ms: world.clock.nowMs, pieces: leechers.map((node) => node.pieces) };
+  };
+  t.same(run(3), run(3));
+});
+
+t.test(
+  'in any mix of honest, slow, lying, silent and dying peers, everybody honest gets everything',
+  async (t) => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const random = seededRandom(seed);
+      const file = new SimTorrentFile(1 + Math.floor(random() * 6), {
+        blocksPerPiece: random() < 0.5 ? 256 : 32,
+      });
+      const world = new SimWorld(file, { seed, latencyMs: 1 + random() * 100 });
+      const rate = () => MEGABYTE * (0.2 + 4 * random());
+      const source = world.node({ seed: true, rateBytesPerSecond: rate() });
+      const honest = Array.from({ length: 2 + Math.floor(random() * 3) }, () => {
+        return world.node({ rateBytesPerSecond: rate(), magnet: random() < 0.3 });
+      });
+      const liars = Array.from({ length: Math.floor(random() * 3) }, () => {
+        const share = random();
+        return world.node({ seed: true, rateBytesPerSecond: rate(), corrupts: () => random() < share });
+      });
+      const mutes = Array.from({ length: Math.floor(random() * 2) }, () => world.node({ seed: true }));
+      for (const mute of mutes) mute.host.silent = true;
+      const mortals = Array.from({ length: Math.floor(random() * 3) }, () => {
+        const mortal = world.node({ seed: random() < 0.5, rateBytesPerSecond: rate() });
+        world.clock.after(random() * 20_000, () => mortal.host.die());
+        return mortal;
+      });
+      for (const node of [...honest, ...mortals]) node.meet(...world.nodes.filter((other) => other !== node));
+      const done = world.clock.runUntil(() => honest.every((node) => node.isDone), 20 * MINUTE_MS);
+      t.ok(
+        done,
+        `seed ${seed}: ${honest.length} honest, ${liars.length} liars, ${mutes.length} mute, ${mortals.length} mortal`,
+      );
+      for (const node of honest) {
+        t.ok(node.store.complete);
+        t.notOk(
+          node.session.bans.has(source.host.address, world.clock.nowMs),
+          'the honest source is never banned',
+        );
+        for (const other of honest) t.notOk(node.session.bans.has(other.host.address, world.clock.nowMs));
+      }
+      world.close();
+      world.clock.run(MINUTE_MS);
+      t.equal(world.clock.plansLeft, 0);
+    }
+  },
+);

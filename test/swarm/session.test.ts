@@ -1,0 +1,427 @@
+import t from 'tap';
+import type { Hello, LinkBatch, LinkEvent, LinkHost, PieceStore } from '../../src/swarm/link-host.js';
+import { Session, type SessionOptions } from '../../src/swarm/session.js';
+import type { SwarmOptions } from '../../src/swarm/swarm-options.js';
+import { encodeExtensionHandshake } from '../../src/wire/extension-handshake.js';
+
+const PIECE = 1 << 20;
+
+/** Notes every command; nothing happens by itself. */
+class ScriptedHost implements LinkHost {
+  readonly log: string[] = [];
+  readonly hellos: Hello[] = [];
+  readonly announced: number[] = [];
+  #next = 1;
+
+  addTorrent(): number {
+    return this.#next++;
+  }
+  attachStore(): void {}
+  removeTorrent(torrent: number): void {
+    this.log.push(`remove ${torrent}`);
+  }
+  connect(_torrent: number, host: string, port: number, hello: Hello): number {
+    this.hellos.push(hello);
+    const link = this.#next++;
+    this.log.push(`connect ${link} ${host}:${port}`);
+    return link;
+  }
+  accept(link: number, torrent: number, hello: Hello): boolean {
+    this.hellos.push(hello);
+    this.log.push(`accept ${link} ${torrent}`);
+    return true;
+  }
+  refuse(link: number): void {
+    this.log.push(`refuse ${link}`);
+  }
+  close(link: number, reason: string): void {
+    this.log.push(`close ${link} ${reason}`);
+  }
+  setChoked(link: number, choked: boolean): void {
+    this.log.push(`${choked ? 'choke' : 'unchoke'} ${link}`);
+  }
+  setInterested(link: number, interested: boolean): void {
+    this.log.push(`${interested ? 'interested' : 'uninterested'} ${link}`);
+  }
+  setRequestLimit(link: number, requests: number): void {
+    this.log.push(`limit ${link} ${requests}`);
+  }
+  fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
+    this.log.push(`fetch ${link} ${piece} ${firstBlock} ${endBlock}`);
+    return true;
+  }
+  cancel(link: number, piece: number, firstBlock: number, endBlock: number): void {
+    this.log.push(`cancel ${link} ${piece} ${firstBlock} ${endBlock}`);
+  }
+  sendExtension(): boolean {
+    return true;
+  }
+  announceHave(_torrent: number, piece: number): void {
+    this.announced.push(piece);
+  }
+
+  /** The commands since the last call. */
+  take(): string[] {
+    return this.log.splice(0);
+  }
+}
+
+const bytes = (length: number, fill: number) => new Uint8Array(length).fill(fill);
+const emptyStore: PieceStore = { servable: () => new Uint8Array(1) };
+const fullStore: PieceStore = { servable: () => Uint8Array.of(0xf0) };
+const V1 = bytes(20, 1);
+const V2 = bytes(32, 2);
+
+function setup(
+  options: { session?: Partial<SessionOptions>; swarm?: Partial<SwarmOptions>; pieces?: number } = {},
+) {
+  const host = new ScriptedHost();
+  let nowMs = 0;
+  const session = new Session({
+    host,
+    peerId: bytes(20, 50),
+    clock: () => nowMs,
+    random: () => 0.5,
+    ...options.session,
+  });
+  const content = { store: emptyStore, pieceLengthBytes: PIECE, lengthBytes: (options.pieces ?? 4) * PIECE };
+  const swarm = session.add({
+    infoHashV1: V1,
+    infoHashV2: V2,
+    content,
+    order: 'sequential',
+    ...options.swarm,
+  });
+  const event = (link: number, changes: Partial<LinkEvent> = {}): LinkEvent => ({
+    link,
+    torrent: swarm.torrent,
+    state: 'open',
+    host: '1.2.3.4',
+    port: 6881,
+    peerChoking: false,
+    peerInterested: false,
+    haveAll: false,
+    queuedBlocks: 0,
+    downloadedBytes: 0,
+    uploadedBytes: 0,
+    sinceBlockMs: 0,
+    ...changes,
+  });
+  const apply = (batch: Partial<LinkBatch>) =>
+    session.apply({ incoming: [], links: [], pieces: [], ...batch }, nowMs);
+  const wait = (ms: number) => {
+    for (const endMs = nowMs + ms; nowMs < endMs; ) {
+      nowMs = Math.min(endMs, nowMs + 1000);
+      session.tick(nowMs);
+    }
+  };
+  /** Dials an address; its link, open, with everything to give. */
+  const open = (last: number, changes: Partial<LinkEvent> = {}) => {
+    swarm.addPeers([{ host: `1.2.3.${last}`, port: 6881 }]);
+    const link = Number(host.take().at(-1)?.split(' ')[1]);
+    apply({ links: [event(link, { peerId: bytes(20, last), haveAll: true, ...changes })] });
+    return link;
+  };
+  return { host, session, swarm, event, apply, wait, open };
+}
+
+t.test('an address is dialled at once, and an unchoked seed is asked for stripes', async (t) => {
+  const { host, swarm, open } = setup();
+  const link = open(9);
+  t.same(host.take(), [`interested ${link}`, `fetch ${link} 0 0 64`, `fetch ${link} 1 0 64`]);
+  t.equal(swarm.state, 'fetching');
+});
+
+t.test('a hybrid is dialled by its v1 name first, by its v2 name after a failure', async (t) => {
+  const { host, swarm, event, apply, wait } = setup();
+  swarm.addPeers([{ host: '1.2.3.4', port: 6881 }]);
+  apply({ links: [event(2, { state: 'closed', closeReason: 'reset' })] });
+  wait(10_000);
+  t.same(host.hellos[0]?.infoHash, V1);
+  t.same(host.hellos[0]?.otherInfoHash, V2.subarray(0, 20));
+  t.same(host.hellos[1]?.infoHash, V2.subarray(0, 20));
+  t.same(host.hellos[1]?.otherInfoHash, V1);
+  t.equal(host.hellos[0]?.v2, true);
+});
+
+t.test('a connection from outside is answered with the name it used', async (t) => {
+  const { host, apply } = setup();
+  const incoming = { link: 7, host: '5.6.7.8', port: 1, peerId: bytes(20, 9), reserved: bytes(8, 0) };
+  apply({ incoming: [{ ...incoming, infoHash: V2.subarray(0, 20) }] });
+  apply({ incoming: [{ ...incoming, link: 8, infoHash: bytes(20, 99) }] });
+  apply({ incoming: [{ ...incoming, link: 9, infoHash: V1, peerId: bytes(20, 50) }] });
+  t.same(
+    host.take(),
+    ['accept 7 1', 'refuse 8', 'refuse 9'],
+    'an unknown torrent and we ourselves are refused',
+  );
+  t.same(host.hellos[0]?.infoHash, V2.subarray(0, 20));
+});
+
+t.test('a choke gives everything back, and it goes to others', async (t) => {
+  const { host, event, apply, open } = setup({ pieces: 2 });
+  const a = open(1);
+  const b = open(2, { peerChoking: true });
+  host.take();
+  apply({ links: [event(b)] });
+  t.same(host.take(), [`fetch ${b} 0 0 64`], 'nothing is free: endgame');
+  apply({ links: [event(a, { peerChoking: true })] });
+  t.same(host.take(), [`cancel ${a} 0 0 64`, `cancel ${a} 1 0 64`, `fetch ${b} 1 0 64`]);
+});
+
+t.test('the first to deliver a stripe in endgame cancels it for the others', async (t) => {
+  const { host, event, apply, open } = setup({ pieces: 1 });
+  const a = open(1);
+  const b = open(2);
+  host.take();
+  apply({ links: [event(b, { finished: [0, 0, 64], downloadedBytes: PIECE })] });
+  t.same(host.take(), [`cancel ${a} 0 0 64`]);
+  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [b], culprits: [] }] });
+  t.same(host.announced, [0]);
+  t.same(host.take(), [`uninterested ${a}`, `uninterested ${b}`]);
+});
+
+t.test('a good verdict that overtakes its ranges cancels what is still asked', async (t) => {
+  const { host, swarm, event, apply, open } = setup({ pieces: 1 });
+  const a = open(1);
+  host.take();
+  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [a], culprits: [] }] });
+  t.same(host.take(), [`cancel ${a} 0 0 64`, `uninterested ${a}`]);
+  apply({ links: [event(a, { finished: [0, 0, 64] })] });
+  t.equal(swarm.state, 'seeding');
+});
+
+t.test('a rejecting peer rests, and is let go when it goes on', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 1 });
+  const link = open(1);
+  host.take();
+  for (let n = 0; n < 51; n++) {
+    apply({ links: [event(link, { rejected: [0, 0, 64] })] });
+    t.same(host.take(), n < 50 ? [] : [`close ${link} rejects`], 'it is not asked again at once');
+    wait(3000);
+    if (n < 50) t.same(host.take(), [`fetch ${link} 0 0 64`]);
+  }
+});
+
+t.test('a stripe of which a part was rejected is asked for again, whole', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 1 });
+  const link = open(1);
+  host.take();
+  apply({ links: [event(link, { finished: [0, 0, 10, 0, 11, 64], rejected: [0, 10, 11] })] });
+  wait(2000);
+  t.same(host.take(), [`fetch ${link} 0 0 64`]);
+});
+
+t.test('a piece that we have and cannot read is reported, and fetching goes on', async (t) => {
+  const faults: unknown[] = [];
+  const { host, event, apply, open } = setup({
+    pieces: 8,
+    swarm: { events: { ioError: (...fault) => faults.push(fault) } },
+  });
+  const link = open(1);
+  apply({
+    links: [event(link, { finished: [0, 0, 64] })],
+    pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [link], culprits: [] }],
+  });
+  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'io', message: 'EIO', senders: [], culprits: [] }] });
+  t.same(faults, [['EIO', 0]]);
+  host.take();
+  apply({ links: [event(link, { finished: [1, 0, 64] })] });
+  t.ok(host.take().some((line) => line.startsWith(`fetch ${link}`)));
+});
+
+t.test('a silent peer is snubbed after 20 s, one that delivered before after 60 s', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 8 });
+  const mute = open(1);
+  wait(19_000);
+  host.take();
+  wait(1000);
+  t.same(host.take(), [`cancel ${mute} 0 0 64`, `cancel ${mute} 1 0 64`]);
+  wait(59_000);
+  t.same(host.take(), []);
+  wait(1000);
+  t.same(host.take(), [`fetch ${mute} 0 0 64`], 'one stripe is tried');
+  apply({ links: [event(mute, { downloadedBytes: 16_384, queuedBlocks: 63 })] });
+  wait(59_000);
+  t.notOk(host.take().some((line) => line.startsWith('cancel')));
+  wait(1000);
+  t.ok(host.take().includes(`cancel ${mute} 0 0 64`));
+});
+
+t.test('a have-map that claims pieces behind the end closes the link', async (t) => {
+  const { host, open } = setup({ pieces: 4 });
+  const link = open(1, { haveAll: false, bitmap: Uint8Array.of(0b1111_1000) });
+  t.match(host.take(), [`close ${link} bad-have-map`]);
+});
+
+t.test('a have-map that came before the info dictionary is judged once that is known', async (t) => {
+  const { host, session, swarm, event, apply } = setup();
+  swarm.close();
+  const magnet = session.add({ infoHashV1: V1, infoHashV2: null });
+  magnet.addPeers([
+    { host: '1.1.1.1', port: 1 },
+    { host: '2.2.2.2', port: 1 },
+  ]);
+  const [a = 0, b = 0] = host
+    .take()
+    .filter((line) => line.startsWith('connect'))
+    .map((line) => Number(line.split(' ')[1]));
+  const torrent = magnet.torrent;
+  apply({
+    links: [
+      event(a, { torrent, peerId: bytes(20, 1), bitmap: Uint8Array.of(0b0100_0000) }),
+      event(b, { torrent, peerId: bytes(20, 2), haves: [0, 900] }),
+    ],
+  });
+  magnet.attach({ store: emptyStore, pieceLengthBytes: PIECE, lengthBytes: 3 * PIECE });
+  t.same(host.take(), [`interested ${a}`, `close ${b} bad-have-map`, `fetch ${a} 1 0 64`]);
+  t.throws(
+    () => magnet.attach({ store: emptyStore, pieceLengthBytes: PIECE, lengthBytes: PIECE }),
+    TypeError,
+  );
+});
+
+t.test('a peer is kept within the request queue it announced', async (t) => {
+  const { host, open } = setup({ pieces: 8 });
+  const payload = encodeExtensionHandshake({ requestQueue: 70 });
+  const link = open(1, { messages: [{ id: 0, payload }] });
+  t.same(
+    host.take().filter((line) => line.startsWith('fetch')),
+    [`fetch ${link} 0 0 64`],
+  );
+});
+
+t.test('a malformed extension handshake closes the link', async (t) => {
+  const { host, open } = setup();
+  const link = open(1, { messages: [{ id: 0, payload: new TextEncoder().encode('l-3:e') }] });
+  t.ok(host.take().includes(`close ${link} bad-message`));
+});
+
+t.test('an incoming peer that says where it listens is dialled again after it left', async (t) => {
+  const { host, event, apply, wait } = setup();
+  const incoming = { link: 70, host: '5.6.7.8', port: 40_000, peerId: bytes(20, 9), reserved: bytes(8, 0) };
+  apply({ incoming: [{ ...incoming, infoHash: V1 }] });
+  const messages = [{ id: 0, payload: encodeExtensionHandshake({ listenPort: 6999 }) }];
+  apply({ links: [event(70, { messages, host: '5.6.7.8', port: 40_000 })] });
+  wait(60_000);
+  t.notMatch(host.take().join(), 'connect');
+  apply({ links: [event(70, { state: 'closed', closeReason: 'reset' })] });
+  wait(10_000);
+  t.match(host.take().join(), '5.6.7.8:6999');
+});
+
+t.test('bad blame: culprits are closed, banned and not dialled again', async (t) => {
+  const { host, session, swarm, event, apply, wait, open } = setup();
+  const link = open(1);
+  host.take();
+  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'bad', senders: [link], culprits: [link] }] });
+  t.ok(host.take().includes(`close ${link} banned`));
+  t.ok(session.bans.has({ host: '1.2.3.1', port: 1 }, 0));
+  apply({ links: [event(link, { state: 'closed', closeReason: 'banned' })] });
+  swarm.addPeers([{ host: '1.2.3.1', port: 7000 }], 'dht');
+  wait(60_000);
+  t.notMatch(host.take().join(), 'connect');
+  apply({
+    incoming: [
+      { link: 99, host: '1.2.3.1', port: 5, infoHash: V1, peerId: bytes(20, 3), reserved: bytes(8, 0) },
+    ],
+  });
+  t.same(host.take(), ['refuse 99']);
+});
+
+t.test('a piece whose verdict never comes is asked for again', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 1 });
+  const link = open(1);
+  apply({ links: [event(link, { finished: [0, 0, 64], downloadedBytes: PIECE })] });
+  host.take();
+  wait(119_000);
+  t.same(host.take(), []);
+  wait(2000);
+  t.same(host.take(), [`fetch ${link} 0 0 64`]);
+});
+
+t.test('dials respect half-open and per-torrent limits', async (t) => {
+  const addresses = Array.from({ length: 30 }, (_, at) => ({ host: `9.9.9.${at}`, port: 1 }));
+  const some = setup({ session: { limits: { halfOpenLinks: 5 } } });
+  some.swarm.addPeers(addresses);
+  some.wait(5000);
+  t.equal(some.host.take().length, 5);
+  const few = setup({ swarm: { maxLinks: 3 } });
+  few.swarm.addPeers(addresses);
+  few.wait(5000);
+  t.equal(few.host.take().length, 3);
+  const all = setup();
+  all.swarm.addPeers(addresses);
+  t.equal(all.host.take().length, 16, 'and not too many at once');
+  all.wait(1000);
+  t.equal(all.host.take().length, 14);
+});
+
+t.test('addresses that must not be dialled are not', async (t) => {
+  const { host, swarm, wait } = setup();
+  swarm.addPeers(
+    [
+      { host: '127.0.0.1', port: 22 },
+      { host: '0.0.0.0', port: 1 },
+      { host: '1.1.1.1', port: 0 },
+    ],
+    'dht',
+  );
+  wait(5000);
+  t.same(host.take(), []);
+});
+
+t.test('closing a swarm frees its name and ignores what is still told of it', async (t) => {
+  const { host, session, swarm, event, apply, open } = setup();
+  const link = open(1);
+  host.take();
+  swarm.close();
+  swarm.close();
+  t.same(host.take(), ['remove 1']);
+  t.equal(session.linkCount, 0);
+  apply({
+    links: [event(link, { state: 'closed' })],
+    pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [link], culprits: [] }],
+  });
+  t.same(host.announced, []);
+  swarm.addPeers([{ host: '1.1.1.1', port: 1 }]);
+  swarm.want(0, 1);
+  t.equal(swarm.state, 'closed');
+  t.ok(session.add({ infoHashV1: V1, infoHashV2: V2 }));
+  session.close();
+  t.throws(() => session.add({ infoHashV1: V1, infoHashV2: V2 }), TypeError);
+});
+
+t.test('an owner may close its swarm from within a callback', async (t) => {
+  const { swarm, session, event, apply, open } = setup({
+    swarm: { events: { piece: () => swarm.close() } },
+    pieces: 1,
+  });
+  const link = open(1);
+  const pieces = [{ torrent: 1, piece: 0, outcome: 'good' as const, senders: [link], culprits: [] }];
+  apply({ links: [event(link, { finished: [0, 0, 64] })], pieces });
+  t.equal(swarm.state, 'closed');
+  t.equal(session.linkCount, 0);
+});
+
+t.test('arguments that make no sense are refused', async (t) => {
+  const { session, host } = setup();
+  t.throws(() => session.add({ infoHashV1: V1, infoHashV2: null }), TypeError, 'the torrent is there');
+  t.throws(() => session.add({ infoHashV1: null, infoHashV2: null }), TypeError);
+  t.throws(() => session.add({ infoHashV1: bytes(19, 1), infoHashV2: null }), RangeError);
+  t.throws(() => session.add({ infoHashV1: null, infoHashV2: bytes(20, 7) }), RangeError);
+  const content = { store: fullStore, pieceLengthBytes: 0, lengthBytes: 1 };
+  t.throws(() => session.add({ infoHashV1: bytes(20, 9), infoHashV2: null, content }), RangeError);
+  t.throws(() => session.add({ infoHashV1: bytes(20, 8), infoHashV2: null }).want(0, 1), TypeError);
+  t.throws(() => new Session({ host, peerId: bytes(3, 1), clock: () => 0, random: () => 0 }), RangeError);
+});
+
+t.test('a complete store seeds from the start, and its completion is not announced', async (t) => {
+  let completions = 0;
+  const content = { store: fullStore, pieceLengthBytes: PIECE, lengthBytes: 4 * PIECE };
+  const { swarm } = setup({ swarm: { content, events: { complete: () => completions++ } } });
+  t.equal(swarm.state, 'seeding');
+  t.equal(completions, 0);
+  t.ok(swarm.has(3));
+  t.same(swarm.status().hadPieces, 4);
+});
