@@ -1,0 +1,56 @@
+/** `blockswarm bootstrap`: makes a data directory that Bitcoin Core opens. */
+import { fileURLToPath } from 'node:url';
+import {
+  type BootstrapOptions,
+  type BootstrapResult,
+  bootstrap,
+  type ProvenRange,
+} from '../node/bootstrap.js';
+import { formatBytes, formatDuration } from '../units.js';
+import { stateDir } from './env.js';
+import { jobReport } from './job-report.js';
+import type { CommandContext } from './program.js';
+
+type Options = Omit<BootstrapOptions, 'stateDir' | 'enginePath' | 'timeoutSeconds'> & {
+  readonly stateDir?: string;
+  readonly timeout: number;
+};
+
+export async function bootstrapCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
+  const enginePath = fileURLToPath(new URL('../bridge/engine/child.js', import.meta.url));
+  const result = await bootstrap(
+    { ...options, stateDir: stateDir(env, options.stateDir), timeoutSeconds: options.timeout, enginePath },
+    env.signal,
+    jobReport(output),
+  );
+  output.result(result, () => bootstrapText(result));
+}
+
+/** The report of a bootstrapped directory, for a person. */
+export function bootstrapText(result: BootstrapResult): string {
+  const { levels, assumedValidBelow } = result;
+  const rate = result.downloadedBytes / Math.max(result.seconds, 0.001);
+  return [
+    `done: ${result.datadir} opens in Bitcoin Core`,
+    `  tip       ${result.tipHash}, height ${result.height} (${result.network})`,
+    `  bytes     ${levelText(levels.bytes)}`,
+    `  chain     ${levelText(levels.chain)}`,
+    `  scripts   ${levelText(levels.scripts)}`,
+    ...(assumedValidBelow
+      ? [`            assumed valid below ${assumedValidBelow.hash} (height ${assumedValidBelow.height})`]
+      : []),
+    `  set       ${levelText(levels.set)}`,
+    `  fetched   ${formatBytes(result.downloadedBytes)} from ${result.peers} ${result.peers === 1 ? 'peer' : 'peers'} ` +
+      `in ${formatDuration(result.seconds * 1000)} (${formatBytes(rate)}/s)`,
+    ...(result.chainWorkFloorLowered
+      ? ["  WARNING   the floor for the chain's work was lowered: use this for tests only"]
+      : []),
+  ].join('\n');
+}
+
+function levelText(ranges: readonly ProvenRange[]): string {
+  if (ranges.length === 0) return 'not proven';
+  return ranges
+    .map(({ firstHeight, endHeight, by }) => `proven for heights ${firstHeight} to ${endHeight - 1}: ${by}`)
+    .join('; ');
+}

@@ -1,0 +1,29 @@
+/**
+ * What a command may touch of the world around it. Passed in, so that tests run whole commands in memory.
+ */
+export interface Env {
+  /** The arguments after the program's name. */
+  readonly args: readonly string[];
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  readonly homeDir: string;
+  /** Data for programs and people: results only. */
+  readonly out: (text: string) => void;
+  /** Progress, warnings, errors. */
+  readonly err: (text: string) => void;
+  /** Columns of the terminal behind `err`, or 0 when it is none. */
+  readonly errColumns: number;
+  readonly color: boolean;
+  /** Fires when the user asks to stop (SIGINT, SIGTERM). */
+  readonly signal: AbortSignal;
+  /** The Node program and the file of this program's entry, to start more of it. */
+  readonly pid: number;
+  readonly execPath: string;
+  readonly programPath: string;
+}
+
+/** `--state-dir`, or the place that the XDG base directory rules give. */
+export function stateDir(env: Env, option: string | undefined): string {
+  if (option !== undefined) return option;
+  const base = env.variables['XDG_STATE_HOME'];
+  return `${base?.startsWith('/') ? base : `${env.homeDir}/.local/state`}/blockswarm`;
+}

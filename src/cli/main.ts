@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+/** The program: hands the world to `run` and its result to the shell. */
+import { homedir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Env } from './env.js';
+import { run } from './program.js';
+
+const stop = new AbortController();
+let signals = 0;
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(name, () => {
+    // The second time the user means it: what is on disk is safe at any moment.
+    if (++signals > 1) process.exit(7);
+    stop.abort();
+  });
+}
+// A reader that goes away (`| head`) ends the program, quietly.
+process.stdout.on('error', () => process.exit(0));
+
+const env: Env = {
+  args: process.argv.slice(2),
+  variables: process.env,
+  homeDir: homedir(),
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  errColumns: process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? (process.stderr.columns ?? 80) : 0,
+  color: process.stdout.isTTY === true && !process.env['NO_COLOR'],
+  signal: stop.signal,
+  pid: process.pid,
+  execPath: process.execPath,
+  programPath: fileURLToPath(import.meta.url),
+};
+
+process.exitCode = await run(env);

@@ -1,0 +1,210 @@
+/** The command tree: argv in, text out, exit code. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { BlockswarmError, exitCode } from '../errors.js';
+import { bootstrapCommand } from './bootstrap-command.js';
+import { catalogueMakeCommand, catalogueShowCommand } from './catalogue-command.js';
+import { demoCommand } from './demo-command.js';
+import type { Env } from './env.js';
+import { Output, type OutputOptions, toJson } from './output.js';
+import { seedCommand } from './seed-command.js';
+import { segmentsCommand } from './segments-command.js';
+import { torrentShowCommand } from './torrent-command.js';
+
+const exitCodesText = `
+Exit codes: 0 done, 1 error, 2 usage, 3 configuration, 4 network or time-out, 5 data invalid, 6 disk full,
+7 interrupted but resumable, 8 state folder or data directory in use.`;
+
+/** Runs one command; returns its exit code. */
+export async function run(env: Env): Promise<number> {
+  const program = buildProgram(env);
+  try {
+    await program.parseAsync(env.args, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return report(env, error);
+  }
+}
+
+/** Says what went wrong: a line for a person, or an object when JSON was asked for. */
+function report(env: Env, error: unknown): number {
+  const failure =
+    env.signal.aborted && !(error instanceof BlockswarmError)
+      ? new BlockswarmError(
+          'ERR_INTERRUPTED',
+          'interrupted; what was done is kept, run the same command to go on',
+        )
+      : error;
+  const code = failure instanceof BlockswarmError ? failure.code : 'ERR_NATIVE';
+  const message = failure instanceof Error ? failure.message : String(failure);
+  if (env.args.includes('--json') || env.args.includes('--json-lines')) {
+    env.out(`${toJson({ error: { code, message } })}\n`);
+  }
+  env.err(`blockswarm: ${message} [${code}]\n`);
+  if (!(failure instanceof BlockswarmError) && failure instanceof Error) env.err(`${failure.stack}\n`);
+  return failure instanceof BlockswarmError ? exitCode(failure.code) : 1;
+}
+
+/** The whole command tree. */
+function buildProgram(env: Env): Command {
+  const program = new Command('blockswarm')
+    .description("Bitcoin's block history carried over BitTorrent.")
+    .version(version())
+    .addHelpText('after', exitCodesText);
+  configure(program, env);
+
+  const source = (command: Command) =>
+    command
+      .requiredOption('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+      .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+      .addOption(networkOption());
+  const peers = (command: Command) =>
+    command
+      .option('--peer <host:port>', 'a peer to connect to; may be given often', collect, [])
+      .option('--no-dht', 'do not use the DHT')
+      .option('--dht-bootstrap <host:port>', 'a DHT node to start from; may be given often', collect, [])
+      .option('--state-dir <dir>', 'where locks and resume data live (default: $XDG_STATE_HOME/blockswarm)');
+
+  add(
+    env,
+    source(
+      program
+        .command('segments')
+        .description('list the sealed segments of a data directory and their torrents'),
+    ),
+    segmentsCommand,
+  );
+
+  const catalogue = program
+    .command('catalogue')
+    .description('make or show a catalogue: all torrents and headers of a chain');
+  add(
+    env,
+    source(catalogue.command('make').description('make the catalogue of a data directory'))
+      .requiredOption('--out <file>', 'the file to write')
+      .option('--segments <n>', 'for the first n segments only', wholeNumber),
+    catalogueMakeCommand,
+  );
+  add(
+    env,
+    catalogue
+      .command('show')
+      .description('check a catalogue and show what is in it')
+      .argument('<file>')
+      .addOption(networkOption())
+      .option('--min-chain-work <hex>', "the least total work of its headers (default: the network's)"),
+    catalogueShowCommand,
+  );
+
+  const torrent = program.command('torrent').description('look at torrents');
+  add(
+    env,
+    torrent.command('show').description('show a .torrent file or magnet link').argument('<file|magnet>'),
+    torrentShowCommand,
+  );
+
+  add(
+    env,
+    peers(
+      source(
+        program.command('seed').description('seed the blocks of a data directory, in place and read-only'),
+      ).requiredOption(
+        '--listen <host:port>',
+        'where to listen for peers and the DHT (port 0: any free one)',
+      ),
+    ),
+    seedCommand,
+  );
+
+  add(
+    env,
+    peers(
+      program
+        .command('bootstrap')
+        .description('fetch the chain, prove it, and leave a data directory that Bitcoin Core opens')
+        .requiredOption('--datadir <dir>', 'the data directory to make')
+        .addOption(networkOption())
+        .requiredOption(
+          '--catalogue <file|infohash>',
+          'the catalogue: a file, or the infohash of its torrent',
+        )
+        .option('--min-chain-work <hex>', "the least total work of the headers (default: the network's)")
+        .option(
+          '--scratch <dir>',
+          'where pieces wait for the engine (default: inside the new data directory)',
+        )
+        .option('--listen <host:port>', 'where to listen for peers and the DHT', '0.0.0.0:0')
+        .option('--timeout <seconds>', 'give up after this long without a new piece', wholeNumber, 1800),
+    ),
+    bootstrapCommand,
+  );
+
+  add(
+    env,
+    program
+      .command('demo')
+      .description('the whole path on embedded mainnet blocks: seed a data directory, bootstrap a second one')
+      .option('--keep <dir>', 'keep both data directories in this folder'),
+    demoCommand,
+  );
+  return program;
+}
+
+export interface CommandContext<Options> {
+  readonly env: Env;
+  readonly output: Output;
+  readonly options: Options;
+  readonly args: readonly string[];
+}
+
+/** Gives a command the options every command has, and its action. */
+function add<Options>(
+  env: Env,
+  command: Command,
+  action: (context: CommandContext<Options & OutputOptions>) => Promise<void>,
+): void {
+  configure(command, env);
+  command
+    .option('--json', 'one JSON object on stdout at the end, no progress')
+    .option('--json-lines', 'a stream of JSON objects on stdout')
+    .option('-q, --quiet', 'no progress and no remarks')
+    .action(async () => {
+      // Commander knows the options by name only; each command says what it declared.
+      const options = command.opts() as Options & OutputOptions;
+      const output = new Output(env, options);
+      try {
+        await action({ env, output, options, args: command.args });
+      } finally {
+        output.progress.clear();
+      }
+    });
+}
+
+function configure(command: Command, env: Env): void {
+  command
+    .exitOverride()
+    .configureOutput({ writeOut: env.out, writeErr: env.err })
+    .showSuggestionAfterError(true)
+    .showHelpAfterError('(--help shows the options)');
+}
+
+function networkOption(): Option {
+  return new Option('--network <name>', 'mainnet, testnet3, testnet4, signet or regtest').default('mainnet');
+}
+
+function collect(value: string, all: readonly string[]): string[] {
+  return [...all, value];
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (!/^\d{1,9}$/.test(text))
+    throw new BlockswarmError('ERR_USAGE', `expected a whole number, got \`${text}\``);
+  return number;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

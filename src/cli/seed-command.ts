@@ -1,0 +1,64 @@
+/** `blockswarm seed`: serves a data directory until it is stopped. */
+import { formatPeerAddress } from '../connector.js';
+import { Seeder } from '../node/seed.js';
+import type { SourceOptions } from '../node/source.js';
+import { formatBytes, toHex } from '../units.js';
+import { stateDir } from './env.js';
+import { jobReport } from './job-report.js';
+import type { OutputOptions } from './output.js';
+import type { CommandContext } from './program.js';
+
+interface Options extends SourceOptions, OutputOptions {
+  readonly listen: string;
+  readonly peer: readonly string[];
+  readonly dht: boolean;
+  readonly dhtBootstrap: readonly string[];
+  readonly stateDir?: string;
+}
+
+export async function seedCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
+  const startedMs = performance.now();
+  const seeder = await Seeder.start(
+    { ...options, stateDir: stateDir(env, options.stateDir) },
+    env.signal,
+    jobReport(output),
+  );
+  try {
+    const { source, peerNode, torrents, catalogue } = seeder;
+    const v1 = catalogue?.infoHashV1;
+    const ready = {
+      event: 'ready',
+      network: source.network.name,
+      listen: formatPeerAddress(peerNode.address),
+      segments: source.sealed,
+      torrents: torrents.length,
+      lengthBytes: torrents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      catalogueInfoHashV1: v1 ? toHex(v1) : null,
+    };
+    output.progress.clear();
+    // The ready line is data: scripts wait for it, so it goes to stdout in either form.
+    if (options.json || options.jsonLines) output.result(ready, () => '');
+    else {
+      env.out(
+        `ready: seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
+          `${formatBytes(ready.lengthBytes)}) on ${ready.listen}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}\n`,
+      );
+    }
+    await stopped(env.signal);
+    const { uploadedBytes } = peerNode.stats();
+    const seconds = (performance.now() - startedMs) / 1000;
+    output.event(
+      { event: 'stopped', uploadedBytes, seconds },
+      `stopped: ${formatBytes(uploadedBytes)} uploaded`,
+    );
+  } finally {
+    await seeder.close();
+  }
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

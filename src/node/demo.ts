@@ -1,0 +1,226 @@
+/**
+ * The whole path on embedded data: real mainnet blocks become a Core data directory, one process seeds it,
+ * another finds it over the DHT and bootstraps a second directory. Everything on loopback, in temporary folders.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { datadirPaths } from '../bridge/datadir.js';
+import { EngineProcess } from '../bridge/engine/parent.js';
+import { segmentHeights } from '../chain/segment.js';
+import { formatPeerAddress } from '../connector.js';
+import { BlockswarmError } from '../errors.js';
+import { networkParams } from '../native.js';
+import { displayHash } from '../units.js';
+import type { BootstrapResult } from './bootstrap.js';
+import { PeakMemory } from './peak-memory.js';
+import { PeerNode } from './peer-node.js';
+import type { Report } from './report.js';
+import { Source } from './source.js';
+
+/** Mainnet blocks 0 to 14,131: records `magic | size | block` in height order. */
+const samplePath = fileURLToPath(new URL('../../src/node/sample/mainnet-0-14131.dat', import.meta.url));
+
+/** Work of 12,096 headers at difficulty 1 (0x100010001 each): all that the sample's sealed segments have. */
+export const sampleChainWork = '2f402f402f40';
+
+/** A child that neither speaks nor ends is given up. */
+const patienceMs = 120_000;
+
+export interface DemoOptions {
+  /** Keeps both data directories here. */
+  readonly keep?: string;
+  readonly execPath: string;
+  /** This process: the root of those whose memory is measured. */
+  readonly pid: number;
+  /** The file of the command line program. */
+  readonly programPath: string;
+  readonly enginePath: string;
+}
+
+export interface DemoResult {
+  readonly source: {
+    datadir: string;
+    height: number;
+    tipHash: string;
+    sealedHeight: number;
+    sealedHash: string;
+  };
+  readonly result: BootstrapResult;
+  /** The block at the sealed height is the same in both. */
+  readonly sameSealedHash: boolean;
+  /** Blocks above the sealed height: not in torrents, they come over Bitcoin's own P2P network. */
+  readonly newerBlocks: number;
+  readonly catalogueInfoHashV1: string;
+  readonly seconds: number;
+  /** Largest sum of the proportional set sizes of all processes; null where the system does not tell. */
+  readonly peakMemoryBytes: number | null;
+}
+
+export async function demo(options: DemoOptions, signal: AbortSignal, report: Report): Promise<DemoResult> {
+  const startedMs = performance.now();
+  if (options.keep) mkdirSync(options.keep, { recursive: true });
+  const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'blockswarm-demo-'));
+  const memory = new PeakMemory(options.pid);
+  const closers: (() => Promise<unknown> | undefined)[] = [];
+  try {
+    const network = networkParams('mainnet');
+    const [from, to] = [join(folder, 'source'), join(folder, 'bootstrapped')];
+    const tip = await importSample(from, options.enginePath, signal);
+    report.event(
+      { event: 'source', datadir: from, height: tip.height },
+      `source: Core's engine took blocks 0 to ${tip.height} of mainnet into ${from}`,
+    );
+
+    // The DHT's first node: both processes know only this address.
+    const first = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: [] });
+    closers.push(() => first.close());
+    const common = [
+      '--dht-bootstrap',
+      formatPeerAddress(first.address),
+      '--state-dir',
+      join(folder, 'state'),
+    ];
+    const seed = new Program(
+      options,
+      ['seed', '--datadir', from, '--listen', '127.0.0.1:0', '--json-lines', ...common],
+      report,
+    );
+    closers.push(() => seed.stop());
+    const ready = await seed.line(signal);
+    const catalogue = String(ready['catalogueInfoHashV1']);
+    report.event(
+      { event: 'seeding', ...ready },
+      `seeding: ${ready['torrents']} torrents, catalogue ${catalogue}`,
+    );
+
+    const fetch = new Program(
+      options,
+      [
+        'bootstrap',
+        '--datadir',
+        to,
+        '--catalogue',
+        catalogue,
+        '--listen',
+        '127.0.0.1:0',
+        '--min-chain-work',
+        sampleChainWork,
+        '--json',
+        ...common,
+      ],
+      report,
+    );
+    closers.push(() => fetch.stop());
+    const result = (await fetch.line(signal)) as unknown as BootstrapResult;
+    await fetch.ended(signal);
+
+    const source = await Source.open({ datadir: from, network: network.name }, signal);
+    const sealedHeight = segmentHeights(source.sealed, network.interval).firstHeight - 1;
+    const sealedHash = displayHash(source.datadir.hashAt(sealedHeight) ?? new Uint8Array());
+    return {
+      source: { datadir: from, height: tip.height, tipHash: displayHash(tip.hash), sealedHeight, sealedHash },
+      result,
+      sameSealedHash: result.height === sealedHeight && result.tipHash === sealedHash,
+      newerBlocks: tip.height - sealedHeight,
+      catalogueInfoHashV1: catalogue,
+      seconds: (performance.now() - startedMs) / 1000,
+      peakMemoryBytes: memory.peakBytes,
+    };
+  } finally {
+    for (const close of closers.reverse()) await close();
+    memory.stop();
+    if (!options.keep) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Builds a data directory of the sample with Core's engine. */
+export async function importSample(
+  datadir: string,
+  enginePath: string,
+  signal: AbortSignal,
+): Promise<{ height: number; hash: Uint8Array }> {
+  const { netDir, blocksDir } = datadirPaths(datadir, 'mainnet');
+  mkdirSync(blocksDir, { recursive: true });
+  const engine = await EngineProcess.start({
+    datadirNet: netDir,
+    network: 'mainnet',
+    childPath: enginePath,
+    workerThreads: 1,
+    signal,
+  });
+  try {
+    const lengthBytes = statSync(samplePath).size;
+    const { tip, rejected } = await engine.feed(
+      { path: samplePath, offsetBytes: 0, lengthBytes },
+      { signal },
+    );
+    if (rejected)
+      throw new BlockswarmError('ERR_BLOCK_INVALID', `the embedded sample is damaged: ${rejected.reason}`);
+    return tip;
+  } finally {
+    await engine.close();
+  }
+}
+
+/** One more process of this program, speaking JSON lines. */
+class Program {
+  readonly #child;
+  readonly #lines: AsyncIterator<string>;
+  readonly #exit: Promise<number | null>;
+  #errors = '';
+
+  constructor({ execPath, programPath }: DemoOptions, args: readonly string[], report: Report) {
+    this.#child = spawn(execPath, [programPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+    createInterface({ input: this.#child.stderr }).on('line', (line) => {
+      this.#errors = `${this.#errors}${line}\n`.slice(-4096);
+      const warning = /^warning: (.*)/.exec(line);
+      if (warning) report.warn(`${args[0]}: ${warning[1]}`);
+    });
+    this.#exit = new Promise((resolve) => {
+      this.#child.on('close', resolve);
+      this.#child.on('error', () => resolve(null));
+    });
+  }
+
+  /** The next object that it prints. */
+  async line(signal: AbortSignal): Promise<Record<string, unknown>> {
+    const { value, done } = await within(this.#lines.next(), signal);
+    if (done) throw new BlockswarmError('ERR_NATIVE', `a part of the demo failed:\n${this.#errors}`);
+    return JSON.parse(value) as Record<string, unknown>;
+  }
+
+  async ended(signal: AbortSignal): Promise<void> {
+    if ((await within(this.#exit, signal)) !== 0)
+      throw new BlockswarmError('ERR_NATIVE', `a part of the demo failed:\n${this.#errors}`);
+  }
+
+  /** Asks it to end, and makes it when it does not. */
+  async stop(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), 10_000);
+    await this.#exit;
+    clearTimeout(timer);
+  }
+}
+
+async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const bound = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+  bound.throwIfAborted();
+  let aborted = () => {};
+  try {
+    return await Promise.race([
+      work,
+      new Promise<never>((_, reject) => {
+        aborted = () => reject(bound.reason);
+        bound.addEventListener('abort', aborted, { once: true });
+      }),
+    ]);
+  } finally {
+    bound.removeEventListener('abort', aborted);
+  }
+}

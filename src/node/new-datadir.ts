@@ -1,0 +1,121 @@
+/**
+ * The data directory that is being made: which segments the engine has taken, where they lie in its files,
+ * and what a killed run left in those files that the engine never indexed.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EngineProcess, EngineTip } from '../bridge/engine/parent.js';
+import type { CatalogueReader, CatalogueRecord } from '../chain/catalogue.js';
+import { segmentHeights } from '../chain/segment.js';
+import { BlockswarmError } from '../errors.js';
+import { type Datadir, type Network, Store, scanDatadir } from '../native.js';
+import { displayHash } from '../units.js';
+import type { PeerNode } from './peer-node.js';
+import type { SegmentDownload } from './segment-download.js';
+
+export class NewDatadir {
+  /** Segments wholly in the engine, from the first on. */
+  taken = 0;
+  readonly #network: Network;
+  readonly #blocksDir: string;
+  readonly #scratch: string;
+  readonly #engine: EngineProcess;
+  readonly #peerNode: PeerNode;
+  #datadir: Datadir | null = null;
+  /**
+   * A killed engine forgets its latest blocks and writes over them. The files then hold old copies beyond
+   * the place where it writes, so what was scanned before is not to be trusted: scan anew each time.
+   */
+  #rewriting = false;
+
+  constructor(
+    network: Network,
+    blocksDir: string,
+    scratch: string,
+    engine: EngineProcess,
+    peerNode: PeerNode,
+  ) {
+    this.#network = network;
+    this.#blocksDir = blocksDir;
+    this.#scratch = scratch;
+    this.#engine = engine;
+    this.#peerNode = peerNode;
+  }
+
+  heights(index: number): { firstHeight: number; endHeight: number } {
+    return segmentHeights(index, this.#network.interval);
+  }
+
+  /**
+   * Finds out where an earlier run ended. Blocks that lie in the files but that the engine does not know are
+   * copied out to scratch before it writes over them. Segments that it has are served again, in the background.
+   * @throws BlockswarmError ERR_DATADIR_FOREIGN when the directory follows another chain than the catalogue
+   */
+  async recover(catalogue: CatalogueReader, signal: AbortSignal): Promise<EngineTip> {
+    const { tip } = this.#engine;
+    const { chain, records } = catalogue;
+    const known = Math.min(tip.height, chain.height());
+    const onChain =
+      tip.height <= chain.height()
+        ? Buffer.compare(tip.hash, chain.hashAt(tip.height)) === 0
+        : await this.#engine.knows(chain.hashAt(known), { signal });
+    if (!onChain) {
+      throw new BlockswarmError(
+        'ERR_DATADIR_FOREIGN',
+        `the data directory is at height ${tip.height} (${displayHash(tip.hash)}), which is not on the catalogue's chain`,
+      );
+    }
+    this.taken = Math.min(records.length, Math.floor((tip.height + 1) / this.#network.interval));
+    const datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
+    const heldHeight = datadir.tip()?.height ?? 0;
+    this.#datadir = datadir;
+    this.#rewriting = heldHeight > tip.height;
+    for (const record of records.slice(this.taken)) {
+      if (!this.#rewriting || this.heights(record.index).endHeight > heldHeight + 1) break;
+      await this.#copyOut(record, datadir, signal);
+    }
+    void this.#serveTaken(records.slice(0, this.taken), datadir, signal);
+    return tip;
+  }
+
+  /** The engine has taken a whole segment: serve it from the engine's files and free its scratch. */
+  async take(download: SegmentDownload, signal: AbortSignal): Promise<void> {
+    if (this.#datadir && !this.#rewriting) await this.#datadir.rescan(signal);
+    else this.#datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
+    await download.moveTo(this.#datadir.blocksExtents(download.index));
+    this.taken = download.index + 1;
+  }
+
+  /** Saves a segment from files that are about to be written over. */
+  async #copyOut({ index, blocks }: CatalogueRecord, datadir: Datadir, signal: AbortSignal): Promise<void> {
+    const path = join(this.#scratch, blocks.name);
+    if (existsSync(path)) return;
+    const store = Store.overExtents(blocks, datadir.blocksExtents(index));
+    // What is torn is fetched again: only whole segments are worth copying.
+    if ((await store.verify(0, blocks.pieceCount, signal)) === blocks.pieceCount)
+      await store.copyTo(path, signal);
+  }
+
+  /** Hashes what an earlier run left, a segment at a time, and serves it. */
+  async #serveTaken(
+    records: readonly CatalogueRecord[],
+    datadir: Datadir,
+    signal: AbortSignal,
+  ): Promise<void> {
+    try {
+      for (const { index, blocks } of records) {
+        const store = Store.overExtents(blocks, datadir.blocksExtents(index));
+        const { lengthBytes, pieceLengthBytes, pieceCount, infoHashV1, infoHashV2, infoBytes } = blocks;
+        if ((await store.verify(0, pieceCount, signal)) < pieceCount || signal.aborted) continue;
+        this.#peerNode.add({
+          infoHashV1,
+          infoHashV2,
+          infoBytes,
+          content: { store, lengthBytes, pieceLengthBytes },
+        });
+      }
+    } catch {
+      // Serving is a courtesy to others here; the job itself does not need it.
+    }
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * One BitTorrent node of the process: the reactor's sockets, the session's decisions, the DHT, and the pump
+ * between them. Only here they are wired together.
+ */
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
+import { Dht } from '../discovery/dht.js';
+import { Reactor, type ReactorStats } from '../native.js';
+import { Session } from '../swarm/session.js';
+import type { Swarm } from '../swarm/swarm.js';
+import type { SwarmOptions } from '../swarm/swarm-options.js';
+
+export interface PeerNodeOptions {
+  /** Where to listen for peers (TCP) and the DHT (UDP): one port for both. */
+  readonly listen: string;
+  /** Peers that the user named; asked for every torrent. */
+  readonly peers: readonly PeerAddress[];
+  /** DHT nodes to begin with; null: no DHT. */
+  readonly dht: readonly PeerAddress[] | null;
+}
+
+const tickMs = 1000;
+/** A torrent that still wants peers asks the DHT again after this time. */
+const lookupAgainMs = 15_000;
+/** The same while it has no peer at all, or nobody took our announcement. */
+const hurryMs = 1000;
+/** BEP 5: announcements are forgotten after about half an hour. */
+const announceAgainMs = 15 * 60_000;
+/** With this many peers a torrent looks for no more. */
+const enoughPeers = 30;
+/** Pieces on their way in, over all torrents, in memory. */
+const assemblyBytes = 64 * 2 ** 20;
+const maxLinks = 4000;
+const maxHalfOpenLinks = 100;
+/** Requests queued for one peer, in the reactor. */
+const requestQueue = 500;
+
+export class PeerNode {
+  readonly address: PeerAddress;
+  readonly session: Session;
+  readonly #reactor: Reactor;
+  readonly #dht: Dht | null;
+  readonly #peers: readonly PeerAddress[];
+  readonly #timer: NodeJS.Timeout;
+  readonly #stop = new AbortController();
+  readonly #discoveries = new Set<Promise<void>>();
+  /** Addresses that served us a torrent: they are asked for the others as well. */
+  readonly #proven = new Map<string, PeerAddress>();
+
+  /** @throws BlockswarmError ERR_ADDRESS, ERR_PORT_IN_USE, ERR_LISTEN */
+  constructor(options: PeerNodeOptions) {
+    const wanted = parseHostPort(options.listen, { anyPort: true });
+    const threads = availableParallelism();
+    this.#peers = options.peers;
+    const limits = { links: maxLinks, halfOpenLinks: maxHalfOpenLinks, assemblyBytes };
+    this.#reactor = new Reactor({ networkThreads: threads, workerThreads: threads, ...limits }, () =>
+      this.#pump(),
+    );
+    try {
+      this.address = this.#reactor.listen(wanted.host, wanted.port);
+      if (options.dht) this.#reactor.bindUdp(this.address.host, this.address.port);
+    } catch (error) {
+      void this.#reactor.shutdown();
+      throw error;
+    }
+    const dialPolicy = new DialPolicy({ listening: this.address });
+    this.session = new Session({
+      host: this.#reactor,
+      peerId: newPeerId(),
+      clock: () => performance.now(),
+      random: Math.random,
+      listenPort: () => this.address.port,
+      dialPolicy,
+      requestQueue,
+      limits: { links: maxLinks, halfOpenLinks: maxHalfOpenLinks },
+    });
+    this.#dht =
+      options.dht &&
+      new Dht({
+        send: (payload, host, port) => this.#reactor.sendUdp(payload, host, port),
+        address: this.address,
+        mayDial: (address) => dialPolicy.mayDial(address, 'learnt'),
+        bootstrap: options.dht,
+      });
+    this.#timer = setInterval(() => this.session.tick(), tickMs);
+  }
+
+  /** Adds a torrent, and looks for its peers until the node or the swarm closes. */
+  add(options: SwarmOptions): Swarm {
+    const swarm = this.session.add(options);
+    swarm.addPeers(this.#peers, 'asked');
+    swarm.addPeers(this.#proven.values(), 'dht');
+    const discovery = this.#discover(swarm).finally(() => this.#discoveries.delete(discovery));
+    this.#discoveries.add(discovery);
+    return swarm;
+  }
+
+  /** How many peers served us a verified piece. */
+  get provenPeers(): number {
+    return this.#proven.size;
+  }
+
+  /** A piece of the swarm arrived: whoever serves it is asked for every torrent from now on. */
+  noteProvenPeers(swarm: Swarm): void {
+    for (const peer of swarm.peers.values()) {
+      const known = peer.known?.address;
+      if (known && peer.downloadedBytes > 0) this.#proven.set(`${known.host} ${known.port}`, known);
+    }
+  }
+
+  stats(): ReactorStats {
+    return this.#reactor.stats();
+  }
+
+  /** Closes everything; idempotent. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stop.abort();
+    this.session.close();
+    await Promise.all([...this.#discoveries]);
+    await this.#dht?.close();
+    await this.#reactor.shutdown();
+  }
+
+  #pump(): void {
+    if (this.#stop.signal.aborted) return;
+    const batch = this.#reactor.drain();
+    this.#dht?.deliver(batch.datagrams);
+    this.session.apply(batch);
+  }
+
+  /** Asks the DHT for peers while they are wanted, and announces us; both names of a hybrid. */
+  async #discover(swarm: Swarm): Promise<void> {
+    const dht = this.#dht;
+    if (!dht) return;
+    const { signal } = this.#stop;
+    const names = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((name) => name != null);
+    let announcedMs = Number.NEGATIVE_INFINITY;
+    try {
+      while (swarm.state !== 'closed') {
+        const nowMs = performance.now();
+        if (swarm.state !== 'seeding' && swarm.status().links < enoughPeers) {
+          for (const name of names) {
+            for await (const address of dht.lookup(name, { signal })) swarm.addPeers([address], 'dht');
+          }
+        }
+        if (nowMs - announcedMs > announceAgainMs) {
+          let taken = 0;
+          for (const name of names) taken += await dht.announce(name, this.address.port, { signal });
+          // Nobody took it: the DHT is not there yet.
+          if (taken > 0) announcedMs = nowMs;
+        }
+        const lonely = swarm.state !== 'seeding' && swarm.status().links === 0;
+        await delay(lonely || announcedMs < 0 ? hurryMs : lookupAgainMs, undefined, { signal });
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+}
+
+/** BEP 20: client and version, then random. */
+function newPeerId(): Uint8Array {
+  return Buffer.concat([Buffer.from('-BS0010-'), randomBytes(12)]);
+}

@@ -1,0 +1,145 @@
+/**
+ * One segment's blocks file on its way from the swarm to the engine: pieces land in a scratch file, each
+ * block is judged against its header as they arrive, and whole proven frames may be fed in order.
+ */
+import { rm } from 'node:fs/promises';
+import { segmentHeights } from '../chain/segment.js';
+import { BlockswarmError } from '../errors.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import {
+  BlocksJudge,
+  type ExtentsHandle,
+  type HeaderChain,
+  type JudgeReport,
+  type Network,
+  Store,
+} from '../native.js';
+import type { Swarm } from '../swarm/swarm.js';
+import type { PeerNode } from './peer-node.js';
+
+export interface SegmentDownloadOptions {
+  readonly network: Network;
+  readonly chain: HeaderChain;
+  readonly index: number;
+  readonly torrent: Metainfo;
+  readonly scratchPath: string;
+  readonly peerNode: PeerNode;
+  readonly signal: AbortSignal;
+  /** Told after each judged piece. */
+  readonly changed: () => void;
+}
+
+export class SegmentDownload {
+  readonly index: number;
+  readonly torrent: Metainfo;
+  readonly scratchPath: string;
+  readonly store: Store;
+  swarm: Swarm | null = null;
+  #judge: BlocksJudge;
+  #report: JudgeReport;
+  #failure: unknown = null;
+  readonly #options: SegmentDownloadOptions;
+
+  private constructor(options: SegmentDownloadOptions) {
+    const { network, chain, index, torrent, scratchPath } = options;
+    this.#options = options;
+    this.index = index;
+    this.torrent = torrent;
+    this.scratchPath = scratchPath;
+    this.store = Store.openScratch(torrent, scratchPath);
+    const { firstHeight, endHeight } = segmentHeights(index, network.interval);
+    this.#judge = new BlocksJudge(this.store, chain, network.name, firstHeight, endHeight);
+    this.#report = this.#judge.report();
+  }
+
+  /** Opens the scratch file; pieces that an earlier run left there are hashed and kept. */
+  static async open(options: SegmentDownloadOptions): Promise<SegmentDownload> {
+    const download = new SegmentDownload(options);
+    const { torrent, store } = download;
+    await store.verify(0, torrent.pieceCount, options.signal);
+    for (let piece = 0; piece < torrent.pieceCount; piece++) {
+      if (download.#has(piece)) await download.#judgePiece(piece);
+    }
+    download.swarm = options.peerNode.add({
+      infoHashV1: torrent.infoHashV1,
+      infoHashV2: torrent.infoHashV2,
+      infoBytes: torrent.infoBytes,
+      content: { store, lengthBytes: torrent.lengthBytes, pieceLengthBytes: torrent.pieceLengthBytes },
+      events: {
+        piece: (piece) => {
+          if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);
+          void download.#judgePiece(piece);
+        },
+        // A piece that we have and cannot read back harms whoever asked for it, not this job.
+        ioError: (message, piece) => download.#has(piece) || download.#fail(ioError(message)),
+      },
+    });
+    return download;
+  }
+
+  /** Contiguous bytes from the start whose whole frames are proven at `chain` level. */
+  get provenBytes(): number {
+    return this.#report.walkedBytes;
+  }
+
+  /** Blocks proven at `chain` level, in any order. */
+  get judgedBlocks(): number {
+    return this.#report.judgedBlocks;
+  }
+
+  /** Bytes of whole verified pieces. */
+  get hadBytes(): number {
+    return Math.min(this.torrent.lengthBytes, this.store.servableCount() * this.torrent.pieceLengthBytes);
+  }
+
+  /** What ended this download, if anything did. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** The engine has the blocks: from now on the same pieces are served from its files. */
+  async moveTo(extents: ExtentsHandle): Promise<void> {
+    this.store.moveTo(extents);
+    await rm(this.scratchPath, { force: true });
+  }
+
+  #has(piece: number): boolean {
+    // One bit a piece, high bit first.
+    return ((this.store.servable()[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
+  }
+
+  async #judgePiece(piece: number): Promise<void> {
+    try {
+      this.#report = await this.#judge.pieceArrived(piece, this.#options.signal);
+      const { fault } = this.#report;
+      if (fault) {
+        // The pieces agree with the torrent, so no peer lied: the torrent is not what the headers commit to.
+        this.#fail(
+          new BlockswarmError(
+            'ERR_TORRENT_BAD',
+            `${this.torrent.name}: the block at height ${fault.height} (offset ${fault.offsetBytes}) is not the chain's: ` +
+              `${fault.reason}. The catalogue that named this torrent is bad; the chain is not. Use another catalogue.`,
+          ),
+        );
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#options.changed();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.swarm?.close();
+    this.#options.changed();
+  }
+}
+
+/** The native core gives the system's words for a failed write. */
+function ioError(message: string): BlockswarmError {
+  const full = /ENOSPC|no space left|StorageFull/i.test(message);
+  return new BlockswarmError(
+    full ? 'ERR_DISK_FULL' : 'ERR_IO',
+    full ? `the disk is full: ${message}. Make room and run the same command again: it resumes.` : message,
+  );
+}
