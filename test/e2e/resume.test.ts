@@ -1,0 +1,119 @@
+/** Kill -9 at any moment: the next run goes on, and fetches nothing again that is on disk. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
+import { cliJson, startSeed } from '../helpers/cli.js';
+import { regtestChain } from '../helpers/regtest-chain.js';
+import { tempFolder } from '../helpers/temp.js';
+
+interface Scene {
+  readonly peer: string;
+  readonly catalogue: string;
+  readonly lengthsBytes: readonly number[];
+  readonly endHeight: number;
+}
+
+async function scene(t: Test): Promise<Scene> {
+  const { datadir } = await regtestChain(t);
+  const source = ['--network', 'regtest', '--datadir', datadir];
+  const seed = await startSeed(t, [...source, '--no-dht']);
+  const { segments } = await cliJson<{ segments: { endHeight: number; blocks: { lengthBytes: number } }[] }>(
+    t,
+    ['segments', ...source],
+  );
+  return {
+    peer: seed.listen,
+    catalogue: seed.catalogueInfoHashV1 ?? '',
+    lengthsBytes: segments.map(({ blocks }) => blocks.lengthBytes),
+    endHeight: segments.at(-1)?.endHeight ?? 0,
+  };
+}
+
+/** The engine's process: the only child of a bootstrap. */
+function engineOf(pid: number | undefined): number {
+  return Number(
+    execFileSync('pgrep', ['-P', String(pid), '-f', 'engine/child'], { encoding: 'utf8' }).trim(),
+  );
+}
+
+t.test('a bootstrap that is killed again and again gets to its end', async (t) => {
+  const { peer, catalogue, lengthsBytes, endHeight } = await scene(t);
+  const folder = tempFolder(t);
+  const options = {
+    network: 'regtest',
+    datadir: join(folder, 'new'),
+    catalogue,
+    peers: [peer],
+    stateDir: join(folder, 'state'),
+  } as const;
+  for (const event of [/"event":"catalogue"/, /"event":"segment","index":0/, /"event":"segment","index":1/]) {
+    const program = startBootstrap(t, options);
+    await program.printed(event);
+    const { signal } = await program.stop('SIGKILL');
+    t.equal(signal, 'SIGKILL');
+  }
+  const result = await bootstrapped(t, options);
+  t.equal(result.height, endHeight - 1);
+  t.ok(result.downloadedBytes <= (lengthsBytes[2] ?? 0), 'the last run fetched only what was not on disk');
+});
+
+t.test(
+  'blocks that the engine wrote but did not index are fed again from disk, not fetched again',
+  async (t) => {
+    const { peer, catalogue, lengthsBytes, endHeight } = await scene(t);
+    const folder = tempFolder(t);
+    const options = {
+      network: 'regtest',
+      datadir: join(folder, 'new'),
+      catalogue,
+      peers: [peer],
+      stateDir: join(folder, 'state'),
+    } as const;
+    const program = startBootstrap(t, options);
+    // Two segments are taken and their scratch is freed, but no checkpoint was made.
+    await program.printed(/"event":"segment","index":1/);
+    await program.stop('SIGKILL');
+    const result = await bootstrapped(t, options);
+    t.equal(result.height, endHeight - 1);
+    t.ok(result.downloadedBytes <= (lengthsBytes[2] ?? 0), 'at most the third segment was fetched');
+  },
+);
+
+t.test('when the engine process is killed, the job says so, and the next run goes on', async (t) => {
+  const { peer, catalogue, endHeight } = await scene(t);
+  const folder = tempFolder(t);
+  const options = {
+    network: 'regtest',
+    datadir: join(folder, 'new'),
+    catalogue,
+    peers: [peer],
+    stateDir: join(folder, 'state'),
+  } as const;
+  const program = startBootstrap(t, options);
+  await program.printed(/"event":"segment","index":0/);
+  process.kill(engineOf(program.child.pid), 'SIGKILL');
+  const { code, stdout, stderr } = await program.finished;
+  t.equal(code, 1);
+  t.match(stdout, /"code":"ERR_ENGINE"/);
+  t.match(stderr, /SIGKILL/);
+  t.equal((await bootstrapped(t, options)).height, endHeight - 1);
+});
+
+t.test('Ctrl-C ends the job with code 7, and the next run goes on', async (t) => {
+  const { peer, catalogue, endHeight } = await scene(t);
+  const folder = tempFolder(t);
+  const options = {
+    network: 'regtest',
+    datadir: join(folder, 'new'),
+    catalogue,
+    peers: [peer],
+    stateDir: join(folder, 'state'),
+  } as const;
+  const program = startBootstrap(t, options);
+  await program.printed(/"event":"segment","index":0/);
+  const { code, stdout } = await program.stop('SIGINT');
+  t.equal(code, 7);
+  t.match(stdout, /"code":"ERR_INTERRUPTED"/);
+  t.equal((await bootstrapped(t, options)).height, endHeight - 1);
+});

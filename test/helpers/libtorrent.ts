@@ -1,0 +1,61 @@
+/** libtorrent as a maker, judge, leecher and seeder that shares no line with us (see libtorrent_peer.py). */
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { outputOf, Program } from './program.js';
+
+const script = fileURLToPath(new URL('libtorrent_peer.py', import.meta.url));
+
+/** The Python that has libtorrent: `npm test` sets it. */
+export const python = process.env['BLOCKSWARM_PYTHON'] ?? '';
+
+/** For tap's `skip`: why a test that needs libtorrent does not run, or `false`. */
+export const noLibtorrent: string | false = python === '' && 'no libtorrent: BLOCKSWARM_PYTHON is not set';
+
+/** What libtorrent says of a torrent. */
+export interface TorrentFacts {
+  readonly name: string;
+  readonly lengthBytes: number;
+  readonly infoHashV1: string | null;
+  readonly infoHashV2: string | null;
+}
+
+/** Makes the hybrid torrents of flat files. */
+export async function makeTorrents(t: Test, files: readonly string[]): Promise<TorrentFacts[]> {
+  return jsonLines(await outputOf(t, python, ['-BW', 'ignore', script, 'make', ...files]));
+}
+
+/** Loads .torrent files; rejects when libtorrent refuses one or finds its piece layer wrong. */
+export async function loadTorrents(t: Test, torrents: readonly string[]): Promise<TorrentFacts[]> {
+  return jsonLines(await outputOf(t, python, ['-BW', 'ignore', script, 'load', ...torrents]));
+}
+
+export interface Download {
+  /** A .torrent file or a magnet link. */
+  readonly source: string;
+  readonly outFolder: string;
+  /** `host:port` each. */
+  readonly peers: readonly string[];
+}
+
+/** Downloads a torrent to the last byte. */
+export async function downloadWithLibtorrent(t: Test, { source, outFolder, peers }: Download): Promise<void> {
+  await outputOf(t, python, ['-BW', 'ignore', script, 'get', outFolder, peers.join(','), source]);
+}
+
+/** Seeds torrents whose files lie in a folder; returns `host:port` once libtorrent has checked them. */
+export async function seedWithLibtorrent(
+  t: Test,
+  folder: string,
+  torrents: readonly string[],
+): Promise<string> {
+  const program = new Program(t, python, ['-BW', 'ignore', script, 'seed', folder, ...torrents]);
+  const [, port] = await program.printed(/"port": (\d+)/);
+  return `127.0.0.1:${port}`;
+}
+
+function jsonLines<T>(text: string): T[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as T);
+}
