@@ -30,13 +30,13 @@ export function keepNewest(folder, count) {
   }
 }
 
-/** A digest of the names, sizes and times of all files below some paths: has anything changed since? */
+/** A digest of all files below some paths: has anything changed since? */
 export function fingerprint(...paths) {
   const hash = createHash('sha256').update(process.version);
   const visit = (path) => {
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat?.isDirectory()) for (const name of readdirSync(path).sort()) visit(join(path, name));
-    else hash.update(`${path}\0${stat?.size}\0${stat?.mtimeMs}\0`);
+    else hash.update(`${path}\0`).update(stat ? readFileSync(path) : '');
   };
   for (const path of paths) visit(join(root, path));
   return hash.digest('hex');

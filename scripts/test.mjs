@@ -55,13 +55,20 @@ const tapDir = join(root, '.tap');
 mkdirSync(tapDir, { recursive: true });
 const tapFile = join(tapDir, 'output.tap');
 const only = process.argv.slice(2);
+// A person sees dots; a log gets the failures only, below.
+const reporter = process.stdout.isTTY ? 'terse' : 'silent';
 const tap = spawnSync(
   'node_modules/.bin/tap',
-  ['run', '--reporter=terse', `--output-file=${tapFile}`, ...only],
-  { cwd: root, env, stdio: 'inherit' },
+  ['run', `--reporter=${reporter}`, `--output-file=${tapFile}`, ...only],
+  {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  },
 );
 // The tests of a file are the second level of TAP; a file without any counts as one.
-for (const line of readFileSync(tapFile, 'utf8').split('\n')) {
+const lines = readFileSync(tapFile, 'utf8').split('\n');
+for (const line of lines) {
   const match = /^ {4}(not ok|ok) \d+(.*)$/.exec(line);
   if (!match) continue;
   const [, verdict, rest] = match;
@@ -70,6 +77,13 @@ for (const line of readFileSync(tapFile, 'utf8').split('\n')) {
   else count.failed++;
 }
 if (tap.status !== 0 && count.failed === 0) whole = false;
+if (tap.status !== 0) {
+  // Each failure with the lines that say where and why.
+  for (const [at, line] of lines.entries()) {
+    if (/^ +not ok /.test(line)) process.stdout.write(`${lines.slice(at, at + 30).join('\n')}\n\n`);
+    if (/^# (?!Subtest|\{|time)/.test(line)) process.stdout.write(`${line}\n`);
+  }
+}
 
 if (!whole) {
   process.stdout.write('a test runner failed outside of its tests: see above\n');

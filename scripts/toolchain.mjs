@@ -8,18 +8,23 @@ const rustFloor = [1, 90];
 /** Each row: what it is for, how to see that it is there, and Debian's package. */
 const packages = {
   build: [
-    ['cmake', () => output('cmake', ['--version']), 'cmake'],
-    ['a C++20 compiler', () => output('c++', ['--version']), 'g++'],
-    ['make', () => output('make', ['--version']), 'make'],
+    ['cmake', () => runs('cmake', ['--version']), 'cmake'],
+    ['a C++20 compiler', () => runs('c++', ['--version']), 'g++'],
+    ['make', () => runs('make', ['--version']), 'make'],
     ['Boost headers', () => existsSync('/usr/include/boost/version.hpp'), 'libboost-dev'],
   ],
   test: [
     ['libevent (for bitcoind)', () => existsSync('/usr/include/event2/event.h'), 'libevent-dev'],
-    ['pkg-config (for bitcoind)', () => output('pkg-config', ['--version']), 'pkg-config'],
-    ['zstd', () => output('zstd', ['--version']), 'zstd'],
-    ['Python with venv', () => output('python3', ['-c', 'import venv, ensurepip']), 'python3-venv'],
+    ['pkg-config (for bitcoind)', () => runs('pkg-config', ['--version']), 'pkg-config'],
+    ['zstd', () => runs('zstd', ['--version']), 'zstd'],
+    ['Python with venv', () => runs('python3', ['-c', 'import venv, ensurepip']), 'python3-venv'],
   ],
 };
+
+/** Whether a program is there and answers. */
+function runs(command, args) {
+  return output(command, args) !== null;
+}
 
 /** Checks the toolchains and installs what may be installed; `wants` is a list of the groups above. */
 export function ensureToolchain(wants) {
@@ -31,7 +36,7 @@ export function ensureToolchain(wants) {
   }
   const rust = output('rustc', ['--version'])?.match(/rustc (\d+)\.(\d+)/);
   const rustCommand = 'curl --proto "=https" --tlsv1.2 -sSf https://sh.rustup.rs | sh';
-  if (!rust || !output('cargo', ['--version'])) fail(`Rust is missing. Install it with: ${rustCommand}`);
+  if (!rust || !runs('cargo', ['--version'])) fail(`Rust is missing. Install it with: ${rustCommand}`);
   if (Number(rust[1]) === rustFloor[0] && Number(rust[2]) < rustFloor[1]) {
     fail(
       `${rust[0]} is too old: ${rustFloor.join('.')} or newer is needed. Update it with: rustup update stable`,
@@ -42,7 +47,7 @@ export function ensureToolchain(wants) {
   if (lacking.length === 0) return;
   const names = lacking.map(([, , debian]) => debian);
   const install = `apt-get install -y --no-install-recommends ${names.join(' ')}`;
-  if (process.getuid?.() !== 0 || !output('apt-get', ['--version'])) {
+  if (process.getuid?.() !== 0 || !runs('apt-get', ['--version'])) {
     fail(`missing: ${lacking.map(([what]) => what).join(', ')}. On Debian or Ubuntu run: sudo ${install}`);
   }
   say(`installing ${names.join(' ')}`);

@@ -7,23 +7,38 @@ import {
   type ProvenRange,
 } from '../node/bootstrap.js';
 import { formatBytes, formatDuration } from '../units.js';
-import { stateDir } from './env.js';
+import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
 
-type Options = Omit<BootstrapOptions, 'stateDir' | 'enginePath' | 'timeoutSeconds'> & {
+interface Options
+  extends Omit<
+    BootstrapOptions,
+    'stateDir' | 'enginePath' | 'timeoutSeconds' | 'scratchBytes' | 'checkpointBytes' | 'finished'
+  > {
   readonly stateDir?: string;
   readonly timeout: number;
-};
+  /** MiB. */
+  readonly scratchSize: number;
+  /** MiB. */
+  readonly checkpoint: number;
+  readonly stay?: boolean;
+}
 
 export async function bootstrapCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
-  const enginePath = fileURLToPath(new URL('../bridge/engine/child.js', import.meta.url));
-  const result = await bootstrap(
-    { ...options, stateDir: stateDir(env, options.stateDir), timeoutSeconds: options.timeout, enginePath },
-    env.signal,
-    jobReport(output),
-  );
-  output.result(result, () => bootstrapText(result));
+  const settings = {
+    ...options,
+    stateDir: stateDir(env, options.stateDir),
+    enginePath: fileURLToPath(new URL('../bridge/engine/child.js', import.meta.url)),
+    timeoutSeconds: options.timeout,
+    scratchBytes: options.scratchSize * 2 ** 20,
+    checkpointBytes: options.checkpoint * 2 ** 20,
+    finished: async (result: BootstrapResult) => {
+      output.result(result, () => bootstrapText(result));
+      if (options.stay) await stopped(env);
+    },
+  };
+  await bootstrap(settings, env.signal, jobReport(output));
 }
 
 /** The report of a bootstrapped directory, for a person. */

@@ -27,3 +27,11 @@ export function stateDir(env: Env, option: string | undefined): string {
   const base = env.variables['XDG_STATE_HOME'];
   return `${base?.startsWith('/') ? base : `${env.homeDir}/.local/state`}/blockswarm`;
 }
+
+/** Resolves when the user asks to stop. */
+export function stopped({ signal }: Env): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -135,7 +135,20 @@ function buildProgram(env: Env): Command {
           'where pieces wait for the engine (default: inside the new data directory)',
         )
         .option('--listen <host:port>', 'where to listen for peers and the DHT', '0.0.0.0:0')
-        .option('--timeout <seconds>', 'give up after this long without a new piece', wholeNumber, 1800),
+        .option('--timeout <seconds>', 'give up after this long without a new piece', wholeNumber, 1800)
+        .option(
+          '--scratch-size <MiB>',
+          'let at most this much wait on disk for the engine',
+          wholeNumber,
+          16_384,
+        )
+        .option(
+          '--checkpoint <MiB>',
+          'flush the engine after this much: as much is fed again after a kill',
+          wholeNumber,
+          2048,
+        )
+        .option('--stay', 'serve peers after the end, until stopped'),
     ),
     bootstrapCommand,
   );

@@ -3,7 +3,7 @@ import { formatPeerAddress } from '../connector.js';
 import { Seeder } from '../node/seed.js';
 import type { SourceOptions } from '../node/source.js';
 import { formatBytes, toHex } from '../units.js';
-import { stateDir } from './env.js';
+import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
@@ -44,7 +44,7 @@ export async function seedCommand({ env, output, options }: CommandContext<Optio
           `${formatBytes(ready.lengthBytes)}) on ${ready.listen}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}\n`,
       );
     }
-    await stopped(env.signal);
+    await stopped(env);
     const { uploadedBytes } = peerNode.stats();
     const seconds = (performance.now() - startedMs) / 1000;
     output.event(
@@ -54,11 +54,4 @@ export async function seedCommand({ env, output, options }: CommandContext<Optio
   } finally {
     await seeder.close();
   }
-}
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -10,13 +10,13 @@ import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { claimDatadir, datadirPaths, releaseDatadir, scratchDir } from '../bridge/datadir.js';
-import { EngineProcess } from '../bridge/engine/parent.js';
+import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import type { CatalogueReader } from '../chain/catalogue.js';
 import { checkChainWork } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
-import { type Network, networkParams } from '../native.js';
-import { displayHash, formatBytes, toHex } from '../units.js';
+import { type HeaderChain, type Network, networkParams } from '../native.js';
+import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
 import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
 import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
@@ -40,6 +40,15 @@ export interface BootstrapOptions {
   readonly stateDir: string;
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
+  /** Pieces that may wait on disk for the engine; one segment is always open. */
+  readonly scratchBytes: number;
+  /**
+   * The engine keeps what it learns in memory until its cache is full or it is closed. After this many bytes of
+   * blocks it is closed and opened again: so much is at most fed again, from disk, after a kill.
+   */
+  readonly checkpointBytes: number;
+  /** Called when all is done and reported, while peers are still served; they are until it resolves. */
+  readonly finished?: (result: BootstrapResult) => Promise<void>;
   /** The program of the engine's child process. */
   readonly enginePath: string;
 }
@@ -66,16 +75,9 @@ export interface BootstrapResult {
   readonly peers: number;
 }
 
-/** Pieces that wait on disk for the engine: the window never opens a segment beyond it, but always one. */
-const scratchBytes = 16 * 2 ** 30;
 /** Records handed to the engine in one request: the answer brings the progress and the chance to stop. */
 const feedBytes = 32 * 2 ** 20;
-/**
- * The engine flushes what it knows only when its cache is full, or when it is closed: this much is at most fed
- * again after a kill. Measured on the sample, closing and opening again costs about as much as 0.3 MiB of feeding.
- */
-const checkpointBytes = 2 * 2 ** 30;
-
+const progressMs = 200;
 /**
  * Runs the whole job. Interrupted (`signal`) or failed, it leaves what the next run resumes from.
  * @throws BlockswarmError with any code that `exitCode` maps; ERR_INTERRUPTED when the signal fired
@@ -102,6 +104,15 @@ export async function bootstrap(
   }
 }
 
+/** What the loop over the segments works with. */
+interface Parts {
+  readonly catalogue: CatalogueReader;
+  readonly engine: EngineProcess;
+  readonly fresh: NewDatadir;
+  readonly peerNode: PeerNode;
+  readonly scratch: string;
+}
+
 class Bootstrap {
   readonly #options: BootstrapOptions;
   readonly #network: Network;
@@ -114,7 +125,6 @@ class Bootstrap {
   readonly #downloads = new Map<number, SegmentDownload>();
   readonly #closers: (() => Promise<void> | void)[] = [];
   #wake: (() => void) | null = null;
-  #sinceCheckpointBytes = 0;
   #height = 0;
 
   constructor(options: BootstrapOptions, signal: AbortSignal, report: Report) {
@@ -127,99 +137,24 @@ class Bootstrap {
   }
 
   async run(): Promise<BootstrapResult> {
-    const { datadir, stateDir, enginePath } = this.#options;
-    const signal = this.#signal;
-    const { netDir, blocksDir } = datadirPaths(datadir, this.#network.name);
-    await claimDatadir(datadir, this.#network.name);
-    const state = StateFolder.open(stateDir, datadir);
-    this.#closers.push(() => state.close());
-    // The state folder's name is unique to this data directory: many may share one scratch disk.
-    const scratch = this.#options.scratch
-      ? join(this.#options.scratch, basename(state.path))
-      : scratchDir(datadir);
-    await mkdir(scratch, { recursive: true });
-
-    const peers = await resolveAll(this.#options.peer, signal);
-    const dht = this.#options.dht ? await resolveAll(this.#options.dhtBootstrap, signal) : null;
-    const peerNode = new PeerNode({ listen: this.#options.listen, peers, dht });
-    this.#closers.push(() => peerNode.close());
-
+    const { datadir, finished } = this.#options;
+    const { scratch, netDir, blocksDir } = await this.#claim();
+    const peerNode = await this.#listen();
     const catalogue = await this.#catalogue(peerNode, scratch);
-    checkChainWork(catalogue.chain, this.#floor);
-    const { records, chain } = catalogue;
-    this.#report.event(
-      {
-        event: 'catalogue',
-        segments: records.length,
-        height: chain.height(),
-        tipHash: displayHash(chain.hashAt(chain.height())),
-      },
-      `catalogue: ${records.length} segments, headers to height ${chain.height()}, work above the floor`,
-    );
-
-    const engine = await EngineProcess.start({
-      datadirNet: netDir,
-      network: this.#network.name,
-      childPath: enginePath,
-      workerThreads: availableParallelism(),
-      signal,
-    });
-    this.#closers.push(() => engine.close());
+    const engine = await this.#startEngine(netDir);
     const fresh = new NewDatadir(this.#network, blocksDir, scratch, engine, peerNode);
-    const tip = await fresh.recover(catalogue, signal);
-    this.#height = tip.height;
-    if (tip.height > 0)
-      this.#report.event({ event: 'resumed', height: tip.height }, `resumed at height ${tip.height}`);
-
-    const lengths = records.map(({ blocks }) => blocks.lengthBytes);
-    const totalBytes = lengths.reduce((sum, bytes) => sum + bytes, 0);
-    const progress = () => {
-      const now = this.#doneBytes(lengths, fresh.taken);
-      const links = [...this.#downloads.values()].reduce(
-        (sum, { swarm }) => sum + (swarm?.status().links ?? 0),
-        0,
-      );
-      const detail = `height ${this.#height} of ${chain.height()}  peers ${links}`;
-      this.#report.progress({ stage: 'fetching', done: now, total: totalBytes, unit: 'bytes', detail });
-    };
-    const ticker = setInterval(progress, 200);
-    this.#closers.push(() => clearInterval(ticker));
-
-    for (let index = fresh.taken; index < records.length; index++) {
-      await this.#openWindow(catalogue, lengths, index, peerNode, scratch);
-      const download = this.#downloads.get(index);
-      if (!download) throw new BlockswarmError('ERR_NATIVE', `segment ${index} was not opened`);
-      await this.#feed(download, engine);
-      await fresh.take(download, signal);
-      this.#downloads.delete(index);
-      this.#sinceCheckpointBytes += download.torrent.lengthBytes;
-      if (this.#sinceCheckpointBytes >= checkpointBytes) {
-        await engine.checkpoint({ signal });
-        this.#sinceCheckpointBytes = 0;
-      }
-      const { endHeight } = fresh.heights(index);
-      this.#report.event(
-        { event: 'segment', index, endHeight, downloadedBytes: download.torrent.lengthBytes },
-        `segment ${index} validated: heights to ${endHeight - 1} (${formatBytes(download.torrent.lengthBytes)})`,
-      );
-    }
-    clearInterval(ticker);
-    const end = await engine.checkpoint({ signal });
-    const wanted = chain.hashAt(chain.height());
-    if (
-      end.height < chain.height() ||
-      (end.height === chain.height() && Buffer.compare(end.hash, wanted) !== 0)
-    ) {
-      throw new BlockswarmError(
-        'ERR_ENGINE',
-        `the engine ended at height ${end.height} (${displayHash(end.hash)}), not at ${chain.height()} (${displayHash(wanted)})`,
-      );
-    }
-    const { downloadedBytes, uploadedBytes } = peerNode.stats();
+    const { height } = await fresh.recover(catalogue, this.#signal);
+    if (height > 0) this.#report.event({ event: 'resumed', height }, `resumed at height ${height}`);
+    this.#height = height;
+    await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch });
+    const end = await this.#flushed(engine, catalogue.chain);
     await engine.close();
     await rm(scratch, { recursive: true, force: true });
     await releaseDatadir(datadir);
-    return this.#result(end, { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers });
+    const { downloadedBytes, uploadedBytes } = peerNode.stats();
+    const result = this.#result(end, { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers });
+    await finished?.(result);
+    return result;
   }
 
   /** Closes everything in the reverse order of opening. */
@@ -231,43 +166,138 @@ class Bootstrap {
     }
   }
 
-  async #catalogue(peerNode: PeerNode, scratch: string): Promise<CatalogueReader> {
-    const { catalogue } = this.#options;
-    if (!isInfoHash(catalogue)) return readCatalogueFile(catalogue, this.#network, this.#signal);
-    return fetchCatalogue({
-      infoHash: catalogue,
-      network: this.#network,
-      folder: scratch,
-      peerNode,
-      signal: this.#signal,
-      report: this.#report,
-      timeoutSeconds: this.#options.timeoutSeconds,
-    });
+  /** Takes the directory to make and its state folder, and finds the place for scratch. */
+  async #claim(): Promise<{ scratch: string; netDir: string; blocksDir: string }> {
+    const { datadir, stateDir } = this.#options;
+    const paths = datadirPaths(datadir, this.#network.name);
+    await claimDatadir(datadir, this.#network.name);
+    const state = StateFolder.open(stateDir, datadir);
+    this.#closers.push(() => state.close());
+    // The state folder's name is unique to this data directory: many may share one scratch disk.
+    const { scratch: elsewhere } = this.#options;
+    const scratch = elsewhere ? join(elsewhere, basename(state.path)) : scratchDir(datadir);
+    await mkdir(scratch, { recursive: true });
+    return { ...paths, scratch };
   }
 
-  /** Opens the downloads of the window that begins at `next`. */
+  async #listen(): Promise<PeerNode> {
+    const { listen, peer, dht, dhtBootstrap } = this.#options;
+    const peers = await resolveAll(peer, this.#signal);
+    const nodes = dht ? await resolveAll(dhtBootstrap, this.#signal) : null;
+    const peerNode = new PeerNode({ listen, peers, dht: nodes });
+    this.#closers.push(() => peerNode.close());
+    return peerNode;
+  }
+
+  async #catalogue(peerNode: PeerNode, folder: string): Promise<CatalogueReader> {
+    const { catalogue: source, timeoutSeconds } = this.#options;
+    const shared = { network: this.#network, signal: this.#signal, report: this.#report };
+    const catalogue = isInfoHash(source)
+      ? await fetchCatalogue({ ...shared, infoHash: source, folder, peerNode, timeoutSeconds })
+      : await readCatalogueFile(source, this.#network, this.#signal);
+    checkChainWork(catalogue.chain, this.#floor);
+    const { records, chain } = catalogue;
+    const height = chain.height();
+    this.#report.event(
+      { event: 'catalogue', segments: records.length, height, tipHash: displayHash(chain.hashAt(height)) },
+      `catalogue: ${records.length} segments, headers to height ${height}, work above the floor`,
+    );
+    return catalogue;
+  }
+
+  async #startEngine(datadirNet: string): Promise<EngineProcess> {
+    const engine = await EngineProcess.start({
+      datadirNet,
+      network: this.#network.name,
+      childPath: this.#options.enginePath,
+      workerThreads: availableParallelism(),
+      signal: this.#signal,
+    });
+    this.#closers.push(() => engine.close());
+    return engine;
+  }
+
+  /** Segment after segment: opens the window behind it, feeds it, and lets the engine's files replace its scratch. */
+  async #takeSegments(parts: Parts): Promise<void> {
+    const { catalogue, engine, fresh } = parts;
+    const { checkpointBytes } = this.#options;
+    const lengths = catalogue.records.map(({ blocks }) => blocks.lengthBytes);
+    const ticker = setInterval(() => this.#showProgress(lengths, fresh.taken, catalogue.chain), progressMs);
+    let sinceCheckpointBytes = 0;
+    try {
+      for (let index = fresh.taken; index < lengths.length; index++) {
+        const download = await this.#openWindow(parts, lengths, index);
+        await this.#feed(download, engine);
+        await fresh.take(download, this.#signal);
+        this.#downloads.delete(index);
+        const { lengthBytes } = download.torrent;
+        sinceCheckpointBytes += lengthBytes;
+        if (sinceCheckpointBytes >= checkpointBytes) {
+          await engine.checkpoint({ signal: this.#signal });
+          sinceCheckpointBytes = 0;
+        }
+        const { endHeight } = fresh.heights(index);
+        this.#report.event(
+          { event: 'segment', index, endHeight, lengthBytes },
+          `segment ${index} validated: heights to ${endHeight - 1} (${formatBytes(lengthBytes)})`,
+        );
+      }
+    } finally {
+      clearInterval(ticker);
+    }
+  }
+
+  /** What the engine knows, on disk; it must have come to the end of the chain. */
+  async #flushed(engine: EngineProcess, chain: HeaderChain): Promise<EngineTip> {
+    const end = await engine.checkpoint({ signal: this.#signal });
+    const height = chain.height();
+    const wanted = chain.hashAt(height);
+    // A directory that Core has taken further meanwhile is fine: it was found to be on this chain.
+    if (end.height > height || (end.height === height && sameBytes(end.hash, wanted))) return end;
+    throw new BlockswarmError(
+      'ERR_ENGINE',
+      `the engine ended at height ${end.height} (${displayHash(end.hash)}), not at ${height} (${displayHash(wanted)})`,
+    );
+  }
+
+  #showProgress(lengths: readonly number[], taken: number, chain: HeaderChain): void {
+    const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+    let done = lengths.slice(0, taken).reduce((sum, bytes) => sum + bytes, 0);
+    let links = 0;
+    for (const { hadBytes, swarm } of this.#downloads.values()) {
+      done += hadBytes;
+      links += swarm?.status().links ?? 0;
+    }
+    const detail = `height ${this.#height} of ${chain.height()}  peers ${links}`;
+    this.#report.progress({ stage: 'fetching', done, total, unit: 'bytes', detail });
+  }
+
+  /** Opens the downloads of the window that begins at `next`, and returns the first. */
   async #openWindow(
-    { chain, records }: CatalogueReader,
+    { catalogue, peerNode, scratch }: Parts,
     lengths: readonly number[],
     next: number,
-    peerNode: PeerNode,
-    scratch: string,
-  ): Promise<void> {
-    for (let index = next; index < windowEnd(lengths, next, scratchBytes); index++) {
-      const record = records[index];
-      if (!record || this.#downloads.has(index)) continue;
+  ): Promise<SegmentDownload> {
+    for (const record of catalogue.records.slice(
+      next,
+      windowEnd(lengths, next, this.#options.scratchBytes),
+    )) {
+      if (this.#downloads.has(record.index)) continue;
       const download = await SegmentDownload.open({
         network: this.#network,
-        chain,
-        index,
+        chain: catalogue.chain,
+        index: record.index,
         torrent: record.blocks,
         scratchPath: join(scratch, record.blocks.name),
         peerNode,
         signal: this.#signal,
         changed: () => this.#wake?.(),
       });
-      this.#downloads.set(index, download);
+      this.#downloads.set(record.index, download);
     }
+    const first = this.#downloads.get(next);
+    if (!first) throw new RangeError(`"next" expected a segment of the catalogue, got ${next}`);
+    return first;
   }
 
   /** Hands a segment's blocks to the engine as they become proven; returns when it has them all. */
@@ -321,14 +351,8 @@ class Bootstrap {
     }
   }
 
-  #doneBytes(lengths: readonly number[], taken: number): number {
-    let bytes = lengths.slice(0, taken).reduce((sum, length) => sum + length, 0);
-    for (const download of this.#downloads.values()) bytes += download.hadBytes;
-    return bytes;
-  }
-
   #result(
-    tip: { readonly height: number; readonly hash: Uint8Array; readonly assumedValidHeight: number | null },
+    tip: EngineTip,
     traffic: { readonly downloadedBytes: number; readonly uploadedBytes: number; readonly peers: number },
   ): BootstrapResult {
     const endHeight = tip.height + 1;
