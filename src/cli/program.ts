@@ -61,10 +61,10 @@ function buildProgram(env: Env): Command {
       .addOption(networkOption());
   const peers = (command: Command) =>
     command
-      .option('--peer <host:port>', 'a peer to connect to; may be given often', collect, [])
+      .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
       .option('--no-dht', 'do not use the DHT')
-      .option('--dht-bootstrap <host:port>', 'a DHT node to start from; may be given often', collect, [])
-      .option('--state-dir <dir>', 'where locks and resume data live (default: $XDG_STATE_HOME/blockswarm)');
+      .option('--dht-bootstrap <host:port>', 'a DHT node to start from; may be given often', collect)
+      .addOption(stateDirOption());
 
   add(
     env,
@@ -158,7 +158,7 @@ function buildProgram(env: Env): Command {
     program
       .command('demo')
       .description('the whole path on embedded mainnet blocks: seed a data directory, bootstrap a second one')
-      .option('--keep <dir>', 'keep both data directories in this folder'),
+      .addOption(stateDirOption()),
     demoCommand,
   );
   return program;
@@ -202,11 +202,18 @@ function configure(command: Command, env: Env): void {
     .showHelpAfterError('(--help shows the options)');
 }
 
+function stateDirOption(): Option {
+  return new Option(
+    '--state-dir <dir>',
+    'where locks and the like live (default: $XDG_STATE_HOME/blockswarm)',
+  );
+}
+
 function networkOption(): Option {
   return new Option('--network <name>', 'mainnet, testnet3, testnet4, signet or regtest').default('mainnet');
 }
 
-function collect(value: string, all: readonly string[]): string[] {
+function collect(value: string, all: readonly string[] = []): string[] {
   return [...all, value];
 }
 

@@ -10,9 +10,9 @@ import type { CommandContext } from './program.js';
 
 interface Options extends SourceOptions, OutputOptions {
   readonly listen: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
   readonly dht: boolean;
-  readonly dhtBootstrap: readonly string[];
+  readonly dhtBootstrap?: readonly string[];
   readonly stateDir?: string;
 }
 

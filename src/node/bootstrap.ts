@@ -34,9 +34,9 @@ export interface BootstrapOptions {
   readonly minChainWork?: string | undefined;
   readonly scratch?: string | undefined;
   readonly listen: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
   readonly dht: boolean;
-  readonly dhtBootstrap: readonly string[];
+  readonly dhtBootstrap?: readonly string[];
   readonly stateDir: string;
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;

@@ -1,19 +1,18 @@
 /**
  * The whole path on embedded data: real mainnet blocks become a Core data directory, one process seeds it,
- * another finds it over the DHT and bootstraps a second directory. Everything on loopback, in temporary folders.
+ * another finds it over the DHT and bootstraps a second directory. Everything on loopback.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { datadirPaths } from '../bridge/datadir.js';
-import { EngineProcess } from '../bridge/engine/parent.js';
+import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import { segmentHeights } from '../chain/segment.js';
 import { formatPeerAddress } from '../connector.js';
 import { BlockswarmError } from '../errors.js';
-import { networkParams } from '../native.js';
+import { lockFile, networkParams } from '../native.js';
 import { displayHash } from '../units.js';
 import type { BootstrapResult } from './bootstrap.js';
 import { PeakMemory } from './peak-memory.js';
@@ -31,8 +30,8 @@ export const sampleChainWork = '2f402f402f40';
 const patienceMs = 120_000;
 
 export interface DemoOptions {
-  /** Keeps both data directories here. */
-  readonly keep?: string;
+  /** Where both data directories are made, and left to be looked at; those of the last demo go away. */
+  readonly folder: string;
   readonly execPath: string;
   /** This process: the root of those whose memory is measured. */
   readonly pid: number;
@@ -50,8 +49,8 @@ export interface DemoResult {
     sealedHash: string;
   };
   readonly result: BootstrapResult;
-  /** The block at the sealed height is the same in both. */
-  readonly sameSealedHash: boolean;
+  /** Core's engine opens the result, and its tip is the source's block at the sealed height. */
+  readonly opensAtSealedHash: boolean;
   /** Blocks above the sealed height: not in torrents, they come over Bitcoin's own P2P network. */
   readonly newerBlocks: number;
   readonly catalogueInfoHashV1: string;
@@ -62,13 +61,17 @@ export interface DemoResult {
 
 export async function demo(options: DemoOptions, signal: AbortSignal, report: Report): Promise<DemoResult> {
   const startedMs = performance.now();
-  if (options.keep) mkdirSync(options.keep, { recursive: true });
-  const folder = options.keep ?? mkdtempSync(join(tmpdir(), 'blockswarm-demo-'));
+  const { folder } = options;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = lockFile(join(folder, 'lock'));
+  const from = join(folder, 'source');
+  const to = join(folder, 'bootstrapped');
+  const stateDir = join(folder, 'state');
+  for (const old of [from, to, stateDir]) rmSync(old, { recursive: true, force: true });
   const memory = new PeakMemory(options.pid);
   const closers: (() => Promise<unknown> | undefined)[] = [];
   try {
     const network = networkParams('mainnet');
-    const [from, to] = [join(folder, 'source'), join(folder, 'bootstrapped')];
     const tip = await importSample(from, options.enginePath, signal);
     report.event(
       { event: 'source', datadir: from, height: tip.height },
@@ -78,53 +81,38 @@ export async function demo(options: DemoOptions, signal: AbortSignal, report: Re
     // The DHT's first node: both processes know only this address.
     const first = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: [] });
     closers.push(() => first.close());
-    const common = [
-      '--dht-bootstrap',
-      formatPeerAddress(first.address),
-      '--state-dir',
-      join(folder, 'state'),
-    ];
+    const common = {
+      listen: '127.0.0.1:0',
+      'dht-bootstrap': formatPeerAddress(first.address),
+      'state-dir': stateDir,
+    };
     const seed = new Program(
       options,
-      ['seed', '--datadir', from, '--listen', '127.0.0.1:0', '--json-lines', ...common],
+      ['seed', '--json-lines', ...flags({ ...common, datadir: from })],
       report,
     );
     closers.push(() => seed.stop());
     const ready = await seed.line(signal);
     const catalogue = String(ready['catalogueInfoHashV1']);
     report.event(
-      { event: 'seeding', ...ready },
+      { ...ready, event: 'seeding' },
       `seeding: ${ready['torrents']} torrents, catalogue ${catalogue}`,
     );
 
-    const fetch = new Program(
-      options,
-      [
-        'bootstrap',
-        '--datadir',
-        to,
-        '--catalogue',
-        catalogue,
-        '--listen',
-        '127.0.0.1:0',
-        '--min-chain-work',
-        sampleChainWork,
-        '--json',
-        ...common,
-      ],
-      report,
-    );
+    const wanted = { ...common, datadir: to, catalogue, 'min-chain-work': sampleChainWork };
+    const fetch = new Program(options, ['bootstrap', '--json', ...flags(wanted)], report);
     closers.push(() => fetch.stop());
     const result = (await fetch.line(signal)) as unknown as BootstrapResult;
     await fetch.ended(signal);
 
+    const opened = await openedTip(to, options.enginePath, signal);
     const source = await Source.open({ datadir: from, network: network.name }, signal);
     const sealedHeight = segmentHeights(source.sealed, network.interval).firstHeight - 1;
     const sealedHash = displayHash(source.datadir.hashAt(sealedHeight) ?? new Uint8Array());
     return {
       source: { datadir: from, height: tip.height, tipHash: displayHash(tip.hash), sealedHeight, sealedHash },
       result,
-      sameSealedHash: result.height === sealedHeight && result.tipHash === sealedHash,
+      opensAtSealedHash: opened.height === sealedHeight && displayHash(opened.hash) === sealedHash,
       newerBlocks: tip.height - sealedHeight,
       catalogueInfoHashV1: catalogue,
       seconds: (performance.now() - startedMs) / 1000,
@@ -133,7 +121,7 @@ export async function demo(options: DemoOptions, signal: AbortSignal, report: Re
   } finally {
     for (const close of closers.reverse()) await close();
     memory.stop();
-    if (!options.keep) rmSync(folder, { recursive: true, force: true });
+    lock.release();
   }
 }
 
@@ -142,7 +130,7 @@ export async function importSample(
   datadir: string,
   enginePath: string,
   signal: AbortSignal,
-): Promise<{ height: number; hash: Uint8Array }> {
+): Promise<EngineTip> {
   const { netDir, blocksDir } = datadirPaths(datadir, 'mainnet');
   mkdirSync(blocksDir, { recursive: true });
   const engine = await EngineProcess.start({
@@ -164,6 +152,22 @@ export async function importSample(
   } finally {
     await engine.close();
   }
+}
+
+/** The tip at which Core's engine opens a data directory. */
+async function openedTip(datadir: string, childPath: string, signal: AbortSignal): Promise<EngineTip> {
+  const { netDir } = datadirPaths(datadir, 'mainnet');
+  const engine = await EngineProcess.start({ datadirNet: netDir, network: 'mainnet', childPath, signal });
+  try {
+    return engine.tip;
+  } finally {
+    await engine.close();
+  }
+}
+
+/** `--name value` of each. */
+function flags(values: Readonly<Record<string, string>>): string[] {
+  return Object.entries(values).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
 /** One more process of this program, speaking JSON lines. */

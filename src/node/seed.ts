@@ -12,9 +12,9 @@ import { StateFolder } from './state.js';
 
 export interface SeedOptions extends SourceOptions {
   readonly listen: string;
-  readonly peer: readonly string[];
+  readonly peer?: readonly string[];
   readonly dht: boolean;
-  readonly dhtBootstrap: readonly string[];
+  readonly dhtBootstrap?: readonly string[];
   readonly stateDir: string;
 }
 
@@ -89,7 +89,7 @@ export class Seeder {
 }
 
 /** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
-export async function resolveAll(texts: readonly string[], signal: AbortSignal): Promise<PeerAddress[]> {
+export async function resolveAll(texts: readonly string[] = [], signal: AbortSignal): Promise<PeerAddress[]> {
   return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal })))).flat();
 }
 

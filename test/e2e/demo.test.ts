@@ -1,23 +1,34 @@
 /** What `npm start` runs: two processes that meet over a DHT of their own. */
 import t from 'tap';
+import { displayHash } from '../../src/units.js';
 import { cli, cliJson } from '../helpers/cli.js';
+import { startEngine } from '../helpers/engine.js';
+import { tempFolder } from '../helpers/temp.js';
 
 interface Demo {
   readonly source: { height: number; tipHash: string; sealedHeight: number; sealedHash: string };
-  readonly result: { height: number; tipHash: string; peers: number };
-  readonly sameSealedHash: boolean;
+  readonly result: { datadir: string; height: number; tipHash: string; peers: number };
+  readonly opensAtSealedHash: boolean;
   readonly newerBlocks: number;
   readonly peakMemoryBytes: number | null;
 }
 
 t.test('the demo finds its seed over the DHT and ends at the sealed tip, in little memory', async (t) => {
-  const demo = await cliJson<Demo>(t, ['demo']);
+  const demo = await cliJson<Demo>(t, ['demo', '--state-dir', tempFolder(t)]);
   t.match(demo, {
     source: { height: 14_131, sealedHeight: 12_095 },
     result: { height: 12_095, tipHash: demo.source.sealedHash, peers: 1 },
-    sameSealedHash: true,
+    opensAtSealedHash: true,
     newerBlocks: 2036,
   });
+  const engine = await startEngine(demo.result.datadir);
+  const { height, hash } = engine.tip;
+  await engine.close();
+  t.same(
+    { height, hash: displayHash(hash) },
+    { height: 12_095, hash: demo.source.sealedHash },
+    'it is left and opens',
+  );
   t.ok((demo.peakMemoryBytes ?? 0) < 400 * 2 ** 20, `${demo.peakMemoryBytes} bytes`);
 });
 
