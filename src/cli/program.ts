@@ -63,7 +63,11 @@ function buildProgram(env: Env): Command {
     command
       .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
       .option('--no-dht', 'do not use the DHT')
-      .option('--dht-bootstrap <host:port>', 'a DHT node to start from; may be given often', collect)
+      .option(
+        '--dht-bootstrap <host:port>',
+        'a DHT node to start from; may be given often (default: public ones)',
+        collect,
+      )
       .addOption(stateDirOption());
 
   add(

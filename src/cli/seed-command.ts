@@ -1,20 +1,13 @@
 /** `blockswarm seed`: serves a data directory until it is stopped. */
 import { formatPeerAddress } from '../connector.js';
-import { Seeder } from '../node/seed.js';
-import type { SourceOptions } from '../node/source.js';
+import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
 import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
 
-interface Options extends SourceOptions, OutputOptions {
-  readonly listen: string;
-  readonly peer?: readonly string[];
-  readonly dht: boolean;
-  readonly dhtBootstrap?: readonly string[];
-  readonly stateDir?: string;
-}
+type Options = Omit<SeedOptions, 'stateDir'> & OutputOptions & { readonly stateDir?: string };
 
 export async function seedCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
   const startedMs = performance.now();

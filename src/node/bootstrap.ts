@@ -17,26 +17,23 @@ import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
 import { type HeaderChain, type Network, networkParams } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
 import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
-import { resolveAll } from './seed.js';
 import { SegmentDownload } from './segment-download.js';
 import { StateFolder } from './state.js';
 
-export interface BootstrapOptions {
+export interface BootstrapOptions extends DhtChoice {
   readonly datadir: string;
   readonly network: string;
   /** A file, or the infohash (40 or 64 hex digits) of a catalogue torrent. */
   readonly catalogue: string;
   readonly minChainWork?: string | undefined;
   readonly scratch?: string | undefined;
-  readonly listen: string;
   readonly peer?: readonly string[];
-  readonly dht: boolean;
-  readonly dhtBootstrap?: readonly string[];
   readonly stateDir: string;
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
@@ -181,10 +178,10 @@ class Bootstrap {
   }
 
   async #listen(): Promise<PeerNode> {
-    const { listen, peer, dht, dhtBootstrap } = this.#options;
+    const { listen, peer } = this.#options;
     const peers = await resolveAll(peer, this.#signal);
-    const nodes = dht ? await resolveAll(dhtBootstrap, this.#signal) : null;
-    const peerNode = new PeerNode({ listen, peers, dht: nodes });
+    const dht = await dhtNodes(this.#options, this.#signal, this.#report);
+    const peerNode = new PeerNode({ listen, peers, dht });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

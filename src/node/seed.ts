@@ -1,20 +1,17 @@
 /** Seeds the torrents of a data directory, in place: segments, and the catalogues that name them. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type PeerAddress, resolvePeerAddress } from '../connector.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import { type ExtentsHandle, fileExtents, Store } from '../native.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
-export interface SeedOptions extends SourceOptions {
-  readonly listen: string;
+export interface SeedOptions extends SourceOptions, DhtChoice {
   readonly peer?: readonly string[];
-  readonly dht: boolean;
-  readonly dhtBootstrap?: readonly string[];
   readonly stateDir: string;
 }
 
@@ -52,7 +49,7 @@ export class Seeder {
     const state = StateFolder.open(options.stateDir, options.datadir);
     try {
       const peers = await resolveAll(options.peer, signal);
-      const dht = options.dht ? await resolveAll(options.dhtBootstrap, signal) : null;
+      const dht = await dhtNodes(options, signal, report);
       // Before the hashing: a port in use is told at once.
       const peerNode = new PeerNode({ listen: options.listen, peers, dht });
       try {
@@ -86,11 +83,6 @@ export class Seeder {
     await this.peerNode.close();
     this.#state.close();
   }
-}
-
-/** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
-export async function resolveAll(texts: readonly string[] = [], signal: AbortSignal): Promise<PeerAddress[]> {
-  return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal })))).flat();
 }
 
 function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle): void {
