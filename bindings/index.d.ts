@@ -338,7 +338,7 @@ export interface HeaderFault {
 
 /** What we say when a link opens. */
 export interface Hello {
-  /** 20 bytes: v1, or v2 cut to 20. An accepted link answers with what the peer sent. */
+  /** 20 bytes, sent as it is: v1, or v2 cut to 20 (to a v1 peer with the v2 bit: the upgrade of BEP 52). */
   infoHash: Uint8Array
   /** 20 bytes: taken in the answer as well. */
   otherInfoHash?: Uint8Array
@@ -487,7 +487,7 @@ export interface ReactorOptions {
   handshakeTimeoutMs?: number
   /** For `accept`. */
   acceptTimeoutMs?: number
-  /** Without a byte from the peer. */
+  /** Without a byte from the peer, or without its taking one of those that wait. */
   idleTimeoutMs?: number
   /** Without a byte to the peer, before a keep-alive. */
   keepAliveMs?: number

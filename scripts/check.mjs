@@ -17,7 +17,17 @@ const checks = [
   [
     'clippy without the engine',
     'cargo',
-    [...clippy, '-p', 'blockswarm-chain', '--no-default-features', '--', '-D', 'warnings'],
+    [
+      ...clippy,
+      '-p',
+      'blockswarm-chain',
+      '-p',
+      'blockswarm-bindings',
+      '--no-default-features',
+      '--',
+      '-D',
+      'warnings',
+    ],
   ],
   [
     'generated loader and types',

@@ -57,7 +57,7 @@ struct Shared {
 /// Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge.
 ///
 /// Errors: ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY, ERR_NETWORK_MISMATCH.
-#[napi(ts_return_type = "Promise<Datadir>")]
+#[napi(catch_unwind, ts_return_type = "Promise<Datadir>")]
 pub fn scan_datadir(
     blocks_dir: String,
     network: String,
@@ -170,7 +170,8 @@ impl Datadir {
     /// ERR_INTERRUPTED.
     #[napi(
         ts_args_type = "segment: number, kind: 'blocks' | 'spent', cancel?: CancelFlag | undefined | null",
-        ts_return_type = "Promise<ExtentsHandle>"
+        ts_return_type = "Promise<ExtentsHandle>",
+        catch_unwind
     )]
     pub fn settle(
         &self,
@@ -201,7 +202,7 @@ impl Datadir {
 
     /// Reads what has changed since the last scan, on a worker: grown, new and pruned files. Errors as
     /// `scanDatadir`; the picture from before stays then.
-    #[napi(ts_return_type = "Promise<void>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn rescan(&self) -> AsyncTask<Job<()>> {
         let shared = Arc::clone(&self.shared);
         AsyncTask::new(Job::new(move || {

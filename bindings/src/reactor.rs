@@ -57,7 +57,7 @@ pub struct ReactorOptions {
     pub handshake_timeout_ms: Option<u32>,
     /// For `accept`.
     pub accept_timeout_ms: Option<u32>,
-    /// Without a byte from the peer.
+    /// Without a byte from the peer, or without its taking one of those that wait.
     pub idle_timeout_ms: Option<u32>,
     /// Without a byte to the peer, before a keep-alive.
     pub keep_alive_ms: Option<u32>,
@@ -95,7 +95,7 @@ impl ReactorOptions {
 /// What we say when a link opens.
 #[napi(object, object_to_js = false)]
 pub struct Hello {
-    /// 20 bytes: v1, or v2 cut to 20. An accepted link answers with what the peer sent.
+    /// 20 bytes, sent as it is: v1, or v2 cut to 20 (to a v1 peer with the v2 bit: the upgrade of BEP 52).
     pub info_hash: Uint8Array,
     /// 20 bytes: taken in the answer as well.
     pub other_info_hash: Option<Uint8Array>,
@@ -341,7 +341,7 @@ pub struct Reactor {
 #[napi]
 impl Reactor {
     /// Starts the threads. `wake` is called when there is something to drain, once until it is drained.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, options: ReactorOptions, wake: Function<'_, (), ()>) -> napi::Result<Self> {
         let wake = wake.build_threadsafe_function().weak::<true>().max_queue_size::<1>().build()?;
         let wake = Arc::new(Mutex::new(Some(wake)));
@@ -363,13 +363,13 @@ impl Reactor {
     }
 
     /// Takes peers at an IP literal; port 0 chooses a free one. ERR_PORT_IN_USE, ERR_LISTEN, ERR_ADDRESS.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn listen(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
         Ok(self.hub.listen(address(&host, port)?).map_err(refused)?.into())
     }
 
     /// Binds the UDP port. Errors as `listen`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn bind_udp(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
         let local = self.hub.bind_udp(address(&host, port)?, UdpLimits::default()).map_err(refused)?;
         self.dropped_datagrams.store(0, Ordering::Relaxed);
@@ -377,97 +377,97 @@ impl Reactor {
     }
 
     /// False when nothing is bound, the queue is full, or the address is no IP literal.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_udp(&self, payload: &[u8], host: String, port: u32) -> bool {
         address(&host, port).is_ok_and(|to| self.hub.send_udp(to, payload.to_vec()))
     }
 
     /// A new torrent, without a store while only its info hash is known. Numbers start at 1.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn add_torrent(&self, store: Option<&Store>) -> u32 {
         self.hub.add_torrent(store.map(|store| Arc::clone(&store.store)))
     }
 
     /// Gives a torrent its store, once.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn attach_store(&self, torrent: u32, store: &Store) {
         self.hub.attach_store(torrent, Arc::clone(&store.store));
     }
 
     /// Closes its links and forgets blocks of unfinished pieces.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn remove_torrent(&self, torrent: u32) {
         self.hub.remove_torrent(torrent);
     }
 
     /// Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn connect(&self, torrent: u32, host: String, port: u32, hello: Hello) -> napi::Result<u32> {
         Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?).unwrap_or(0))
     }
 
     /// Lets an incoming link in; false when it is gone.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn accept(&self, link: u32, torrent: u32, hello: Hello) -> napi::Result<bool> {
         Ok(self.hub.accept(link, torrent, hello.read()?))
     }
 
     /// Turns an incoming link away; no event follows.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn refuse(&self, link: u32) {
         self.hub.close_link(link, "refused");
     }
 
     /// Ends a link; the reason comes back in its last event.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&self, link: u32, reason: String) {
         self.hub.close_link(link, &reason);
     }
 
     /// Links start choked.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_choked(&self, link: u32, choked: bool) {
         self.hub.set_choked(link, choked);
     }
 
     /// Links start without interest.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_interested(&self, link: u32, interested: bool) {
         self.hub.set_interested(link, interested);
     }
 
     /// At most so many unanswered requests to this peer: its `reqq`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_request_limit(&self, link: u32, requests: u32) {
         self.hub.set_request_limit(link, requests);
     }
 
     /// Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn fetch(&self, link: u32, piece: u32, first_block: u32, end_block: u32) -> bool {
         self.hub.fetch(link, piece, first_block, end_block)
     }
 
     /// Takes blocks back; they are not reported any more.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn cancel(&self, link: u32, piece: u32, first_block: u32, end_block: u32) {
         self.hub.cancel(link, piece, first_block, end_block);
     }
 
     /// `id` as the peer numbered it. False when the link is gone, or its queue full and it is closed.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_extension(&self, link: u32, id: u32, payload: &[u8]) -> bool {
         u8::try_from(id).is_ok_and(|id| self.hub.send_extension(link, id, payload.to_vec()))
     }
 
     /// HAVE to all open links of the torrent.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn announce_have(&self, torrent: u32, piece: u32) {
         self.hub.announce_have(torrent, piece);
     }
 
     /// Takes what happened; bounded, more wakes again.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn drain(&self) -> Batch {
         let (drained, datagrams) = self.hub.drain();
         let lost = self.hub.udp(|udp| {
@@ -494,7 +494,7 @@ impl Reactor {
     }
 
     /// Counters.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stats(&self) -> ReactorStats {
         let counters = self.hub.counters();
         let read = |counter: &AtomicU64| count(counter.load(Ordering::Relaxed));
@@ -525,7 +525,7 @@ impl Reactor {
     }
 
     /// Ends all links at once and joins the threads on a worker. No wake comes any more. Idempotent.
-    #[napi(ts_return_type = "Promise<void>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn shutdown(&self) -> AsyncTask<Job<()>> {
         self.hub.begin_close();
         drop(self.wake.lock().take());

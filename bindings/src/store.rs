@@ -33,13 +33,13 @@ pub struct CancelFlag {
 #[napi]
 impl CancelFlag {
     /// A flag that is down.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// The task that was given this flag ends with ERR_INTERRUPTED.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn raise(&self) {
         self.raised.store(true, Ordering::Relaxed);
     }
@@ -96,20 +96,20 @@ pub struct ExtentsHandle {
 #[napi]
 impl ExtentsHandle {
     /// The first `lengthBytes` of one plain file.
-    #[napi(factory)]
+    #[napi(factory, catch_unwind)]
     pub fn of_file(path: String, length_bytes: i64) -> napi::Result<Self> {
         let length = u64::try_from(length_bytes).map_err(|_| out_of_range("lengthBytes", length_bytes))?;
         Ok(Self { extents: Extents::file_prefix(Path::new(&path), length).map_err(refused)? })
     }
 
     /// Bytes covered.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn length_bytes(&self) -> i64 {
         number(self.extents.length())
     }
 
     /// Number of runs.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn runs(&self) -> i64 {
         number(self.extents.run_count() as u64)
     }
@@ -129,7 +129,7 @@ pub struct TorrentHashes {
 }
 
 /// Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range).
-#[napi(ts_return_type = "Promise<TorrentHashes>")]
+#[napi(catch_unwind, ts_return_type = "Promise<TorrentHashes>")]
 pub fn hash_extents(
     extents: &ExtentsHandle,
     piece_length_bytes: i64,
@@ -165,7 +165,7 @@ pub struct Store {
 impl Store {
     /// A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
     /// ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
-    #[napi(factory)]
+    #[napi(factory, catch_unwind)]
     pub fn open_scratch(hashes: StoreHashes, path: String) -> napi::Result<Self> {
         let (geometry, hashes) = hashes.read()?;
         let store = PieceStore::open_scratch(geometry, hashes, Path::new(&path)).map_err(refused)?;
@@ -174,7 +174,7 @@ impl Store {
 
     /// Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
     /// `setServableAll`.
-    #[napi(factory)]
+    #[napi(factory, catch_unwind)]
     pub fn over_extents(hashes: StoreHashes, extents: &ExtentsHandle) -> napi::Result<Self> {
         let (geometry, hashes) = hashes.read()?;
         let store = PieceStore::over_extents(geometry, hashes, extents.extents.clone()).map_err(refused)?;
@@ -182,13 +182,13 @@ impl Store {
     }
 
     /// Number of pieces.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn piece_count(&self) -> u32 {
         self.store.geometry().piece_count()
     }
 
     /// Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable.
-    #[napi(ts_return_type = "Promise<Verified>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<Verified>")]
     pub fn verify(&self, first: u32, end: u32, cancel: Option<&CancelFlag>) -> AsyncTask<Job<Verified>> {
         let (store, cancelled) = (Arc::clone(&self.store), flag(cancel));
         AsyncTask::new(Job::new(move || {
@@ -199,40 +199,40 @@ impl Store {
 
     /// On a worker: whether all pieces together have the pieces root. True at once where the piece layer is
     /// known. All pieces must be servable.
-    #[napi(ts_return_type = "Promise<boolean>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<boolean>")]
     pub fn verify_root(&self, cancel: Option<&CancelFlag>) -> AsyncTask<Job<bool>> {
         let (store, cancelled) = (Arc::clone(&self.store), flag(cancel));
         AsyncTask::new(Job::new(move || store.verify_root(&cancelled).map_err(refused)))
     }
 
     /// Marks all pieces servable: their bytes have just been hashed to this torrent.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_servable_all(&self) {
         self.store.set_servable_all();
     }
 
     /// The servable pieces as a BEP 3 bitfield.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn servable(&self) -> Buffer {
         self.store.servable().to_bytes().into()
     }
 
     /// Number of servable pieces.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn servable_count(&self) -> u32 {
         self.store.servable().count()
     }
 
     /// Serves from `extents` from now on (they hold the same bytes) and fetches no more; the scratch file is
     /// let go, not deleted.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn move_to(&self, extents: &ExtentsHandle) -> napi::Result<()> {
         self.store.move_to(extents.extents.clone()).map_err(refused)
     }
 
     /// Writes the whole contents to a new file on a worker; it appears only when whole. ERR_IO when the path
     /// is taken or a piece is missing, ERR_DISK_FULL.
-    #[napi(ts_return_type = "Promise<void>")]
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn copy_to(&self, path: String, cancel: Option<&CancelFlag>) -> AsyncTask<Job<()>> {
         let (store, cancelled, path) = (Arc::clone(&self.store), flag(cancel), PathBuf::from(path));
         AsyncTask::new(Job::new(move || store.copy_to(&path, &cancelled).map_err(refused)))

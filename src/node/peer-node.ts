@@ -34,8 +34,6 @@ const enoughPeers = 30;
 const assemblyBytes = 64 * 2 ** 20;
 const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
-/** Requests queued for one peer, in the reactor. */
-const requestQueue = 500;
 
 export class PeerNode {
   readonly address: PeerAddress;
@@ -73,7 +71,6 @@ export class PeerNode {
       random: Math.random,
       listenPort: () => this.address.port,
       dialPolicy,
-      requestQueue,
       limits: { links: maxLinks, halfOpenLinks: maxHalfOpenLinks },
     });
     this.#dht =

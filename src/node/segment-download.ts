@@ -71,7 +71,7 @@ export class SegmentDownload {
           void download.#judgePiece(piece);
         },
         // A piece that we have and cannot read back harms whoever asked for it, not this job.
-        ioError: (message, piece) => download.#has(piece) || download.#fail(ioError(message)),
+        ioError: (message, piece) => download.#has(piece) || download.#fail(ioError(torrent.name, message)),
       },
     });
     return download;
@@ -110,7 +110,9 @@ export class SegmentDownload {
 
   async #judgePiece(piece: number): Promise<void> {
     try {
-      this.#report = await this.#judge.pieceArrived(piece, this.#options.signal);
+      await this.#judge.pieceArrived(piece, this.#options.signal);
+      // Not what the call gave: several are under way, and an earlier one's report may come after a later one's.
+      this.#report = this.#judge.report();
       const { fault } = this.#report;
       if (fault) {
         // The pieces agree with the torrent, so no peer lied: the torrent is not what the headers commit to.
@@ -136,10 +138,11 @@ export class SegmentDownload {
 }
 
 /** The native core gives the system's words for a failed write. */
-function ioError(message: string): BlockswarmError {
-  const full = /ENOSPC|no space left|StorageFull/i.test(message);
-  return new BlockswarmError(
-    full ? 'ERR_DISK_FULL' : 'ERR_IO',
-    full ? `the disk is full: ${message}. Make room and run the same command again: it resumes.` : message,
-  );
+function ioError(name: string, message: string): BlockswarmError {
+  // Nobody's disk and no peer is at fault: the torrent cannot be completed as both of its halves say.
+  if (/contradict/.test(message)) return new BlockswarmError('ERR_TORRENT_BAD', `${name}: ${message}`);
+  if (!/ENOSPC|no space left|StorageFull/i.test(message))
+    return new BlockswarmError('ERR_IO', `${name}: ${message}`);
+  const advice = 'Make room and run the same command again: it resumes.';
+  return new BlockswarmError('ERR_DISK_FULL', `${name}: the disk is full: ${message}. ${advice}`);
 }

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly banMs?: number;
 }
 
+/** Told as `reqq`: what the byte mover queues for each peer; more are rejected. */
+const DEFAULT_REQUEST_QUEUE = 500;
 /** Connections begun in one go: more at a time looks like an attack to a router. */
 const DIALS_AT_ONCE = 16;
 
@@ -69,7 +71,7 @@ export class Session {
       extension: {
         client: options.client ?? 'blockswarm',
         listenPort: options.listenPort ?? (() => null),
-        requestQueue: options.requestQueue ?? 2000,
+        requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
       },
       changed: () => this.#changed(),
       closed: (swarm) => this.#forget(swarm),

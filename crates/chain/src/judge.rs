@@ -13,7 +13,7 @@
 //! Resync is an optimisation and has a budget: whoever quotes frames by the thousand makes it give up for one
 //! piece, and the walk does the work later.
 //!
-//! Safe on any thread; pieces are checked in parallel. Memory: about 130 bytes for each height and, for each
+//! Safe on any thread; pieces are checked in parallel. Memory: at most about 260 bytes for each height and, for each
 //! call, one search chunk, one block and the hashes of its transactions.
 
 use std::collections::{BTreeMap, HashMap};
@@ -158,6 +158,12 @@ impl State {
             self.frames.remove(&start);
         }
         self.frames.insert(offset, (bytes, place));
+    }
+
+    /// Whether more frames were found than a genuine file can hold: a file that repeats one small block would
+    /// otherwise grow the map to its own length. The walk will find the fault.
+    fn crowded(&self) -> bool {
+        self.frames.len() > 2 * self.proven.len()
     }
 
     /// The first uncovered bytes at or after `offset`.
@@ -311,7 +317,7 @@ impl Judge {
         let end = (start + self.piece_length).min(self.length);
         let mut offset = self.arrived_before(start).max(start.saturating_sub(MAX_FRAME_BYTES));
         let mut budget = BAD_CANDIDATE_BYTES;
-        while !self.is_stopped() {
+        while !self.is_stopped() && !self.state.lock().crowded() {
             let gap = self.state.lock().gap(offset);
             offset = gap.range.start;
             if offset >= end {

@@ -2,7 +2,7 @@
 
 use crate::error::NetError;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Handle;
@@ -14,6 +14,14 @@ const BACKLOG: u32 = 1_024;
 pub fn address(host: &str, port: u16) -> Result<SocketAddr, NetError> {
     let ip = host.parse().map_err(|_| NetError::Address { text: host.to_owned() })?;
     Ok(SocketAddr::new(ip, port))
+}
+
+/// What one host answers for: an IPv4 address, or the /64 of which an IPv6 host may use every address.
+pub fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    }
 }
 
 /// Listens with SO_REUSEADDR, so that a restart need not wait for old connections to fade. Port 0 takes a free one.
@@ -38,9 +46,16 @@ pub async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStrea
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::{address, listen};
+    use super::{address, host, listen};
     use crate::{Runtime, RuntimeOptions};
     use std::time::Duration;
+
+    #[test]
+    fn a_host_is_an_ipv4_address_or_an_ipv6_prefix() {
+        let of = |text: &str| host(text.parse().unwrap()).to_string();
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
 
     #[test]
     fn names_the_port_that_is_in_use_and_the_host_that_is_no_address() {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -86,7 +87,13 @@ pub(crate) struct Assembly {
 }
 
 enum State {
-    Filling { received: Received, missing: u32, have: Vec<bool> },
+    /// `fed_at`: when the last block came, or the piece entered assembly.
+    Filling {
+        received: Received,
+        missing: u32,
+        have: Vec<bool>,
+        fed_at: Instant,
+    },
     Complete(Received),
     Judging,
     Gone,
@@ -108,7 +115,9 @@ impl Assembly {
             _reservation: reservation,
         };
         let have = vec![false; blocks as usize];
-        Ok(Self { state: Mutex::new(State::Filling { received, missing: blocks, have }) })
+        Ok(Self {
+            state: Mutex::new(State::Filling { received, missing: blocks, have, fed_at: Instant::now() }),
+        })
     }
 
     /// The blocks of `[first, end)` that have not arrived.
@@ -124,8 +133,8 @@ impl Assembly {
     /// Keeps one block. `data` must have the block's exact length.
     pub(crate) fn write(&self, block: u32, data: &[u8], from: u64) -> BlockWrite {
         let mut state = self.state.lock();
-        let (received, missing, have) = match &mut *state {
-            State::Filling { received, missing, have } => (received, missing, have),
+        let (received, missing, have, fed_at) = match &mut *state {
+            State::Filling { received, missing, have, fed_at } => (received, missing, have, fed_at),
             State::Complete(_) | State::Judging => return BlockWrite::Duplicate,
             State::Gone => return BlockWrite::NotWanted,
         };
@@ -142,7 +151,7 @@ impl Assembly {
             return BlockWrite::Duplicate;
         }
         slot.copy_from_slice(data);
-        (*have, *sender) = (true, from);
+        (*have, *sender, *fed_at) = (true, from, Instant::now());
         *missing -= 1;
         if *missing > 0 {
             return BlockWrite::Stored;
@@ -172,5 +181,10 @@ impl Assembly {
             *state = State::Gone;
         }
         matches!(*state, State::Gone)
+    }
+
+    /// Whether blocks are missing and none has come for so long.
+    pub(crate) fn is_idle(&self, idle: Duration) -> bool {
+        matches!(&*self.state.lock(), State::Filling { fed_at, .. } if fed_at.elapsed() >= idle)
     }
 }

@@ -2,9 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use crate::Extents;
 use crate::error::at_path;
@@ -22,6 +26,16 @@ impl Backing {
     /// Whether pieces can be written.
     pub(crate) fn is_scratch(&self) -> bool {
         matches!(self, Self::Scratch(..))
+    }
+
+    /// Whether nothing was ever written to a range of the scratch file. False also where the file system cannot tell.
+    pub(crate) fn is_hole(&self, range: &Range<u64>) -> bool {
+        let Self::Scratch(file, _) = self else { return false };
+        // Moves the file's own offset, which nobody uses.
+        match rustix::fs::seek(file, SeekFrom::Data(range.start)) {
+            Ok(data) => data >= range.end,
+            Err(errno) => errno == Errno::NXIO,
+        }
     }
 
     /// As [`Extents::read_exact_at`].

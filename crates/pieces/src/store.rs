@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -147,6 +148,12 @@ impl Store {
     pub fn verify_piece(&self, piece: PieceIndex) -> io::Result<bool> {
         let was_servable = self.servable.get(piece.get());
         let backing = self.backing();
+        let start = self.geometry.piece_offset(piece);
+        let range = start..start + u64::from(self.geometry.piece_bytes(piece));
+        // A new scratch file is one hole: hashing its zeros would take as long as hashing the torrent.
+        if !was_servable && backing.is_hole(&range) {
+            return Ok(false);
+        }
         let mut judge = self.hashes.judge(&self.geometry, piece);
         self.read_piece(&backing, piece, |step| judge.update(step))?;
         let (judgement, root) = judge.finish();
@@ -273,6 +280,12 @@ impl Store {
         if assemblies.get(&piece).is_some_and(|assembly| assembly.abandon()) {
             assemblies.remove(&piece);
         }
+    }
+
+    /// [`Self::abandon_piece`] for all pieces to which no block has come for `idle`: those whose peers are gone
+    /// would hold the budget for ever.
+    pub fn abandon_idle(&self, idle: Duration) {
+        self.assemblies.lock().retain(|_, assembly| !(assembly.is_idle(idle) && assembly.abandon()));
     }
 
     /// Writes the whole contents to a new file, which appears at `path` only when it is whole and on disk.

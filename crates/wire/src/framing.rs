@@ -60,7 +60,8 @@ impl Decoder {
                 self.buffer.shrink_to_fit();
             }
         }
-        let wanted = self.begun.max(self.roomy);
+        // Twice what has come, not what a length promises: five bytes must not cost us a quarter of a megabyte.
+        let wanted = self.begun.min(2 * (self.tail - self.head)).max(self.roomy);
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }

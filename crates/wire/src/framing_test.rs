@@ -132,6 +132,25 @@ fn every_kind_is_held_to_its_length_before_its_bytes_are_waited_for() {
 }
 
 #[test]
+fn memory_follows_the_bytes_that_came_not_the_length_that_was_promised() {
+    let mut decoder = Decoder::new(1_000);
+    let span = HashSpan { root: [7; 32], base_layer: 0, index: 0, length: 8_192, proof_layers: 0 };
+    let mut bytes = Vec::new();
+    Message::Hashes { span, hashes: &vec![1; 32 * 8_192] }.write(&mut bytes);
+    let mut came = 0;
+    while came < bytes.len() {
+        assert!(decoder.next_message().unwrap().is_none());
+        let spare = decoder.spare();
+        let count = spare.len().min(bytes.len() - came).min(if came == 0 { 5 } else { usize::MAX });
+        spare[..count].copy_from_slice(&bytes[came..came + count]);
+        decoder.filled(count);
+        assert!(decoder.buffer.len() <= (2 * came).max(QUIET_BYTES), "{} after {came}", decoder.buffer.len());
+        came += count;
+    }
+    assert!(matches!(decoder.next_message(), Ok(Some(Message::Hashes { .. }))));
+}
+
+#[test]
 fn a_quiet_link_gives_its_memory_back() {
     let mut decoder = Decoder::new(1_000);
     decoder.set_room(128 * 1024);

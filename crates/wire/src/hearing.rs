@@ -42,7 +42,7 @@ impl Link {
                         Message::Cancel(span).write(&mut self.out);
                     }
                 }
-                self.shared.set_waiting(self.fetching.asked() > 0);
+                self.rest_when_nothing_is_asked();
             }
             Command::Extension { id, payload } => {
                 self.shared.extension_out.fetch_sub(payload.len(), Ordering::Relaxed);
@@ -93,13 +93,23 @@ impl Link {
         match message {
             Message::Request(span) => return self.hear_request(span),
             Message::Piece { piece, begin, data } => return self.hear_block(piece, begin, data),
+            // BEP 6: who did not offer the fast extension may not use it.
+            Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::Suggest(_)
+            | Message::AllowedFast(_)
+                if !self.fast =>
+            {
+                return Err(CloseReason::BadMessage);
+            }
             _ => self.charge()?,
         }
         match message {
             Message::Choke => {
                 self.peer_choking = true;
                 self.fetching.choked(self.fast);
-                self.shared.set_waiting(self.fetching.asked() > 0);
+                self.rest_when_nothing_is_asked();
                 self.shared.update(|record| record.peer_choking = true);
             }
             Message::Unchoke => {
@@ -129,7 +139,7 @@ impl Link {
             Message::Cancel(span) if self.serving.cancel(span) => self.refuse(span),
             Message::Reject(span) if span.begin.is_multiple_of(BLOCK_BYTES) => {
                 self.fetching.rejected(span.piece, span.begin / BLOCK_BYTES);
-                self.shared.set_waiting(self.fetching.asked() > 0);
+                self.rest_when_nothing_is_asked();
             }
             Message::Extended { id, payload } => {
                 let limit = self.context.limits.extension_in_bytes;
@@ -236,6 +246,13 @@ impl Link {
             self.shared.set_waiting(self.fetching.asked() > 0);
         }
         Ok(())
+    }
+
+    /// Only a block starts the wait for the next one anew: whoever sends rejects or chokes instead stays silent.
+    fn rest_when_nothing_is_asked(&self) {
+        if self.fetching.asked() == 0 {
+            self.shared.set_waiting(false);
+        }
     }
 
     /// Asks for as many blocks as should be on their way.

@@ -228,7 +228,14 @@ impl Hub {
         if queued.saturating_add(end - first) > self.core.context.limits.queued_blocks {
             return false;
         }
-        let Ok(wanted) = store.0.wanted_blocks(index, first..end) else { return false };
+        let wanted = || store.0.wanted_blocks(index, first..end);
+        let Ok(wanted) = wanted().or_else(|_| {
+            // Pieces that only peers now gone (or lying) had would stop every torrent of the process.
+            self.abandon_idle_pieces();
+            wanted()
+        }) else {
+            return false;
+        };
         shared.queued_blocks.fetch_add(wanted.len() as u32, Ordering::Relaxed);
         shared.tell(Command::Fetch { piece, first, end, wanted });
         true
@@ -298,6 +305,16 @@ impl Hub {
         *self.core.registry.lock() = Registry::default();
     }
 
+    fn abandon_idle_pieces(&self) {
+        let idle = self.core.context.limits.piece_idle;
+        let registry = self.core.registry.lock();
+        registry
+            .torrents
+            .values()
+            .filter_map(|torrent| torrent.store.as_ref())
+            .for_each(|store| store.0.abandon_idle(idle));
+    }
+
     fn tell(&self, link: u32, command: Command) {
         if let Some(link) = self.core.registry.lock().links.get(&link) {
             link.tell(command);
@@ -330,10 +347,11 @@ impl Core {
         let mut registry = self.registry.lock();
         let limits = &self.context.limits;
         let places = self.context.half_open_in.available_permits();
-        // One address that opens connections and says nothing must leave places for others.
+        // One host that opens connections and says nothing must leave places for others.
         let crowded = places <= limits.half_open / 2 && {
             let same = |link: &&Arc<LinkShared>| {
-                link.address.ip() == address.ip() && link.torrent.load(Ordering::Acquire) == 0
+                tcp::host(link.address.ip()) == tcp::host(address.ip())
+                    && link.torrent.load(Ordering::Acquire) == 0
             };
             registry.links.values().filter(same).count() >= limits.half_open.div_ceil(2)
         };

@@ -15,7 +15,7 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// For TypeScript to accept an incoming link.
     pub accept_timeout: Duration,
-    /// Without a byte from the peer.
+    /// Without a byte from the peer, or without its taking one of those that wait.
     pub idle_timeout: Duration,
     /// Without a byte to the peer, before a keep-alive.
     pub keep_alive: Duration,
@@ -23,6 +23,8 @@ pub struct Limits {
     pub requests_in: usize,
     /// Our requests that a peer has not answered, at most; TypeScript lowers it to the peer's `reqq`.
     pub requests_out: u32,
+    /// Without a block, before an unfinished piece loses its memory to one that has none.
+    pub piece_idle: Duration,
     /// Blocks that TypeScript may queue on one link.
     pub queued_blocks: u32,
     /// Extension messages that wait for TypeScript.
@@ -54,6 +56,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(100),
             requests_in: 500,
             requests_out: 256,
+            piece_idle: Duration::from_secs(30),
             queued_blocks: 32_768,
             extension_in_bytes: 256 * 1024,
             out_bytes: 2 * 1024 * 1024,
@@ -81,7 +84,7 @@ pub enum CloseReason {
     Flood,
     /// Blocks that were not asked for.
     UnsolicitedBlock,
-    /// Nothing came for too long.
+    /// Nothing came, or nothing was taken, for too long.
     Idle,
     /// Nobody listens there.
     Refused,

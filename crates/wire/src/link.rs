@@ -319,6 +319,10 @@ impl Link {
         if self.now - self.received_at >= limits.idle_timeout {
             return Err(CloseReason::Idle);
         }
+        // A peer that talks but does not read would hold its batch's memory for ever.
+        if self.blocked && self.now - self.sent_at >= limits.idle_timeout {
+            return Err(CloseReason::Idle);
+        }
         if self.now - self.sent_at >= limits.keep_alive {
             Message::KeepAlive.write(&mut self.out);
         }

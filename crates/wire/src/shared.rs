@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// What we say when a link opens.
 #[derive(Debug, Clone)]
 pub struct Hello {
-    /// Info hash to send (v1, or v2 cut to 20 bytes). An accepted link answers with what the peer sent instead.
+    /// Info hash to send: v1, or v2 cut to 20 bytes.
     pub info_hash: [u8; 20],
     /// Taken in the answer as well: the other hash of a hybrid torrent.
     pub other_info_hash: Option<[u8; 20]>,

@@ -60,6 +60,21 @@ fn messages_that_do_not_fit_the_torrent_end_the_link() {
 }
 
 #[test]
+fn fast_messages_of_a_peer_that_did_not_offer_them_end_the_link() {
+    for message in [
+        Message::HaveAll,
+        Message::HaveNone,
+        Message::Reject(BLOCK),
+        Message::Suggest(0),
+        Message::AllowedFast(0),
+    ] {
+        let (_folder, mut node, mut peer, link) = seeder(2, false, Limits::default());
+        peer.send(&[message]);
+        assert_eq!(node.until_closed(link), "bad-message", "{message:?}");
+    }
+}
+
+#[test]
 fn unknown_and_unused_messages_are_ignored_and_hashes_are_refused() {
     let (_folder, _node, mut peer, _) = seeder(2, true, Limits::default());
     let span = HashSpan { root: [3; 32], base_layer: 0, index: 0, length: 2, proof_layers: 0 };
@@ -299,6 +314,34 @@ fn a_choking_peer_gives_the_blocks_back() {
 }
 
 #[test]
+fn a_piece_that_nobody_feeds_gives_its_memory_to_another() {
+    for (piece_idle, gives) in [(Duration::from_secs(600), false), (Duration::ZERO, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = some_bytes(2 * PIECE_LENGTH as usize);
+        let limits = Limits { piece_idle, ..Limits::default() };
+        let mut node = Node::start_within(1, limits, PIECE_LENGTH.into());
+        node.open_to = Some(node.hub.add_torrent(Some(empty_store(folder.path(), "leech", &data))));
+        let _peer = Raw::dial(node.address, true);
+        let link = node.until_incoming();
+        assert!(node.hub.fetch(link, 0, 0, 2));
+        assert_eq!(node.hub.fetch(link, 1, 0, 2), gives);
+        assert_eq!(node.hub.assembly_bytes(), PIECE_LENGTH.into());
+    }
+}
+
+#[test]
+fn rejects_do_not_hide_that_no_block_comes() {
+    let (_folder, mut node, mut peer, link) = fetching(true);
+    assert!(node.hub.fetch(link, 0, 0, 4));
+    hear_requests(&mut peer, 4);
+    let silent = Span { piece: 1, ..BLOCK };
+    node.until("a silence of a second", |node| {
+        peer.send(&[Message::Reject(silent), Message::Reject(BLOCK)]);
+        (node.events.get(&link)?.since_block_ms > 1_000).then_some(())
+    });
+}
+
+#[test]
 fn who_does_not_finish_the_handshake_is_dropped_without_an_event() {
     let limits = Limits { handshake_timeout: Duration::from_millis(200), ..Limits::default() };
     let node = Node::start(1, limits);
@@ -315,7 +358,7 @@ fn who_does_not_finish_the_handshake_is_dropped_without_an_event() {
 }
 
 #[test]
-fn one_address_holds_at_most_half_of_the_places_while_it_says_nothing() {
+fn one_host_holds_at_most_half_of_the_places_while_it_says_nothing() {
     let node = Node::start(1, Limits { half_open: 4, ..Limits::default() });
     let crowd: Vec<_> = (0..20).map(|_| TcpStream::connect(node.address).unwrap()).collect();
     let end = std::time::Instant::now() + swarm::PATIENCE;
@@ -363,6 +406,24 @@ fn a_silent_peer_hears_keep_alives_and_is_dropped_as_idle() {
     peer.hear_until(|message| (message == Message::KeepAlive).then_some(()));
     peer.hear_until(|message| (message == Message::KeepAlive).then_some(()));
     assert_eq!(node.until_closed(link), "idle");
+}
+
+#[test]
+fn a_peer_that_asks_and_talks_but_does_not_read_is_dropped_as_idle() {
+    // More than the socket's buffers take.
+    const REQUESTS: usize = 2_500;
+    let limits =
+        Limits { idle_timeout: Duration::from_millis(900), requests_in: REQUESTS, ..Limits::default() };
+    let (_folder, mut node, mut peer, link) = seeder(2, true, limits);
+    for _ in 0..REQUESTS / 100 {
+        peer.send(&[Message::Request(BLOCK); 100]);
+    }
+    let reason = node.until("the end", |node| {
+        // Fails once the link has ended.
+        let _ = peer.stream.write_all(&[0; 4]);
+        Some(node.events.get(&link)?.record.close_reason.as_ref()?.as_str().to_owned())
+    });
+    assert_eq!(reason, "idle");
 }
 
 #[test]

@@ -70,6 +70,10 @@ impl Stamp {
         }
     }
 
+    fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     fn is_recent(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         i64::try_from(now).is_ok_and(|now| self.modified.0 + RECENT_SECONDS >= now)
@@ -117,6 +121,15 @@ impl BlockFile {
         let (frames, skipped) = walked;
         let recent = [Some(stamp), undo_stamp].into_iter().flatten().any(|stamp| stamp.is_recent());
         Ok(Some(Self { place, stamp, undo_stamp, frames, skipped, recent, undo: OnceLock::new() }))
+    }
+
+    /// Whether the `blk` and `rev` files of another scan are the very files of this one, their contents aside.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        let undo_is_same = match (self.undo_stamp, other.undo_stamp) {
+            (Some(undo), Some(other)) => undo.is_same_file(&other),
+            (now, before) => now.is_none() == before.is_none(),
+        };
+        self.stamp.is_same_file(&other.stamp) && undo_is_same
     }
 
     /// Whether neither file has changed since.

@@ -89,7 +89,12 @@ impl BlockIndex {
         let folder = Folder::open(self.folder.path())?;
         // Another key is another folder.
         let known = if folder.key() == self.folder.key() { self.tree.files() } else { &[] };
-        Self::read(folder, self.params.clone(), Arc::clone(&self.files), known)
+        let next = Self::read(folder, self.params.clone(), Arc::clone(&self.files), known)?;
+        // A handle of a file that is gone keeps its space taken; one of a file that was replaced reads old bytes.
+        if self.tree.files().iter().any(|file| !next.tree.has_same(file)) {
+            self.files.close_handles();
+        }
+        Ok(next)
     }
 
     fn read(

@@ -156,6 +156,24 @@ fn a_rescan_sees_what_a_node_wrote_over_after_a_crash_and_what_it_pruned() {
 }
 
 #[test]
+fn a_rescan_reads_a_file_that_was_replaced_and_lets_go_of_one_that_is_gone() {
+    let blocks = chain(6);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks[..3]));
+    dir.write("blk00001.dat", &records(&blocks[3..]));
+    let first = scan(&dir);
+    assert_holds(&first, &blocks);
+    let other = dir.write("new", &records(blocks[..3].iter().rev()));
+    std::fs::rename(other, dir.path().join("blk00000.dat")).unwrap();
+    let second = first.rescan().unwrap();
+    assert_holds(&second, &blocks);
+    std::fs::remove_file(dir.path().join("blk00001.dat")).unwrap();
+    let third = second.rescan().unwrap();
+    assert_eq!(third.files.open_count(), 0);
+    assert_holds(&third, &blocks[..3]);
+}
+
+#[test]
 fn garbage_between_records_is_passed_over_and_told() {
     let blocks = chain(4);
     let dir = BlocksDir::with_key(*b"12345678");

@@ -76,6 +76,12 @@ impl Tree {
         &self.files
     }
 
+    /// Whether `file`, of another picture, still is the same file on disk, however changed.
+    pub fn has_same(&self, file: &BlockFile) -> bool {
+        let at = self.files.binary_search_by_key(&file.place.number, |other| other.place.number);
+        at.is_ok_and(|at| self.files.get(at).is_some_and(|other| other.is_same_file(file)))
+    }
+
     /// The block of that number.
     pub fn get(&self, number: u32) -> Option<Found<'_>> {
         let at = self.firsts.partition_point(|first| *first <= number).checked_sub(1)?;

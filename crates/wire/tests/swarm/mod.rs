@@ -82,9 +82,14 @@ pub struct Node {
 
 impl Node {
     pub fn start(name: u8, limits: Limits) -> Self {
+        Self::start_within(name, limits, 64 << 20)
+    }
+
+    /// With so many bytes for unfinished pieces.
+    pub fn start_within(name: u8, limits: Limits, assembly_bytes: u64) -> Self {
         let (sender, woken) = mpsc::channel();
         let threads = RuntimeOptions { network_threads: 2, worker_threads: 2 };
-        let options = HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes: 64 << 20 };
+        let options = HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes };
         let hub = Hub::start(options, move || {
             let _ = sender.send(());
         })
