@@ -76,6 +76,11 @@ export interface BootstrapResult {
 const feedBytes = 32 * 2 ** 20;
 const progressMs = 200;
 /**
+ * The engine waits for the first segment that is not whole, so later ones are not begun before peers would have
+ * less than this to send: some hundred MiB keep many fast peers busy.
+ */
+const wantedAheadBytes = 256 * 2 ** 20;
+/**
  * Runs the whole job. Interrupted (`signal`) or failed, it leaves what the next run resumes from.
  * @throws BlockswarmError with any code that `exitCode` maps; ERR_INTERRUPTED when the signal fired
  */
@@ -122,6 +127,7 @@ class Bootstrap {
   readonly #downloads = new Map<number, SegmentDownload>();
   readonly #closers: (() => Promise<void> | void)[] = [];
   #wake: (() => void) | null = null;
+  #opening: Promise<void> | null = null;
   #height = 0;
 
   constructor(options: BootstrapOptions, signal: AbortSignal, report: Report) {
@@ -146,7 +152,8 @@ class Bootstrap {
     await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch });
     const end = await this.#flushed(engine, catalogue.chain);
     await engine.close();
-    await rm(scratch, { recursive: true, force: true });
+    // Scratch inside of the data directory goes with the marker, which must be the last.
+    if (this.#options.scratch) await rm(scratch, { recursive: true, force: true });
     await releaseDatadir(datadir);
     const { downloadedBytes, uploadedBytes } = peerNode.stats();
     const result = this.#result(end, { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers });
@@ -223,7 +230,7 @@ class Bootstrap {
     let sinceCheckpointBytes = 0;
     try {
       for (let index = fresh.taken; index < lengths.length; index++) {
-        const download = await this.#openWindow(parts, lengths, index);
+        const download = await this.#nextDownload(parts, lengths);
         await this.#feed(download, engine);
         await fresh.take(download, this.#signal);
         this.#downloads.delete(index);
@@ -269,32 +276,58 @@ class Bootstrap {
     this.#report.progress({ stage: 'fetching', done, total, unit: 'bytes', detail });
   }
 
-  /** Opens the downloads of the window that begins at `next`, and returns the first. */
-  async #openWindow(
-    { catalogue, peerNode, scratch }: Parts,
-    lengths: readonly number[],
-    next: number,
-  ): Promise<SegmentDownload> {
-    for (const record of catalogue.records.slice(
-      next,
-      windowEnd(lengths, next, this.#options.scratchBytes),
-    )) {
-      if (this.#downloads.has(record.index)) continue;
+  /** The download that the engine takes next. */
+  async #nextDownload(parts: Parts, lengths: readonly number[]): Promise<SegmentDownload> {
+    for (;;) {
+      const opening = this.#openDownloads(parts, lengths);
+      const next = this.#downloads.get(parts.fresh.taken);
+      if (next) return next;
+      await opening;
+      this.#signal.throwIfAborted();
+    }
+  }
+
+  /** Begins the next downloads of the window while those under way want little more. Never rejects. */
+  #openDownloads(parts: Parts, lengths: readonly number[]): Promise<void> {
+    this.#opening ??= this.#openEach(parts, lengths)
+      .catch((error: unknown) => this.#stop.abort(error))
+      .finally(() => {
+        this.#opening = null;
+      });
+    return this.#opening;
+  }
+
+  async #openEach(parts: Parts, lengths: readonly number[]): Promise<void> {
+    const { catalogue, fresh, peerNode, scratch } = parts;
+    const { scratchBytes } = this.#options;
+    for (let index = fresh.taken; index < windowEnd(lengths, fresh.taken, scratchBytes); index++) {
+      this.#signal.throwIfAborted();
+      const torrent = catalogue.records[index]?.blocks;
+      if (!torrent || this.#downloads.has(index)) continue;
+      const isWaitedFor = index === fresh.taken;
+      if (!isWaitedFor && this.#wantedBytes() >= wantedAheadBytes) return;
       const download = await SegmentDownload.open({
         network: this.#network,
         chain: catalogue.chain,
-        index: record.index,
-        torrent: record.blocks,
-        scratchPath: join(scratch, record.blocks.name),
+        index,
+        torrent,
+        scratchPath: join(scratch, torrent.name),
         peerNode,
+        order: isWaitedFor ? 'sequential' : 'rarest',
         signal: this.#signal,
-        changed: () => this.#wake?.(),
+        changed: () => {
+          this.#wake?.();
+          void this.#openDownloads(parts, lengths);
+        },
       });
-      this.#downloads.set(record.index, download);
+      this.#downloads.set(index, download);
     }
-    const first = this.#downloads.get(next);
-    if (!first) throw new RangeError(`"next" expected a segment of the catalogue, got ${next}`);
-    return first;
+  }
+
+  #wantedBytes(): number {
+    let bytes = 0;
+    for (const { torrent, hadBytes } of this.#downloads.values()) bytes += torrent.lengthBytes - hadBytes;
+    return bytes;
   }
 
   /** Hands a segment's blocks to the engine as they become proven; returns when it has them all. */

@@ -14,6 +14,7 @@ import {
   type Network,
   Store,
 } from '../native.js';
+import type { PickOrder } from '../swarm/picker.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
 
@@ -24,6 +25,7 @@ export interface SegmentDownloadOptions {
   readonly torrent: Metainfo;
   readonly scratchPath: string;
   readonly peerNode: PeerNode;
+  readonly order: PickOrder;
   readonly signal: AbortSignal;
   /** Told after each judged piece. */
   readonly changed: () => void;
@@ -64,6 +66,7 @@ export class SegmentDownload {
       infoHashV1: torrent.infoHashV1,
       infoHashV2: torrent.infoHashV2,
       infoBytes: torrent.infoBytes,
+      order: options.order,
       content: { store, lengthBytes: torrent.lengthBytes, pieceLengthBytes: torrent.pieceLengthBytes },
       events: {
         piece: (piece) => {

@@ -367,13 +367,17 @@ impl Judge {
         let end = if self.has_arrived(&(range.end..over)) { over } else { range.end };
         let mut bytes = vec![0; end.saturating_sub(range.start) as usize];
         source.read_exact_at(range.start, &mut bytes)?;
-        let mark = |window: &[u8]| {
+        let mark = |at: usize| {
+            let window = bytes.get(at..at + MARK_BYTES as usize)?;
             let (magic, rest) = window.split_first_chunk::<4>()?;
             let (_, header) = rest.split_first_chunk::<4>()?;
-            (*magic == self.params.magic).then(|| self.places.get(header).copied())?
+            let place = (*magic == self.params.magic).then(|| self.places.get(header).copied())??;
+            Some((range.start + at as u64, place))
         };
-        let windows = bytes.windows(MARK_BYTES as usize).zip(range.start..);
-        Ok(windows.filter_map(|(window, at)| mark(window).map(|place| (at, place))).collect())
+        // Wherever the magic stands, it covers one byte of every four: most of the bytes are never looked at.
+        let fourths = bytes.iter().enumerate().skip(3).step_by(4);
+        let touched = fourths.filter(|(_, byte)| self.params.magic.contains(byte));
+        Ok(touched.flat_map(|(last, _)| last - 3..=last).filter_map(mark).collect())
     }
 
     /// Judges the frame of a place at an offset, as far as it has arrived.

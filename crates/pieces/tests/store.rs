@@ -279,6 +279,18 @@ fn a_longer_file_in_the_way_is_left_alone() {
 }
 
 #[test]
+fn what_was_never_written_is_not_there_though_the_hashes_are_those_of_zeros() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), vec![0; 3 * PIECE as usize]);
+    let store = scratch(dir.path(), &data);
+    assert_eq!(store.verify_pieces(0..3, &NEVER).unwrap(), 0, "a hole");
+    fetch(&store, &data, 1, |_| 1);
+    drop(store);
+    let again = scratch(dir.path(), &data);
+    assert_eq!(again.verify_pieces(0..3, &NEVER).unwrap(), 1);
+    assert!(again.servable().get(1));
+}
+
+#[test]
 fn the_budget_is_shared_and_given_back() {
     let (one, two, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), bytes(65536 * 3));
     let (first, second) = (scratch(one.path(), &data), scratch(two.path(), &data));
