@@ -1,6 +1,6 @@
 // Where compiled things live: outside the checkout, keyed by versions and lock files, shared by every clone.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,14 +15,15 @@ export function keyOf(...parts) {
   return createHash('sha256').update(parts.join('\0')).digest('hex').slice(0, 16);
 }
 
-/** Makes and returns a folder of the cache. */
+/** Makes and returns a folder of the cache; its time says when it was last used. */
 export function cacheFolder(...parts) {
   const folder = join(cacheDir, ...parts);
   mkdirSync(folder, { recursive: true });
+  utimesSync(folder, new Date(), new Date());
   return folder;
 }
 
-/** Keeps the `count` newest entries of a cache folder: lock files change, disks fill. */
+/** Keeps the `count` entries of a cache folder that were used last: lock files change, disks fill. */
 export function keepNewest(folder, count) {
   const entries = readdirSync(folder).map((name) => ({ name, time: statSync(join(folder, name)).mtimeMs }));
   for (const { name } of entries.sort((a, b) => b.time - a.time).slice(count)) {
@@ -42,15 +43,15 @@ export function fingerprint(...paths) {
   return hash.digest('hex');
 }
 
-/** Runs `build` unless the stamp file says that it was done for this very state. */
-export function onceFor(state, stampPath, build) {
+/** Runs `build` unless the stamp file says that it was done for this very state, and its product is still there. */
+export function onceFor(state, stampPath, isThere, build) {
   let stamp = '';
   try {
     stamp = readFileSync(stampPath, 'utf8');
   } catch {
     // no stamp yet: build
   }
-  if (stamp === state) return false;
+  if (stamp === state && isThere()) return false;
   build();
   writeFileSync(stampPath, state);
   return true;

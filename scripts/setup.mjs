@@ -2,7 +2,7 @@
 //   node scripts/setup.mjs build   packages, Core's engine, the addon, dist/
 //   node scripts/setup.mjs start   the same, for `npm start`
 //   node scripts/setup.mjs test    and what the tests need: bitcoind, libtorrent, aria2, transmission
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprint, onceFor, root } from './cache.mjs';
 import { ensureDebianPeers } from './debian-peers.mjs';
@@ -15,11 +15,18 @@ import { ensureToolchain } from './toolchain.mjs';
 export function setup(purpose) {
   const testing = purpose === 'test';
   ensureToolchain(testing ? ['build', 'test'] : ['build']);
-  onceFor(fingerprint('package.json', 'package-lock.json'), join(root, 'node_modules', '.blockswarm'), () => {
-    say('installing npm packages');
-    // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms (npm#4828).
-    run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']);
-  });
+  const packages = fingerprint('package.json', 'package-lock.json');
+  // The stamp lies inside of what it speaks of.
+  onceFor(
+    packages,
+    join(root, 'node_modules', '.blockswarm'),
+    () => true,
+    () => {
+      say('installing npm packages');
+      // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms (npm#4828).
+      run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']);
+    },
+  );
   const { libDir, bitcoind } = ensureEngine({ bitcoind: testing });
   configureCargo(libDir);
   const native = fingerprint(
@@ -31,13 +38,19 @@ export function setup(purpose) {
     'bindings/Cargo.toml',
     'scripts/addon.mjs',
   );
-  onceFor(native, join(root, 'node_modules', '.blockswarm-addon'), () => {
-    say('building the native addon');
-    run('node', ['scripts/addon.mjs']);
-  });
+  onceFor(
+    native,
+    join(root, 'node_modules', '.blockswarm-addon'),
+    () => readdirSync(join(root, 'bindings')).some((name) => name.endsWith('.node')),
+    () => {
+      say('building the native addon');
+      run('node', ['scripts/addon.mjs']);
+    },
+  );
   onceFor(
     fingerprint('src', 'tsconfig.json', 'bindings/index.d.ts'),
     join(root, 'node_modules', '.blockswarm-dist'),
+    () => existsSync(join(root, 'dist', 'cli', 'main.js')),
     () => {
       say('compiling TypeScript');
       rmSync(join(root, 'dist'), { recursive: true, force: true });

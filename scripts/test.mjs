@@ -1,7 +1,7 @@
 // All tests: Rust's, then tap's. Prints `N passed, N failed, N skipped`, counted from what the two
 // runners report, and fails when a test failed or a runner did not reach its end.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './cache.mjs';
 import { say } from './run.mjs';
@@ -54,6 +54,8 @@ say('tap');
 const tapDir = join(root, '.tap');
 mkdirSync(tapDir, { recursive: true });
 const tapFile = join(tapDir, 'output.tap');
+// What an earlier run left must not be counted.
+rmSync(tapFile, { force: true });
 const only = process.argv.slice(2);
 // A person sees dots; a log gets the failures only, below.
 const reporter = process.stdout.isTTY ? 'terse' : 'silent';
@@ -67,7 +69,7 @@ const tap = spawnSync(
   },
 );
 // The tests of a file are the second level of TAP; a file without any counts as one.
-const lines = readFileSync(tapFile, 'utf8').split('\n');
+const lines = existsSync(tapFile) ? readFileSync(tapFile, 'utf8').split('\n') : [];
 for (const line of lines) {
   const match = /^ {4}(not ok|ok) \d+(.*)$/.exec(line);
   if (!match) continue;

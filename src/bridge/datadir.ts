@@ -70,7 +70,7 @@ export async function claimDatadir(datadir: string, network: string): Promise<'n
       throw new BlockswarmError('ERR_NETWORK_MISMATCH', text);
     }
     if (begun === '' || !(await isFree(datadir))) {
-      const text = `\`${datadir}\` is not empty and was not made by us; give a new or empty folder`;
+      const text = `\`${datadir}\` is not empty, and no bootstrap of ours is under way in it; give a new or empty folder`;
       throw new BlockswarmError('ERR_DATADIR_FOREIGN', text);
     }
     await mkdir(scratchDir(datadir), { recursive: true });

@@ -1,5 +1,5 @@
 /** `blockswarm catalogue make` and `catalogue show`. */
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { checkChainWork } from '../chain/catalogue.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -21,6 +21,9 @@ export async function catalogueMakeCommand({
   output,
   options,
 }: CommandContext<MakeOptions>): Promise<void> {
+  // A rename over a device or a pipe would take its place (`--out /dev/null`).
+  if ((await stat(options.out).catch(() => null))?.isFile() === false)
+    throw new BlockswarmError('ERR_USAGE', `--out expects a plain file, and ${options.out} is none`);
   const source = await Source.open(options, env.signal);
   const report = jobReport(output);
   for (const warning of source.datadir.warnings()) report.warn(warning);

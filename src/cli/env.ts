@@ -12,7 +12,6 @@ export interface Env {
   readonly err: (text: string) => void;
   /** Columns of the terminal behind `err`, or 0 when it is none. */
   readonly errColumns: number;
-  readonly color: boolean;
   /** Fires when the user asks to stop (SIGINT, SIGTERM). */
   readonly signal: AbortSignal;
   /** The Node program and the file of this program's entry, to start more of it. */

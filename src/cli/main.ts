@@ -14,8 +14,17 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     stop.abort();
   });
 }
-// A reader that goes away (`| head`) ends the program, quietly.
-process.stdout.on('error', () => process.exit(0));
+// A reader that goes away (`| head`) ends the program, quietly; a result that cannot be written is a failure.
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE') process.exit(0);
+  process.stderr.write(`blockswarm: cannot write to stdout: ${message}\n`);
+  process.exit(code === 'ENOSPC' ? 6 : 1);
+});
+// Nobody reads the remarks any more: no reason to end the job.
+process.stderr.on('error', () => {});
+// A program of ours that started this one (the demo) is gone, however that came: nobody else would end this one.
+process.on('disconnect', () => stop.abort());
+process.channel?.unref();
 
 const env: Env = {
   args: process.argv.slice(2),
@@ -24,7 +33,6 @@ const env: Env = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   errColumns: process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? (process.stderr.columns ?? 80) : 0,
-  color: process.stdout.isTTY === true && !process.env['NO_COLOR'],
   signal: stop.signal,
   pid: process.pid,
   execPath: process.execPath,

@@ -24,6 +24,12 @@ export function toJson(value: object): string {
   });
 }
 
+/** Text for a terminal: what a torrent or magnet link brings must not steer it. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to take out
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+}
+
 export class Output {
   readonly progress: ProgressLine;
   readonly #env: Env;
@@ -40,7 +46,7 @@ export class Output {
   result(value: object, text: () => string): void {
     this.progress.clear();
     const asJson = this.#options.json || this.#options.jsonLines;
-    this.#env.out(asJson ? `${toJson(value)}\n` : `${text()}\n`);
+    this.#env.out(asJson ? `${toJson(value)}\n` : `${printable(text())}\n`);
   }
 
   /** An event of a stream: a line of JSON with `--json-lines`, else a line on stderr. */
@@ -53,12 +59,12 @@ export class Output {
   note(text: string): void {
     if (this.#options.quiet || this.#options.json) return;
     this.progress.clear();
-    this.#env.err(`${text}\n`);
+    this.#env.err(`${printable(text)}\n`);
   }
 
   /** A warning: shown whatever the options are. */
   warn(text: string): void {
     this.progress.clear();
-    this.#env.err(`warning: ${text}\n`);
+    this.#env.err(`warning: ${printable(text)}\n`);
   }
 }

@@ -1,12 +1,12 @@
 /** The command tree: argv in, text out, exit code. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
-import { BlockswarmError, exitCode } from '../errors.js';
+import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import { bootstrapCommand } from './bootstrap-command.js';
 import { catalogueMakeCommand, catalogueShowCommand } from './catalogue-command.js';
 import { demoCommand } from './demo-command.js';
 import type { Env } from './env.js';
-import { Output, type OutputOptions, toJson } from './output.js';
+import { Output, type OutputOptions, printable, toJson } from './output.js';
 import { seedCommand } from './seed-command.js';
 import { segmentsCommand } from './segments-command.js';
 import { torrentShowCommand } from './torrent-command.js';
@@ -15,6 +15,10 @@ const exitCodesText = `
 Exit codes: 0 done, 1 error, 2 usage, 3 configuration, 4 network or time-out, 5 data invalid, 6 disk full,
 7 interrupted but resumable, 8 state folder or data directory in use.`;
 
+/** A timer of Node's cannot run longer than 2^31 ms. */
+const maxTimeoutSeconds = 2_147_483;
+const maxMebibytes = 999_999_999;
+
 /** Runs one command; returns its exit code. */
 export async function run(env: Env): Promise<number> {
   const program = buildProgram(env);
@@ -22,28 +26,41 @@ export async function run(env: Env): Promise<number> {
     await program.parseAsync(env.args, { from: 'user' });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return report(env, error);
+    if (!(error instanceof CommanderError)) return report(env, error);
+    if (error.exitCode === 0) return 0;
+    // Commander has told the person already.
+    const help = error.code === 'commander.help';
+    reportJson(env, 'ERR_USAGE', help ? 'no command given' : error.message.replace(/^error: /, ''));
+    return exitCode('ERR_USAGE');
   }
+}
+
+function reportJson({ args, out }: Env, code: ErrorCode, message: string): void {
+  if (args.includes('--json') || args.includes('--json-lines'))
+    out(`${toJson({ error: { code, message } })}\n`);
 }
 
 /** Says what went wrong: a line for a person, or an object when JSON was asked for. */
 function report(env: Env, error: unknown): number {
-  const failure =
-    env.signal.aborted && !(error instanceof BlockswarmError)
-      ? new BlockswarmError(
-          'ERR_INTERRUPTED',
-          'interrupted; what was done is kept, run the same command to go on',
-        )
-      : error;
+  const failure = coded(env, error);
   const code = failure instanceof BlockswarmError ? failure.code : 'ERR_NATIVE';
   const message = failure instanceof Error ? failure.message : String(failure);
-  if (env.args.includes('--json') || env.args.includes('--json-lines')) {
-    env.out(`${toJson({ error: { code, message } })}\n`);
-  }
-  env.err(`blockswarm: ${message} [${code}]\n`);
+  reportJson(env, code, message);
+  env.err(`blockswarm: ${printable(message)} [${code}]\n`);
   if (!(failure instanceof BlockswarmError) && failure instanceof Error) env.err(`${failure.stack}\n`);
   return failure instanceof BlockswarmError ? exitCode(failure.code) : 1;
+}
+
+/** The error with one of our codes, when it is an interruption or the system's refusal of a file. */
+function coded({ signal }: Env, error: unknown): unknown {
+  if (error instanceof BlockswarmError) return error;
+  if (signal.aborted) {
+    const message = 'interrupted; what was done is kept, run the same command to go on';
+    return new BlockswarmError('ERR_INTERRUPTED', message, { cause: error });
+  }
+  if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return error;
+  const full = error.code === 'ENOSPC' || error.code === 'EDQUOT';
+  return new BlockswarmError(full ? 'ERR_DISK_FULL' : 'ERR_IO', error.message, { cause: error });
 }
 
 /** The whole command tree. */
@@ -87,7 +104,7 @@ function buildProgram(env: Env): Command {
     env,
     source(catalogue.command('make').description('make the catalogue of a data directory'))
       .requiredOption('--out <file>', 'the file to write')
-      .option('--segments <n>', 'for the first n segments only', wholeNumber),
+      .option('--segments <n>', 'for the first n segments only', wholeNumber(1, 99_999)),
     catalogueMakeCommand,
   );
   add(
@@ -139,17 +156,22 @@ function buildProgram(env: Env): Command {
           'where pieces wait for the engine (default: inside the new data directory)',
         )
         .option('--listen <host:port>', 'where to listen for peers and the DHT', '0.0.0.0:0')
-        .option('--timeout <seconds>', 'give up after this long without a new piece', wholeNumber, 1800)
+        .option(
+          '--timeout <seconds>',
+          'give up after this long without a new piece',
+          wholeNumber(1, maxTimeoutSeconds),
+          1800,
+        )
         .option(
           '--scratch-size <MiB>',
           'let at most this much wait on disk for the engine',
-          wholeNumber,
+          wholeNumber(0, maxMebibytes),
           16_384,
         )
         .option(
           '--checkpoint <MiB>',
           'flush the engine after this much: as much is fed again after a kill',
-          wholeNumber,
+          wholeNumber(0, maxMebibytes),
           2048,
         )
         .option('--stay', 'serve peers after the end, until stopped'),
@@ -221,11 +243,16 @@ function collect(value: string, all: readonly string[] = []): string[] {
   return [...all, value];
 }
 
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (!/^\d{1,9}$/.test(text))
-    throw new BlockswarmError('ERR_USAGE', `expected a whole number, got \`${text}\``);
-  return number;
+/** A reader of whole numbers from `least` to `most`. */
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const number = Number(text);
+    if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number;
+    throw new BlockswarmError(
+      'ERR_USAGE',
+      `expected a whole number from ${least} to ${most}, got \`${text}\``,
+    );
+  };
 }
 
 function version(): string {

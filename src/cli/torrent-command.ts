@@ -1,12 +1,12 @@
 /** `blockswarm torrent show`: what a .torrent file or a magnet link says. */
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { BlockswarmError } from '../errors.js';
 import { parseMagnet } from '../metainfo/magnet.js';
 import { MAX_METAINFO_BYTES, type Metainfo, parseMetainfo } from '../metainfo/metainfo.js';
 import { formatBytes, toHex } from '../units.js';
 import type { CommandContext } from './program.js';
 
-export async function torrentShowCommand({ output, args }: CommandContext<object>): Promise<void> {
+export async function torrentShowCommand({ env, output, args }: CommandContext<object>): Promise<void> {
   const subject = args[0] ?? '';
   if (subject.startsWith('magnet:')) {
     const magnet = parseMagnet(subject);
@@ -23,7 +23,7 @@ export async function torrentShowCommand({ output, args }: CommandContext<object
     );
     return;
   }
-  const metainfo = parseMetainfo(await readTorrent(subject));
+  const metainfo = parseMetainfo(await readTorrent(subject, env.signal));
   const result = torrentJson(metainfo);
   output.result(result, () =>
     [
@@ -38,20 +38,21 @@ export async function torrentShowCommand({ output, args }: CommandContext<object
   );
 }
 
-async function readTorrent(path: string): Promise<Uint8Array> {
+async function readTorrent(path: string, signal: AbortSignal): Promise<Uint8Array> {
+  const chunks: Buffer[] = [];
   try {
-    const { size } = await stat(path);
-    if (size > MAX_METAINFO_BYTES) {
-      throw new BlockswarmError(
-        'ERR_METAINFO',
-        `${path} has ${size} bytes; a torrent file has at most ${MAX_METAINFO_BYTES}`,
-      );
-    }
-    return await readFile(path);
+    // One byte more than is allowed, whatever the size that a device or a pipe claims.
+    for await (const chunk of createReadStream(path, { end: MAX_METAINFO_BYTES, signal })) chunks.push(chunk);
   } catch (cause) {
-    if (cause instanceof BlockswarmError) throw cause;
+    if (signal.aborted) throw cause;
     throw new BlockswarmError('ERR_IO', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length <= MAX_METAINFO_BYTES) return bytes;
+  throw new BlockswarmError(
+    'ERR_METAINFO',
+    `${path} is too long: a torrent file has at most ${MAX_METAINFO_BYTES} bytes`,
+  );
 }
 
 function torrentJson(metainfo: Metainfo) {

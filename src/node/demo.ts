@@ -2,16 +2,17 @@
  * The whole path on embedded data: real mainnet blocks become a Core data directory, one process seeds it,
  * another finds it over the DHT and bootstraps a second directory. Everything on loopback.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { datadirPaths } from '../bridge/datadir.js';
 import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import { segmentHeights } from '../chain/segment.js';
 import { formatPeerAddress } from '../connector.js';
-import { BlockswarmError } from '../errors.js';
+import { BlockswarmError, isErrorCode } from '../errors.js';
 import { lockFile, networkParams } from '../native.js';
 import { displayHash } from '../units.js';
 import type { BootstrapResult } from './bootstrap.js';
@@ -172,13 +173,16 @@ function flags(values: Readonly<Record<string, string>>): string[] {
 
 /** One more process of this program, speaking JSON lines. */
 class Program {
-  readonly #child;
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
   readonly #lines: AsyncIterator<string>;
   readonly #exit: Promise<number | null>;
   #errors = '';
 
   constructor({ execPath, programPath }: DemoOptions, args: readonly string[], report: Report) {
-    this.#child = spawn(execPath, [programPath, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(execPath, [programPath, ...args], {
+      // Nothing is said over the channel: its end tells the child that we are gone, also when we were killed.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    }) as ChildProcessByStdio<null, Readable, Readable>;
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
     createInterface({ input: this.#child.stderr }).on('line', (line) => {
       this.#errors = `${this.#errors}${line}\n`.slice(-4096);
@@ -195,7 +199,11 @@ class Program {
   async line(signal: AbortSignal): Promise<Record<string, unknown>> {
     const { value, done } = await within(this.#lines.next(), signal);
     if (done) throw new BlockswarmError('ERR_NATIVE', `a part of the demo failed:\n${this.#errors}`);
-    return JSON.parse(value) as Record<string, unknown>;
+    const object = JSON.parse(value) as Record<string, unknown>;
+    const { error } = object as { error?: { code: string; message: string } };
+    if (!error) return object;
+    const code = isErrorCode(error.code) ? error.code : 'ERR_NATIVE';
+    throw new BlockswarmError(code, `a part of the demo failed: ${error.message}`);
   }
 
   async ended(signal: AbortSignal): Promise<void> {
@@ -220,7 +228,11 @@ async function within<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     return await Promise.race([
       work,
       new Promise<never>((_, reject) => {
-        aborted = () => reject(bound.reason);
+        const silent = new BlockswarmError(
+          'ERR_TIMEOUT',
+          `a part of the demo said nothing for ${patienceMs / 1000} s`,
+        );
+        aborted = () => reject(signal.aborted ? signal.reason : silent);
         bound.addEventListener('abort', aborted, { once: true });
       }),
     ]);

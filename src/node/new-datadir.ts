@@ -24,9 +24,12 @@ export class NewDatadir {
   #datadir: Datadir | null = null;
   /**
    * A killed engine forgets its latest blocks and writes over them. The files then hold old copies beyond
-   * the place where it writes, so what was scanned before is not to be trusted: scan anew each time.
+   * the place where it writes, so what was scanned before is not to be trusted: scan anew each time, until the same
+   * blocks lie in the same places again.
    */
   #rewriting = false;
+  /** Height up to which the files held blocks when this run began. */
+  #heldHeight = 0;
 
   constructor(
     network: Network,
@@ -68,6 +71,7 @@ export class NewDatadir {
     this.taken = Math.min(records.length, Math.floor((tip.height + 1) / this.#network.interval));
     const datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
     const heldHeight = datadir.tip()?.height ?? 0;
+    this.#heldHeight = heldHeight;
     this.#datadir = datadir;
     this.#rewriting = heldHeight > tip.height;
     for (const record of records.slice(this.taken)) {
@@ -82,6 +86,7 @@ export class NewDatadir {
   async take(download: SegmentDownload, signal: AbortSignal): Promise<void> {
     if (this.#datadir && !this.#rewriting) await this.#datadir.rescan(signal);
     else this.#datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
+    if (this.heights(download.index).endHeight > this.#heldHeight) this.#rewriting = false;
     await download.moveTo(this.#datadir.blocksExtents(download.index));
     this.taken = download.index + 1;
   }

@@ -1,7 +1,7 @@
 /** What a user, a disk, a peer or a publisher may do wrong: each a clear error with its exit code, or a recovery. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -13,8 +13,9 @@ import { fileExtents, hashExtents, networkParams, Store } from '../../src/native
 import { PeerNode } from '../../src/node/peer-node.js';
 import { type SegmentTorrents, Source } from '../../src/node/source.js';
 import { bootstrap, bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
-import { cli, cliJson, startSeed } from '../helpers/cli.js';
+import { cli, cliJson, programPath, startSeed } from '../helpers/cli.js';
 import { recordOffsets, samplePath } from '../helpers/engine.js';
+import { runProgram } from '../helpers/program.js';
 import { regtestBlocksFile, regtestChain } from '../helpers/regtest-chain.js';
 import { sampleDatadir } from '../helpers/sample-datadir.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -160,6 +161,29 @@ t.test('a wrong command line is code 2, and says how to find the right one', asy
     t.equal(code, 2, args.join(' '));
     t.match(stderr, /--help|ERR_USAGE/);
   }
+});
+
+t.test('with --json a wrong command line is an object as well', async (t) => {
+  for (const args of [
+    ['segments'],
+    ['bootstrap', '--datadir', 'x', '--catalogue', 'y', '--timeout', '3000000'],
+  ]) {
+    const { code, stdout } = await cli(t, [...args, '--json']);
+    t.equal(code, 2);
+    t.match(JSON.parse(stdout), { schema: 1, error: { code: 'ERR_USAGE' } });
+  }
+});
+
+t.test('a device is neither written over nor read without end', async (t) => {
+  const made = await cli(t, ['catalogue', 'make', '--datadir', await sampleDatadir(), '--out', '/dev/null']);
+  t.equal(made.code, 2);
+  t.equal((await cli(t, ['torrent', 'show', '/dev/zero'])).code, 5);
+});
+
+t.test('a result that cannot be written is a failure', { skip: !existsSync('/dev/full') }, async (t) => {
+  const command = `exec "$0" "$1" segments --datadir "$2" --json >/dev/full`;
+  const args = ['-c', command, process.execPath, programPath, await sampleDatadir()];
+  t.equal((await runProgram(t, 'sh', args)).code, 6);
 });
 
 t.test('a port in use is code 4', async (t) => {

@@ -4,7 +4,8 @@
  * end it at any moment; whoever lies on the other side lives on, and what was flushed stays good.
  *
  * It never outlives its parent: a closed channel, whatever closed it, ends the feed after the block it is at,
- * flushes and exits. Ctrl-C reaches the whole process group: it is the parent's to act on, so it is ignored here.
+ * flushes and exits. Ctrl-C and a closed terminal reach the whole process group: they are the parent's to act on, so
+ * they are ignored here.
  */
 import { Engine } from '../../native.js';
 import { toHex } from '../../units.js';
@@ -166,6 +167,7 @@ process.on('message', (message: unknown) => {
 process.on('disconnect', quit);
 process.on('SIGTERM', quit);
 process.on('SIGINT', () => {});
+process.on('SIGHUP', () => {});
 if (!process.connected) {
   console.error(
     "This program is Core's validation engine for blockswarm; it is started by blockswarm itself.",
