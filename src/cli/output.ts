@@ -42,11 +42,12 @@ export class Output {
     this.progress = new ProgressLine(env, silent);
   }
 
-  /** The one result of a command. */
+  /** The one result of a command; in a stream it is the event `result`, unless it has a name of its own. */
   result(value: object, text: () => string): void {
     this.progress.clear();
-    const asJson = this.#options.json || this.#options.jsonLines;
-    this.#env.out(asJson ? `${toJson(value)}\n` : `${printable(text())}\n`);
+    const { json, jsonLines } = this.#options;
+    if (jsonLines) this.#env.out(`${toJson({ event: 'result', ...value })}\n`);
+    else this.#env.out(json ? `${toJson(value)}\n` : `${printable(text())}\n`);
   }
 
   /** An event of a stream: a line of JSON with `--json-lines`, else a line on stderr. */

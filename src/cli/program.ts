@@ -36,8 +36,9 @@ export async function run(env: Env): Promise<number> {
 }
 
 function reportJson({ args, out }: Env, code: ErrorCode, message: string): void {
-  if (args.includes('--json') || args.includes('--json-lines'))
-    out(`${toJson({ error: { code, message } })}\n`);
+  const error = { code, message };
+  if (args.includes('--json-lines')) out(`${toJson({ event: 'error', error })}\n`);
+  else if (args.includes('--json')) out(`${toJson({ error })}\n`);
 }
 
 /** Says what went wrong: a line for a person, or an object when JSON was asked for. */

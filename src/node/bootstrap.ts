@@ -147,7 +147,8 @@ class Bootstrap {
     const engine = await this.#startEngine(netDir);
     const fresh = new NewDatadir(this.#network, blocksDir, scratch, engine, peerNode);
     const { height } = await fresh.recover(catalogue, this.#signal);
-    if (height > 0) this.#report.event({ event: 'resumed', height }, `resumed at height ${height}`);
+    const opened = height > 0 ? `resumed at height ${height}` : "Core's engine is open";
+    this.#report.event({ event: 'engine', height }, opened);
     this.#height = height;
     await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch });
     const end = await this.#flushed(engine, catalogue.chain);
@@ -217,6 +218,8 @@ class Bootstrap {
       workerThreads: availableParallelism(),
       signal: this.#signal,
     });
+    // A dead engine ends the job at once, also while it waits for pieces.
+    void engine.exited.then(() => this.#wake?.());
     this.#closers.push(() => engine.close());
     return engine;
   }
@@ -334,7 +337,7 @@ class Bootstrap {
   async #feed(download: SegmentDownload, engine: EngineProcess): Promise<void> {
     const { torrent, scratchPath } = download;
     for (let fedBytes = 0; fedBytes < torrent.lengthBytes; ) {
-      const readyBytes = await this.#proven(download, fedBytes);
+      const readyBytes = await this.#proven(download, fedBytes, engine);
       const lengthBytes = Math.min(feedBytes, readyBytes - fedBytes);
       const fed = await engine.feed(
         { path: scratchPath, offsetBytes: fedBytes, lengthBytes },
@@ -357,11 +360,11 @@ class Bootstrap {
   }
 
   /** Waits until more than `beyondBytes` from the start of a segment are proven. */
-  async #proven(download: SegmentDownload, beyondBytes: number): Promise<number> {
+  async #proven(download: SegmentDownload, beyondBytes: number, engine: EngineProcess): Promise<number> {
     const patienceMs = this.#options.timeoutSeconds * 1000;
     for (;;) {
       this.#signal.throwIfAborted();
-      for (const { failure } of this.#downloads.values()) if (failure) throw failure;
+      for (const { failure } of [engine, ...this.#downloads.values()]) if (failure) throw failure;
       if (download.provenBytes > beyondBytes) return download.provenBytes;
       const woken = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), patienceMs);

@@ -13,6 +13,7 @@ import { type Network, Store } from '../native.js';
 import { fromHex, sameBytes } from '../units.js';
 import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
+import { pieceWriteError } from './write-error.js';
 
 export interface CatalogueFetchOptions {
   /** 40 or 64 hex digits. */
@@ -86,7 +87,7 @@ class CatalogueFetch {
           peerNode.noteProvenPeers(swarm);
           this.#wake?.();
         },
-        ioError: (message) => this.#fail(new BlockswarmError('ERR_IO', message)),
+        ioError: (message) => this.#fail(pieceWriteError('the catalogue', message)),
       },
     });
     const aborted = () => this.#wake?.();
@@ -189,7 +190,10 @@ class CatalogueFetch {
     const bytes = new Uint8Array(Math.min(pieceLengthBytes, lengthBytes - offset));
     const file = await open(this.#dataPath, 'r');
     try {
-      await file.read(bytes, 0, bytes.length, offset);
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
+      if (bytesRead < bytes.length) {
+        throw new BlockswarmError('ERR_IO', `${this.#dataPath} was cut short while it was read`);
+      }
     } finally {
       await file.close();
     }

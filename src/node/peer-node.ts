@@ -135,8 +135,8 @@ export class PeerNode {
     const { signal } = this.#stop;
     const names = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((name) => name != null);
     let announcedMs = Number.NEGATIVE_INFINITY;
-    try {
-      while (swarm.state !== 'closed') {
+    while (swarm.state !== 'closed' && !signal.aborted) {
+      try {
         const nowMs = performance.now();
         if (swarm.state !== 'seeding' && swarm.status().links < enoughPeers) {
           for (const name of names) {
@@ -151,9 +151,10 @@ export class PeerNode {
         }
         const lonely = swarm.state !== 'seeding' && swarm.status().links === 0;
         await delay(lonely || announcedMs < 0 ? hurryMs : lookupAgainMs, undefined, { signal });
+      } catch {
+        // The node is closing; or a walk failed, which must not end more than this try.
+        if (!signal.aborted) await delay(lookupAgainMs, undefined, { signal }).catch(() => {});
       }
-    } catch (error) {
-      if (!signal.aborted) throw error;
     }
   }
 }

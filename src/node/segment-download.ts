@@ -17,6 +17,7 @@ import {
 import type { PickOrder } from '../swarm/picker.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
+import { pieceWriteError } from './write-error.js';
 
 export interface SegmentDownloadOptions {
   readonly network: Network;
@@ -74,7 +75,8 @@ export class SegmentDownload {
           void download.#judgePiece(piece);
         },
         // A piece that we have and cannot read back harms whoever asked for it, not this job.
-        ioError: (message, piece) => download.#has(piece) || download.#fail(ioError(torrent.name, message)),
+        ioError: (message, piece) =>
+          download.#has(piece) || download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
     return download;
@@ -138,14 +140,4 @@ export class SegmentDownload {
     this.swarm?.close();
     this.#options.changed();
   }
-}
-
-/** The native core gives the system's words for a failed write. */
-function ioError(name: string, message: string): BlockswarmError {
-  // Nobody's disk and no peer is at fault: the torrent cannot be completed as both of its halves say.
-  if (/contradict/.test(message)) return new BlockswarmError('ERR_TORRENT_BAD', `${name}: ${message}`);
-  if (!/ENOSPC|no space left|StorageFull/i.test(message))
-    return new BlockswarmError('ERR_IO', `${name}: ${message}`);
-  const advice = 'Make room and run the same command again: it resumes.';
-  return new BlockswarmError('ERR_DISK_FULL', `${name}: the disk is full: ${message}. ${advice}`);
 }

@@ -20,7 +20,7 @@ t.test('data goes to stdout in the form asked for, all else to stderr', async (t
   for (const [options, wanted] of [
     [{}, 'seven\n'],
     [{ json: true }, '{"schema":1,"n":7}\n'],
-    [{ jsonLines: true }, '{"schema":1,"n":7}\n'],
+    [{ jsonLines: true }, '{"schema":1,"event":"result","n":7}\n'],
   ] as const) {
     const { output: made, out, err } = output(options);
     made.result({ n: 7 }, () => 'seven');

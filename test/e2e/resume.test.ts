@@ -117,3 +117,22 @@ t.test('Ctrl-C ends the job with code 7, and the next run goes on', async (t) =>
   t.match(stdout, /"code":"ERR_INTERRUPTED"/);
   t.equal((await bootstrapped(t, options)).height, endHeight - 1);
 });
+
+t.test('when the engine process dies while the job waits for pieces, the job ends at once', async (t) => {
+  const { datadir } = await regtestChain(t);
+  const folder = tempFolder(t);
+  const catalogue = join(folder, 'catalogue.dat');
+  await cliJson(t, ['catalogue', 'make', '--network', 'regtest', '--datadir', datadir, '--out', catalogue]);
+  const program = startBootstrap(t, {
+    network: 'regtest',
+    datadir: join(folder, 'new'),
+    catalogue,
+    peers: [],
+    stateDir: join(folder, 'state'),
+  });
+  await program.printed(/"event":"engine","height":0/);
+  process.kill(engineOf(program.child.pid), 'SIGKILL');
+  const { code, stdout } = await program.finished;
+  t.equal(code, 1);
+  t.match(stdout, /"event":"error".*"code":"ERR_ENGINE"/);
+});

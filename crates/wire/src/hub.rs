@@ -176,14 +176,17 @@ impl Hub {
         Some(id)
     }
 
-    /// Lets an incoming link in; false when it is gone, was let in before, or there is no such torrent.
+    /// Lets an incoming link in; false when it is gone or refused, was let in before, or there is no such torrent.
     pub fn accept(&self, link: u32, torrent: u32, hello: Hello) -> bool {
         let mut registry = self.core.registry.lock();
         let Registry { torrents, links, .. } = &mut *registry;
         let (Some(shared), Some(torrent_entry)) = (links.get(&link), torrents.get_mut(&torrent)) else {
             return false;
         };
-        if shared.torrent.compare_exchange(0, torrent, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        // A refused link may still be on its way out of the registry.
+        if shared.is_ending()
+            || shared.torrent.compare_exchange(0, torrent, Ordering::AcqRel, Ordering::Acquire).is_err()
+        {
             return false;
         }
         torrent_entry.links.insert(link);

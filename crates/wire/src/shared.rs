@@ -66,6 +66,8 @@ pub struct LinkShared {
     record: Mutex<Record>,
     commands: Mutex<Vec<Command>>,
     has_commands: AtomicBool,
+    /// It was told to close; stays set when the link has taken the command.
+    ending: AtomicBool,
     pub(crate) notify: Notify,
     /// Woken beside `notify` when the link shall close: heard while it is not open yet.
     pub(crate) closing: Notify,
@@ -87,6 +89,7 @@ impl LinkShared {
             record: Mutex::new(Record::new()),
             commands: Mutex::default(),
             has_commands: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             notify: Notify::new(),
             closing: Notify::new(),
             outbox,
@@ -102,8 +105,14 @@ impl LinkShared {
         drop(commands);
         self.notify.notify_one();
         if closes {
+            self.ending.store(true, Ordering::Release);
             self.closing.notify_one();
         }
+    }
+
+    /// Whether it was told to close at some time.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Whether it was told to close, and why; the commands stay.

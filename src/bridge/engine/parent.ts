@@ -143,6 +143,11 @@ export class EngineProcess {
     }
   }
 
+  /** Why nothing more can be asked of it: the child is gone. Null while it lives. */
+  get failure(): BlockswarmError | null {
+    return this.#failure;
+  }
+
   /** The tip as of the last answer. */
   get tip(): EngineTip {
     if (!this.#tip) throw new BlockswarmError('ERR_ENGINE', "Core's engine is not open");
