@@ -64,7 +64,7 @@ async function oneDemo() {
   let result = {};
   for await (const line of createInterface({ input: child.stdout })) {
     result = JSON.parse(line);
-    if (result.event) seconds.push(since());
+    if (result.event !== 'result') seconds.push(since());
   }
   const [code] = await closed;
   seconds.push(since());
