@@ -2,20 +2,20 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
+import { type BootstrapArgs, bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
 import { cliJson, startSeed } from '../helpers/cli.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { tempFolder } from '../helpers/temp.js';
 
 interface Scene {
-  readonly peer: string;
-  readonly catalogue: string;
+  readonly options: BootstrapArgs;
   readonly lengthsBytes: readonly number[];
   readonly endHeight: number;
 }
 
 async function scene(t: Test): Promise<Scene> {
   const { datadir } = await regtestChain(t);
+  const folder = tempFolder(t);
   const source = ['--network', 'regtest', '--datadir', datadir];
   const seed = await startSeed(t, [...source, '--no-dht']);
   const { segments } = await cliJson<{ segments: { endHeight: number; blocks: { lengthBytes: number } }[] }>(
@@ -23,8 +23,13 @@ async function scene(t: Test): Promise<Scene> {
     ['segments', ...source],
   );
   return {
-    peer: seed.listen,
-    catalogue: seed.catalogueInfoHashV1 ?? '',
+    options: {
+      network: 'regtest',
+      datadir: join(folder, 'new'),
+      catalogue: seed.catalogueInfoHashV1 ?? '',
+      peers: [seed.listen],
+      stateDir: join(folder, 'state'),
+    },
     lengthsBytes: segments.map(({ blocks }) => blocks.lengthBytes),
     endHeight: segments.at(-1)?.endHeight ?? 0,
   };
@@ -38,15 +43,7 @@ function engineOf(pid: number | undefined): number {
 }
 
 t.test('a bootstrap that is killed again and again gets to its end', async (t) => {
-  const { peer, catalogue, lengthsBytes, endHeight } = await scene(t);
-  const folder = tempFolder(t);
-  const options = {
-    network: 'regtest',
-    datadir: join(folder, 'new'),
-    catalogue,
-    peers: [peer],
-    stateDir: join(folder, 'state'),
-  } as const;
+  const { options, lengthsBytes, endHeight } = await scene(t);
   for (const event of [/"event":"catalogue"/, /"event":"segment","index":0/, /"event":"segment","index":1/]) {
     const program = startBootstrap(t, options);
     await program.printed(event);
@@ -61,15 +58,7 @@ t.test('a bootstrap that is killed again and again gets to its end', async (t) =
 t.test(
   'blocks that the engine wrote but did not index are fed again from disk, not fetched again',
   async (t) => {
-    const { peer, catalogue, lengthsBytes, endHeight } = await scene(t);
-    const folder = tempFolder(t);
-    const options = {
-      network: 'regtest',
-      datadir: join(folder, 'new'),
-      catalogue,
-      peers: [peer],
-      stateDir: join(folder, 'state'),
-    } as const;
+    const { options, lengthsBytes, endHeight } = await scene(t);
     const program = startBootstrap(t, options);
     // Two segments are taken and their scratch is freed, but no checkpoint was made.
     await program.printed(/"event":"segment","index":1/);
@@ -81,15 +70,7 @@ t.test(
 );
 
 t.test('when the engine process is killed, the job says so, and the next run goes on', async (t) => {
-  const { peer, catalogue, endHeight } = await scene(t);
-  const folder = tempFolder(t);
-  const options = {
-    network: 'regtest',
-    datadir: join(folder, 'new'),
-    catalogue,
-    peers: [peer],
-    stateDir: join(folder, 'state'),
-  } as const;
+  const { options, endHeight } = await scene(t);
   const program = startBootstrap(t, options);
   await program.printed(/"event":"segment","index":0/);
   process.kill(engineOf(program.child.pid), 'SIGKILL');
@@ -101,15 +82,7 @@ t.test('when the engine process is killed, the job says so, and the next run goe
 });
 
 t.test('Ctrl-C ends the job with code 7, and the next run goes on', async (t) => {
-  const { peer, catalogue, endHeight } = await scene(t);
-  const folder = tempFolder(t);
-  const options = {
-    network: 'regtest',
-    datadir: join(folder, 'new'),
-    catalogue,
-    peers: [peer],
-    stateDir: join(folder, 'state'),
-  } as const;
+  const { options, endHeight } = await scene(t);
   const program = startBootstrap(t, options);
   await program.printed(/"event":"segment","index":0/);
   const { code, stdout } = await program.stop('SIGINT');
