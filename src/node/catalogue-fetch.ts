@@ -80,7 +80,11 @@ class CatalogueFetch {
       events: {
         metadata: (infoBytes) => {
           this.#onMetadata(infoBytes)
-            .then((content) => content && swarm.attach(content))
+            .then((content) => {
+              swarm.attach(content);
+              // Pieces that lay on disk already are had now, and no event will tell of them.
+              this.#wake?.();
+            })
             .catch((error: unknown) => this.#fail(error));
         },
         piece: () => {
@@ -133,7 +137,6 @@ class CatalogueFetch {
     const metainfo = this.#checked(infoBytes);
     await writeFile(this.#infoPath, infoBytes);
     const store = await this.#attach(metainfo);
-    this.#wake?.();
     return this.#content(metainfo, store);
   }
 

@@ -110,14 +110,9 @@ export class NewDatadir {
     try {
       for (const { index, blocks } of records) {
         const store = Store.overExtents(blocks, datadir.blocksExtents(index));
-        const { lengthBytes, pieceLengthBytes, pieceCount, infoHashV1, infoHashV2, infoBytes } = blocks;
+        const { pieceCount } = blocks;
         if ((await store.verify(0, pieceCount, signal)) < pieceCount || signal.aborted) continue;
-        this.#peerNode.add({
-          infoHashV1,
-          infoHashV2,
-          infoBytes,
-          content: { store, lengthBytes, pieceLengthBytes },
-        });
+        this.#peerNode.addContent(blocks, store);
       }
     } catch {
       // Serving is a courtesy to others here; the job itself does not need it.

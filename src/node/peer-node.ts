@@ -7,7 +7,8 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
-import { Reactor, type ReactorStats } from '../native.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import { Reactor, type ReactorStats, type Store } from '../native.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmOptions } from '../swarm/swarm-options.js';
@@ -92,6 +93,13 @@ export class PeerNode {
     const discovery = this.#discover(swarm).finally(() => this.#discoveries.delete(discovery));
     this.#discoveries.add(discovery);
     return swarm;
+  }
+
+  /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
+  addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
+    const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
+    const content = { store, lengthBytes, pieceLengthBytes };
+    return this.add({ infoHashV1, infoHashV2, infoBytes, content, ...more });
   }
 
   /** How many peers served us a verified piece. */

@@ -89,8 +89,7 @@ function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandl
   const store = Store.overExtents(torrent, extents);
   // Hashed a moment ago: that is where the torrent comes from.
   store.setServableAll();
-  const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
-  peerNode.add({ infoHashV1, infoHashV2, infoBytes, content: { store, lengthBytes, pieceLengthBytes } });
+  peerNode.addContent(torrent, store);
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

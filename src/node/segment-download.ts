@@ -63,12 +63,8 @@ export class SegmentDownload {
     for (let piece = 0; piece < torrent.pieceCount; piece++) {
       if (download.#has(piece)) await download.#judgePiece(piece);
     }
-    download.swarm = options.peerNode.add({
-      infoHashV1: torrent.infoHashV1,
-      infoHashV2: torrent.infoHashV2,
-      infoBytes: torrent.infoBytes,
+    download.swarm = options.peerNode.addContent(torrent, store, {
       order: options.order,
-      content: { store, lengthBytes: torrent.lengthBytes, pieceLengthBytes: torrent.pieceLengthBytes },
       events: {
         piece: (piece) => {
           if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);

@@ -265,8 +265,7 @@ function serve(t: Test, torrent: Metainfo, path: string): string {
   t.teardown(() => node.close());
   const store = Store.overExtents(torrent, fileExtents(path, torrent.lengthBytes));
   store.setServableAll();
-  const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
-  node.add({ infoHashV1, infoHashV2, infoBytes, content: { store, lengthBytes, pieceLengthBytes } });
+  node.addContent(torrent, store);
   return formatPeerAddress(node.address);
 }
 
