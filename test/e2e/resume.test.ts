@@ -1,5 +1,6 @@
 /** Kill -9 at any moment: the next run goes on, and fetches nothing again that is on disk. */
 import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type BootstrapArgs, bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
@@ -68,6 +69,16 @@ t.test(
     t.ok(result.downloadedBytes <= (lengthsBytes[2] ?? 0), 'at most the third segment was fetched');
   },
 );
+
+t.test('a catalogue whose pieces are on disk, but not its info dictionary, is not waited for', async (t) => {
+  const { options, endHeight } = await scene(t);
+  const program = startBootstrap(t, options);
+  await program.printed(/"event":"catalogue"/);
+  await program.stop('SIGKILL');
+  rmSync(join(options.datadir, 'blockswarm-scratch', `catalogue-${options.catalogue}.info`));
+  const result = await bootstrapped(t, { ...options, more: ['--timeout', '20'] });
+  t.equal(result.height, endHeight - 1);
+});
 
 t.test('when the engine process is killed, the job says so, and the next run goes on', async (t) => {
   const { options, endHeight } = await scene(t);
