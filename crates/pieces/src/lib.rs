@@ -18,6 +18,7 @@ mod hasher;
 mod hashes;
 mod merkle;
 mod nowait;
+pub mod sha;
 mod smart_ban;
 mod store;
 mod verdict;
