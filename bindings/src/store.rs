@@ -2,7 +2,7 @@
 use crate::error::coded;
 use crate::task::Job;
 use blockswarm_pieces::{
-    Extents, Geometry, PieceHashes, PiecesError, Store as PieceStore, V2Hashes, hash_extents as hash,
+    Extents, FileHashes, Geometry, PieceHashes, PiecesError, Store as PieceStore, hash_extents as hash,
 };
 use napi::bindgen_prelude::{AsyncTask, Buffer, Uint8Array};
 use napi_derive::napi;
@@ -71,11 +71,11 @@ impl StoreHashes {
             u64::try_from(self.length_bytes).map_err(|_| out_of_range("lengthBytes", self.length_bytes))?;
         let piece_length = piece_length(self.piece_length_bytes)?;
         let v2 = match &self.pieces_root {
-            Some(root) => Some(V2Hashes {
+            Some(root) => Some(vec![FileHashes {
                 root: <[u8; 32]>::try_from(&**root)
                     .map_err(|_| coded("ERR_METAINFO", format!("a piecesRoot of {} bytes", root.len())))?,
                 layer: self.piece_layer.as_ref().map(|layer| layer.to_vec()),
-            }),
+            }]),
             None => None,
         };
         let v1 = self.pieces.as_ref().map(|pieces| pieces.to_vec());

@@ -13,12 +13,25 @@ pub enum PiecesError {
     /// The torrent is empty, or longer than JavaScript can address.
     #[error("a torrent of {0} bytes, expected 1 to 2^53")]
     Length(u64),
-    /// BEP 52 wants a power of two of at least 16 KiB; 512 MiB is our bound.
-    #[error("a piece length of {0} bytes, expected a power of two from 16 KiB to 512 MiB")]
+    /// BEP 52 wants a power of two of at least 16 KiB, BEP 3 anything but nothing; 512 MiB is our bound.
+    #[error(
+        "a piece length of {0} bytes, expected at most 512 MiB, and from v2 on a power of two from 16 KiB"
+    )]
     PieceLength(u32),
     /// A bitfield for so many pieces would be out of bounds.
     #[error("{0} pieces, expected fewer than 2^21")]
     PieceCount(u64),
+    /// More files than anybody has.
+    #[error("{0} files, expected at most 2^21")]
+    FileCount(usize),
+    /// BEP 52 wants every file to begin at a piece.
+    #[error("file {file} begins at {offset}, inside a piece")]
+    Unaligned {
+        /// The file's number in the torrent's list.
+        file: usize,
+        /// Where it begins in the torrent.
+        offset: u64,
+    },
     /// Neither v1 hashes nor anything of v2 that judges a piece.
     #[error("no hashes that could judge a piece")]
     NoHashes,
@@ -80,6 +93,8 @@ impl PiecesError {
             Self::Length(_)
             | Self::PieceLength(_)
             | Self::PieceCount(_)
+            | Self::FileCount(_)
+            | Self::Unaligned { .. }
             | Self::NoHashes
             | Self::HashBytes { .. }
             | Self::LayerRoot => "ERR_METAINFO",

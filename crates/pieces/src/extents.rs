@@ -13,14 +13,30 @@ use crate::{FileId, Files, PiecesError};
 struct Run {
     /// Where the run starts in the torrent.
     start: u64,
-    file_offset: u64,
-    file: FileId,
+    place: Place,
+}
+
+/// Where bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    File(FileId, u64),
+    /// Padding: zeros that exist nowhere on disk.
+    Zeros,
+}
+
+impl Place {
+    /// The place `bytes` further on.
+    fn after(self, bytes: u64) -> Self {
+        match self {
+            Self::File(file, offset) => Self::File(file, offset + bytes),
+            Self::Zeros => Self::Zeros,
+        }
+    }
 }
 
 /// A part of one run.
 struct Span {
-    file: FileId,
-    file_offset: u64,
+    place: Place,
     length: u64,
 }
 
@@ -55,18 +71,23 @@ impl ExtentsBuilder {
         let (true, Some(_), Some(total)) = (file.get() < self.files.count(), end, total) else {
             return Err(PiecesError::Run { file: file.get(), offset, length });
         };
-        if length == 0 {
-            return Ok(());
-        }
-        let continues = self
-            .runs
-            .last()
-            .is_some_and(|run| run.file == file && run.file_offset + (self.length - run.start) == offset);
-        if !continues {
-            self.runs.push(Run { start: self.length, file_offset: offset, file });
+        self.append(Place::File(file, offset), length, total);
+        Ok(())
+    }
+
+    /// Appends `length` bytes of padding, which read as zeros.
+    pub fn push_zeros(&mut self, length: u64) -> Result<(), PiecesError> {
+        let total = self.length.checked_add(length).filter(|end| i64::try_from(*end).is_ok());
+        self.append(Place::Zeros, length, total.ok_or(PiecesError::Length(length))?);
+        Ok(())
+    }
+
+    fn append(&mut self, place: Place, length: u64, total: u64) {
+        let continues = self.runs.last().is_some_and(|run| run.place.after(self.length - run.start) == place);
+        if length > 0 && !continues {
+            self.runs.push(Run { start: self.length, place });
         }
         self.length = total;
-        Ok(())
     }
 
     /// The extents.
@@ -107,11 +128,16 @@ impl Extents {
         let mut rest = buffer;
         for span in self.spans(offset, rest.len() as u64)? {
             let (head, tail) = rest.split_at_mut(span.length as usize);
-            let open = self.files.open(span.file)?;
-            let read = open.file.read_exact_at(head, span.file_offset);
-            read.map_err(|error| self.files.blame(span.file, &error))?;
-            if let Some(key) = open.key {
-                undo_xor(head, key, span.file_offset);
+            match span.place {
+                Place::Zeros => head.fill(0),
+                Place::File(file, offset) => {
+                    let open = self.files.open(file)?;
+                    let read = open.file.read_exact_at(head, offset);
+                    read.map_err(|error| self.files.blame(file, &error))?;
+                    if let Some(key) = open.key {
+                        undo_xor(head, key, offset);
+                    }
+                }
             }
             rest = tail;
         }
@@ -125,7 +151,6 @@ impl Extents {
         let mut buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
         let mut rest: &mut [u8] = &mut [];
         for span in self.spans(offset, total)? {
-            let Some(open) = self.files.opened(span.file) else { return Ok(NowRead::WouldBlock) };
             let mut parts: Vec<&mut [u8]> = Vec::new();
             let mut missing = span.length;
             while missing > 0 {
@@ -138,12 +163,19 @@ impl Extents {
                 rest = tail;
                 missing -= take;
             }
-            let read = nowait::read_now(&open.file, span.file_offset, &mut parts);
-            if read.map_err(|error| self.files.blame(span.file, &error))? == NowRead::WouldBlock {
+            let Place::File(file, offset) = span.place else {
+                for part in parts {
+                    part.fill(0);
+                }
+                continue;
+            };
+            let Some(open) = self.files.opened(file) else { return Ok(NowRead::WouldBlock) };
+            let read = nowait::read_now(&open.file, offset, &mut parts);
+            if read.map_err(|error| self.files.blame(file, &error))? == NowRead::WouldBlock {
                 return Ok(NowRead::WouldBlock);
             }
             if let Some(key) = open.key {
-                let mut at = span.file_offset;
+                let mut at = offset;
                 for part in parts {
                     undo_xor(part, key, at);
                     at += part.len() as u64;
@@ -164,11 +196,7 @@ impl Extents {
         let spans = self.runs.iter().skip(first).zip(ends).map_while(move |(run, run_end)| {
             let from = run.start.max(offset);
             let to = run_end.min(end);
-            (from < to).then(|| Span {
-                file: run.file,
-                file_offset: run.file_offset + (from - run.start),
-                length: to - from,
-            })
+            (from < to).then(|| Span { place: run.place.after(from - run.start), length: to - from })
         });
         Ok(spans)
     }
@@ -196,6 +224,9 @@ mod tests {
 
     use super::*;
 
+    /// The number of a file that is none.
+    const PADDING: usize = 4;
+
     /// Runs as (file, offset, length), and the files' plain contents.
     fn build(dir: &Path, keys: &[Option<[u8; 8]>], runs: &[(usize, u64, u64)]) -> (Extents, Vec<u8>) {
         const FILE_BYTES: u64 = 5000;
@@ -213,6 +244,11 @@ mod tests {
         let mut builder = ExtentsBuilder::new(files);
         let mut flat = Vec::new();
         for (n, offset, length) in runs {
+            if *n == PADDING {
+                builder.push_zeros(*length).unwrap();
+                flat.resize(flat.len() + *length as usize, 0);
+                continue;
+            }
             let (id, plain) = &contents[n % contents.len()];
             let (first, end) = (offset % FILE_BYTES, (offset % FILE_BYTES + length).min(FILE_BYTES));
             builder.push(*id, first, end - first).unwrap();
@@ -240,7 +276,7 @@ mod tests {
         #[test]
         fn reads_are_the_runs_end_to_end(
             keys in proptest::collection::vec(any::<Option<[u8; 8]>>(), 1..4),
-            runs in proptest::collection::vec((0..4usize, 0..5000u64, 0..700u64), 1..20),
+            runs in proptest::collection::vec((0..=PADDING, 0..5000u64, 0..700u64), 1..20),
             cuts in proptest::collection::vec((any::<proptest::sample::Index>(), 0..900usize), 1..8),
         ) {
             let dir = tempfile::tempdir().unwrap();

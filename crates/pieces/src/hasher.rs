@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
-
 use crate::merkle::{self, Hash};
+use crate::sha::{self, Sha1Stream, Sha256Stream};
 use crate::{BLOCK_BYTES, Extents, Geometry, PiecesError};
+
+const LEAF_BYTES: usize = BLOCK_BYTES as usize;
 
 /// Bytes read at a time when hashing from disk: enough to hide a system call, small enough to cancel.
 pub(crate) const STEP_BYTES: usize = 1024 * 1024;
@@ -24,61 +24,48 @@ pub struct TorrentHashes {
     pub piece_layer: Vec<u8>,
 }
 
-/// The hashes of one piece, fed in order in any portions.
-pub(crate) struct PieceHasher {
-    sha1: Option<Sha1>,
-    tree: Option<Tree>,
-}
-
-struct Tree {
-    leaf: Sha256,
+/// The leaves of a piece or file, fed in order in any portions.
+pub(crate) struct Tree {
+    /// A leaf that came in parts.
+    leaf: Sha256Stream,
     leaf_bytes: usize,
     leaves: Vec<Hash>,
 }
 
 impl Tree {
+    pub(crate) fn new() -> Self {
+        Self { leaf: Sha256Stream::new(), leaf_bytes: 0, leaves: Vec::new() }
+    }
+
+    pub(crate) fn update(&mut self, data: &[u8]) {
+        let missing = (LEAF_BYTES - self.leaf_bytes) % LEAF_BYTES;
+        let (head, rest) = data.split_at(missing.min(data.len()));
+        self.part(head);
+        let (whole, tail) = rest.split_at(rest.len() - rest.len() % LEAF_BYTES);
+        sha::sha256_leaves(whole, &mut self.leaves);
+        self.part(tail);
+    }
+
+    fn part(&mut self, data: &[u8]) {
+        self.leaf.update(data);
+        self.leaf_bytes += data.len();
+        if self.leaf_bytes == LEAF_BYTES {
+            self.end_leaf();
+        }
+    }
+
     fn end_leaf(&mut self) {
+        self.leaves.push(self.leaf.finish());
+        self.leaf_bytes = 0;
+    }
+
+    /// The root, and a new start. `height(leaves)` chooses how wide the tree is.
+    pub(crate) fn finish(&mut self, height: impl FnOnce(usize) -> u32) -> Hash {
         if self.leaf_bytes > 0 {
-            self.leaves.push(self.leaf.finalize_reset().into());
-            self.leaf_bytes = 0;
+            self.end_leaf();
         }
-    }
-}
-
-impl PieceHasher {
-    pub(crate) fn new(v1: bool, v2: bool) -> Self {
-        let tree = || Tree { leaf: Sha256::new(), leaf_bytes: 0, leaves: Vec::new() };
-        Self { sha1: v1.then(Sha1::new), tree: v2.then(tree) }
-    }
-
-    /// Leaf by leaf, so that the second hash finds the bytes in the nearest cache.
-    pub(crate) fn update(&mut self, mut data: &[u8]) {
-        while !data.is_empty() {
-            let room = BLOCK_BYTES as usize - self.tree.as_ref().map_or(0, |tree| tree.leaf_bytes);
-            let (head, rest) = data.split_at(room.min(data.len()));
-            if let Some(sha1) = &mut self.sha1 {
-                sha1.update(head);
-            }
-            if let Some(tree) = &mut self.tree {
-                tree.leaf.update(head);
-                tree.leaf_bytes += head.len();
-                if tree.leaf_bytes == BLOCK_BYTES as usize {
-                    tree.end_leaf();
-                }
-            }
-            data = rest;
-        }
-    }
-
-    /// Ends the piece and starts the next. `height(leaves)` chooses how wide the piece's subtree is.
-    pub(crate) fn finish(&mut self, height: impl FnOnce(usize) -> u32) -> (Option<[u8; 20]>, Option<Hash>) {
-        let sha1 = self.sha1.as_mut().map(|sha1| sha1.finalize_reset().into());
-        let root = self.tree.as_mut().map(|tree| {
-            tree.end_leaf();
-            let height = height(tree.leaves.len());
-            merkle::leaves_root(&mut tree.leaves, height)
-        });
-        (sha1, root)
+        let height = height(self.leaves.len());
+        merkle::leaves_root(&mut self.leaves, height)
     }
 }
 
@@ -87,7 +74,8 @@ impl PieceHasher {
 /// Memory: the hashes themselves, and the leaf hashes of one piece.
 pub struct TorrentHasher {
     piece_length: u32,
-    piece: PieceHasher,
+    sha1: Sha1Stream,
+    tree: Tree,
     piece_bytes: u32,
     length: u64,
     pieces: Vec<u8>,
@@ -98,8 +86,16 @@ impl TorrentHasher {
     /// A hasher for pieces of `piece_length` bytes, bounded as in [`Geometry::new`].
     pub fn new(piece_length: u32) -> Result<Self, PiecesError> {
         Geometry::new(1, piece_length)?;
-        let piece = PieceHasher::new(true, true);
-        Ok(Self { piece_length, piece, piece_bytes: 0, length: 0, pieces: Vec::new(), layer: Vec::new() })
+        let (sha1, tree) = (Sha1Stream::new(), Tree::new());
+        Ok(Self {
+            piece_length,
+            sha1,
+            tree,
+            piece_bytes: 0,
+            length: 0,
+            pieces: Vec::new(),
+            layer: Vec::new(),
+        })
     }
 
     /// Adds the next bytes.
@@ -107,7 +103,8 @@ impl TorrentHasher {
         while !data.is_empty() {
             let room = (self.piece_length - self.piece_bytes) as usize;
             let (head, rest) = data.split_at(room.min(data.len()));
-            self.piece.update(head);
+            self.sha1.update(head);
+            self.tree.update(head);
             self.piece_bytes += head.len() as u32;
             self.length += head.len() as u64;
             if self.piece_bytes == self.piece_length {
@@ -120,9 +117,8 @@ impl TorrentHasher {
     fn end_piece(&mut self) {
         let (first, whole) = (self.pieces.is_empty(), merkle::piece_height(self.piece_length));
         // A first piece that ends short is the only one: its tree is no wider than its leaves.
-        let (sha1, root) = self.piece.finish(|leaves| if first { merkle::height_for(leaves) } else { whole });
-        self.pieces.extend(sha1.into_iter().flatten());
-        self.layer.extend(root.into_iter().flatten());
+        self.pieces.extend(self.sha1.finish());
+        self.layer.extend(self.tree.finish(|leaves| if first { merkle::height_for(leaves) } else { whole }));
         self.piece_bytes = 0;
     }
 
@@ -167,6 +163,7 @@ pub fn hash_extents(
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
+    use sha1::{Digest, Sha1};
 
     use super::*;
     use crate::{layer_root, piece_root};

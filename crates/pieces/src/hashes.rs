@@ -2,8 +2,9 @@
 
 use std::io;
 
-use crate::hasher::PieceHasher;
+use crate::hasher::Tree;
 use crate::merkle::{self, Hash};
+use crate::sha::Sha1Stream;
 use crate::{Geometry, PieceIndex, PiecesError, TorrentHashes};
 
 /// What the torrent says its pieces hash to; v1, v2 or (hybrid) both.
@@ -11,16 +12,16 @@ use crate::{Geometry, PieceIndex, PiecesError, TorrentHashes};
 pub struct PieceHashes {
     /// BEP 3: SHA-1 of each piece, piece count × 20 bytes.
     pub v1: Option<Vec<u8>>,
-    /// BEP 52.
-    pub v2: Option<V2Hashes>,
+    /// BEP 52: of each of [`Geometry::files`], in that order.
+    pub v2: Option<Vec<FileHashes>>,
 }
 
-/// The v2 side of the promise.
+/// What BEP 52 says of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct V2Hashes {
+pub struct FileHashes {
     /// The pieces root.
     pub root: [u8; 32],
-    /// The piece layer, piece count × 32 bytes. A torrent of one piece has none (`None` or empty: its root
+    /// The piece layer, pieces of the file × 32 bytes. A file of one piece has none (`None` or empty: its root
     /// judges the piece); a longer one from a magnet link may still lack it, and then v1 judges pieces.
     pub layer: Option<Vec<u8>>,
 }
@@ -28,7 +29,7 @@ pub struct V2Hashes {
 impl From<TorrentHashes> for PieceHashes {
     fn from(hashes: TorrentHashes) -> Self {
         let layer = (!hashes.piece_layer.is_empty()).then_some(hashes.piece_layer);
-        Self { v1: Some(hashes.pieces), v2: Some(V2Hashes { root: hashes.pieces_root, layer }) }
+        Self { v1: Some(hashes.pieces), v2: Some(vec![FileHashes { root: hashes.pieces_root, layer }]) }
     }
 }
 
@@ -41,71 +42,104 @@ pub(crate) enum Judgement {
     Contradiction,
 }
 
-/// Judges one piece: feed all its bytes in order, then ask.
-pub(crate) struct PieceJudge<'a> {
-    hashes: &'a PieceHashes,
-    hasher: PieceHasher,
-    height: u32,
-    piece: PieceIndex,
-    /// The torrent has no other piece: the pieces root is this piece's.
-    only: bool,
+/// Judges one piece: feed all its bytes in order, then ask. Keeps what was promised: it needs no torrent.
+pub(crate) struct PieceJudge {
+    v1: Option<(Sha1Stream, Option<[u8; 20]>)>,
+    v2: Option<PieceTree>,
 }
 
+/// The v2 side of a piece being judged.
+struct PieceTree {
+    tree: Tree,
+    height: u32,
+    /// Bytes still to come before the padding, which v2 does not hash.
+    content: usize,
+    /// `None` while the file's piece layer is not known.
+    promised: Option<Hash>,
+}
+
+/// Enough to fill the widest lanes with leaves, and little enough for both hashes to find it in the nearest caches.
+const PORTION_BYTES: usize = 256 * 1024;
+
 impl PieceHashes {
-    /// Checks sizes against the geometry and the layer against its root, and that something judges pieces.
+    /// Checks sizes against the geometry and layers against their roots, and that something judges each piece.
     pub(crate) fn checked(mut self, geometry: &Geometry) -> Result<Self, PiecesError> {
-        let count = geometry.piece_count();
         if let Some(pieces) = &self.v1 {
-            check_bytes("pieces", pieces, u64::from(count) * 20)?;
+            check_bytes("pieces", pieces.len(), u64::from(geometry.piece_count()) * 20)?;
         }
-        if let Some(v2) = &mut self.v2 {
-            v2.layer = v2.layer.take().filter(|layer| !layer.is_empty());
-            if let Some(layer) = &v2.layer {
-                check_bytes("piece layer", layer, if count == 1 { 0 } else { u64::from(count) * 32 })?;
-                if merkle::layer_root(layer, geometry.piece_length()) != v2.root {
-                    return Err(PiecesError::LayerRoot);
-                }
+        if let Some(files) = &mut self.v2 {
+            check_bytes("pieces roots", files.len() * 32, geometry.files().len() as u64 * 32)?;
+            for (n, file) in files.iter_mut().enumerate() {
+                file.check(geometry, n)?;
             }
         }
-        let v2_judges = self.v2.as_ref().is_some_and(|v2| count == 1 || v2.layer.is_some());
+        let v2_judges = self.v2.is_some() && !self.lacks_layer(geometry);
         if self.v1.is_some() || v2_judges { Ok(self) } else { Err(PiecesError::NoHashes) }
     }
 
-    /// Whether the pieces root can be checked only over all pieces at once.
+    /// Whether some pieces root can be checked only over all the file's pieces at once.
     pub(crate) fn lacks_layer(&self, geometry: &Geometry) -> bool {
-        geometry.piece_count() > 1 && self.v2.as_ref().is_some_and(|v2| v2.layer.is_none())
+        let lacks = |(n, file): (usize, &FileHashes)| file.layer.is_none() && geometry.pieces_of(n).len() > 1;
+        self.v2.as_ref().is_some_and(|files| files.iter().enumerate().any(lacks))
     }
 
     /// Starts judging a piece.
-    pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge<'_> {
-        let hasher = PieceHasher::new(self.v1.is_some(), self.v2.is_some());
-        let (height, only) = (merkle::subtree_height(geometry, piece), geometry.piece_count() == 1);
-        PieceJudge { hashes: self, hasher, height, piece, only }
+    pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge {
+        let at = piece.get() as usize;
+        let v1 = self.v1.as_ref().map(|pieces| (Sha1Stream::new(), pieces.as_chunks().0.get(at).copied()));
+        let v2 = self.v2.as_ref().zip(geometry.file_of(piece)).map(|(files, file)| {
+            let pieces = geometry.pieces_of(file);
+            let promised = files.get(file).and_then(|hashes| match &hashes.layer {
+                _ if pieces.len() == 1 => Some(hashes.root),
+                Some(layer) => layer.as_chunks().0.get((piece.get() - pieces.start) as usize).copied(),
+                None => None,
+            });
+            let height = merkle::subtree_height(geometry, piece);
+            PieceTree { tree: Tree::new(), height, content: geometry.content_bytes(piece) as usize, promised }
+        });
+        PieceJudge { v1, v2 }
     }
 }
 
-impl PieceJudge<'_> {
+impl FileHashes {
+    fn check(&mut self, geometry: &Geometry, file: usize) -> Result<(), PiecesError> {
+        self.layer = self.layer.take().filter(|layer| !layer.is_empty());
+        let Some(layer) = &self.layer else { return Ok(()) };
+        let pieces = geometry.pieces_of(file).len();
+        check_bytes("piece layer", layer.len(), if pieces == 1 { 0 } else { pieces as u64 * 32 })?;
+        if merkle::layer_root(layer, geometry.piece_length()) == self.root {
+            Ok(())
+        } else {
+            Err(PiecesError::LayerRoot)
+        }
+    }
+}
+
+impl PieceJudge {
     pub(crate) fn update(&mut self, data: &[u8]) {
-        self.hasher.update(data);
+        for portion in data.chunks(PORTION_BYTES) {
+            if let Some((sha1, _)) = &mut self.v1 {
+                sha1.update(portion);
+            }
+            if let Some(v2) = &mut self.v2 {
+                let content = portion.split_at(v2.content.min(portion.len())).0;
+                v2.content -= content.len();
+                v2.tree.update(content);
+            }
+        }
     }
 
     /// The judgement, and the piece's v2 root when there is a v2 side.
-    pub(crate) fn finish(mut self) -> (Judgement, Option<Hash>) {
-        let height = self.height;
-        let (sha1, root) = self.hasher.finish(|_| height);
-        let at = self.piece.get() as usize;
-        let v1 = self.hashes.v1.as_ref().map(|pieces| pieces.as_chunks().0.get(at) == sha1.as_ref());
-        let v2 = self.hashes.v2.as_ref().and_then(|v2| match &v2.layer {
-            Some(layer) => Some(layer.as_chunks().0.get(at) == root.as_ref()),
-            None if self.only => Some(Some(v2.root) == root),
-            None => None,
-        });
+    pub(crate) fn finish(self) -> (Judgement, Option<Hash>) {
+        let v1 = self.v1.map(|(mut sha1, promised)| Some(sha1.finish()) == promised);
+        let root = self.v2.map(|mut v2| (v2.tree.finish(|_| v2.height), v2.promised));
+        let v2 = root.and_then(|(root, promised)| Some(root == promised?));
         let judgement = match (v1, v2) {
             (Some(true), Some(false)) | (Some(false), Some(true)) => Judgement::Contradiction,
             (None, None) | (Some(false), _) | (_, Some(false)) => Judgement::Bad,
             _ => Judgement::Good,
         };
-        (judgement, root)
+        (judgement, root.map(|(root, _)| root))
     }
 }
 
@@ -114,10 +148,6 @@ pub(crate) fn contradiction() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the torrent's v1 and v2 hashes contradict each other")
 }
 
-fn check_bytes(what: &'static str, bytes: &[u8], expected: u64) -> Result<(), PiecesError> {
-    if bytes.len() as u64 == expected {
-        Ok(())
-    } else {
-        Err(PiecesError::HashBytes { what, expected, got: bytes.len() })
-    }
+fn check_bytes(what: &'static str, got: usize, expected: u64) -> Result<(), PiecesError> {
+    if got as u64 == expected { Ok(()) } else { Err(PiecesError::HashBytes { what, expected, got }) }
 }

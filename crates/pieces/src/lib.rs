@@ -1,8 +1,8 @@
 //! Torrent bytes on disk: geometry, hashes, extents over files, and the piece store.
 //!
-//! A torrent here is one file's worth of bytes, `[0, length)`, cut in pieces of a power of two
-//! (BEP 3, BEP 52). The bytes lie in a scratch file while they arrive, or in the block files of a
-//! running node, where [`Extents`] finds them. No sockets, no Bitcoin: this crate is told where bytes are
+//! A torrent here is one row of bytes, `[0, length)`: files, and between them padding, cut in pieces (BEP 3,
+//! BEP 47, BEP 52). The bytes lie in files of the torrent's own, in one scratch file, or in the block files of
+//! a running node, where [`Extents`] finds them. No sockets, no Bitcoin: this crate is told where bytes are
 //! and judges them by the torrent's hashes alone.
 //!
 //! Everything shared is `Send + Sync` and blocks only where it says so.
@@ -28,9 +28,9 @@ pub use bitmap::Bitmap;
 pub use error::PiecesError;
 pub use extents::{Extents, ExtentsBuilder};
 pub use files::{FileId, Files};
-pub use geometry::{BLOCK_BYTES, Geometry, PieceIndex};
+pub use geometry::{BLOCK_BYTES, FileEntry, FilePart, FileSpan, Geometry, PieceIndex};
 pub use hasher::{TorrentHasher, TorrentHashes, hash_extents};
-pub use hashes::{PieceHashes, V2Hashes};
+pub use hashes::{FileHashes, PieceHashes};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
 pub use store::Store;

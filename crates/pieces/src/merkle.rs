@@ -1,20 +1,12 @@
 //! BEP 52 hash trees: SHA-256 over 16 KiB leaves, missing leaves are 32 zero bytes.
 
-use sha2::{Digest, Sha256};
-
+use crate::sha;
 use crate::{BLOCK_BYTES, Geometry, PieceIndex};
 
 /// A node of the tree.
 pub(crate) type Hash = [u8; 32];
 
 const ZERO_LEAF: Hash = [0; 32];
-
-fn parent(left: &Hash, right: &Hash) -> Hash {
-    let mut sha = Sha256::new();
-    sha.update(left);
-    sha.update(right);
-    sha.finalize().into()
-}
 
 /// Levels above the bottom row of a tree wide enough for `width` nodes.
 pub(crate) fn height_for(width: usize) -> u32 {
@@ -28,22 +20,21 @@ pub(crate) fn piece_height(piece_length: u32) -> u32 {
 
 /// The root of a subtree of 2^`height` zero leaves.
 fn zero_root(height: u32) -> Hash {
-    (0..height).fold(ZERO_LEAF, |hash, _| parent(&hash, &hash))
+    fold(&mut Vec::new(), height, ZERO_LEAF)
 }
 
 /// The root over `row`, widened to 2^`height` nodes with `pad`. Uses `row` as its working space.
-fn fold(row: &mut Vec<Hash>, height: u32, mut pad: Hash) -> Hash {
+fn fold(row: &mut Vec<Hash>, height: u32, pad: Hash) -> Hash {
+    let mut parents = Vec::with_capacity(row.len() / 2 + 2);
+    // The last node of every row is that row's pad; it climbs with the others.
+    row.push(pad);
     for _ in 0..height {
-        let width = row.len().div_ceil(2);
-        for n in 0..width {
-            let left = row.get(2 * n).unwrap_or(&pad);
-            let node = parent(left, row.get(2 * n + 1).unwrap_or(&pad));
-            if let Some(slot) = row.get_mut(n) {
-                *slot = node;
-            }
-        }
-        row.truncate(width);
-        pad = parent(&pad, &pad);
+        // So that the last pair is two pads, and the pair before it is whole.
+        let pads = 2 - row.len() % 2;
+        row.extend(row.last().copied().into_iter().cycle().take(pads));
+        parents.clear();
+        sha::sha256_pairs(row, &mut parents);
+        std::mem::swap(row, &mut parents);
     }
     row.first().copied().unwrap_or(pad)
 }
@@ -55,20 +46,21 @@ pub(crate) fn leaves_root(leaves: &mut Vec<Hash>, height: u32) -> Hash {
     root
 }
 
-/// Levels of the subtree that stands for one piece: that of a whole piece, or, in a torrent of one piece,
-/// no more than its leaves need.
+/// Levels of the subtree that stands for one piece: that of a whole piece, or, in a file of one piece, no more
+/// than its leaves need.
 pub(crate) fn subtree_height(geometry: &Geometry, piece: PieceIndex) -> u32 {
-    if geometry.piece_count() == 1 {
-        height_for(geometry.block_count(piece) as usize)
+    if geometry.file_of(piece).is_some_and(|file| geometry.pieces_of(file).len() == 1) {
+        height_for(geometry.content_bytes(piece).div_ceil(BLOCK_BYTES) as usize)
     } else {
         piece_height(geometry.piece_length())
     }
 }
 
-/// The hash that BEP 52 has for a piece: an entry of the piece layer, or, in a torrent of one piece, the
-/// pieces root itself. `data` is the piece's bytes.
+/// The hash that BEP 52 has for a piece: an entry of the piece layer, or, in a file of one piece, the pieces
+/// root itself. `data` is the piece's bytes without padding.
 pub fn piece_root(data: &[u8], geometry: &Geometry, piece: PieceIndex) -> [u8; 32] {
-    let mut leaves = data.chunks(BLOCK_BYTES as usize).map(|leaf| Sha256::digest(leaf).into()).collect();
+    let mut leaves = Vec::new();
+    sha::sha256_leaves(data, &mut leaves);
     leaves_root(&mut leaves, subtree_height(geometry, piece))
 }
 
@@ -93,7 +85,13 @@ pub(crate) fn root_of_pieces(roots: &[u8], piece_length: u32) -> Hash {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use sha2::{Digest, Sha256};
+
     use super::*;
+
+    fn parent(left: &Hash, right: &Hash) -> Hash {
+        Sha256::digest([*left, *right].as_flattened()).into()
+    }
 
     /// The definition read aloud: all leaves, padded to a power of two, folded in pairs.
     fn whole_tree(data: &[u8]) -> Hash {

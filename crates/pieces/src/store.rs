@@ -21,8 +21,8 @@ use crate::merkle::{self, Hash};
 use crate::nowait::NowRead;
 use crate::smart_ban::{self, Suspects};
 use crate::{
-    BLOCK_BYTES, Bitmap, BlockWrite, Budget, Extents, Geometry, OverBudget, PieceHashes, PieceIndex,
-    PieceOutcome, PieceVerdict, PiecesError,
+    BLOCK_BYTES, Bitmap, BlockWrite, Budget, Extents, FileHashes, Geometry, OverBudget, PieceHashes,
+    PieceIndex, PieceOutcome, PieceVerdict, PiecesError,
 };
 
 /// Bytes of pieces in assembly for a store that was given no budget of its own.
@@ -85,12 +85,13 @@ impl Store {
     }
 
     fn new(geometry: Geometry, hashes: PieceHashes, backing: Backing) -> Arc<Self> {
+        let servable = Bitmap::new(geometry.piece_count());
         let roots =
             hashes.lacks_layer(&geometry).then(|| Mutex::new(vec![None; geometry.piece_count() as usize]));
         Arc::new(Self {
             geometry,
             hashes,
-            servable: Bitmap::new(geometry.piece_count()),
+            servable,
             backing: RwLock::new(backing),
             assemblies: Mutex::default(),
             budget: RwLock::new(Budget::new(DEFAULT_BUDGET_BYTES)),
@@ -188,11 +189,11 @@ impl Store {
         });
     }
 
-    /// Whether all pieces together have the torrent's pieces root. Needed only where the piece layer is not
-    /// known (else it was checked when the store was made, and this is true at once). Blocks while it
-    /// hashes the pieces that did not pass through this store. All pieces must be servable (`NotFound`).
+    /// Whether the pieces of each file together have its pieces root. Needed only where a piece layer is not known
+    /// (else it was checked when the store was made, and this is true at once). Blocks while it hashes the pieces that
+    /// did not pass through this store. All pieces must be servable (`NotFound`).
     pub fn verify_root(&self, cancelled: &AtomicBool) -> Result<bool, PiecesError> {
-        let (Some(roots), Some(v2)) = (&self.roots, &self.hashes.v2) else { return Ok(true) };
+        let (Some(roots), Some(files)) = (&self.roots, &self.hashes.v2) else { return Ok(true) };
         let backing = self.backing();
         for piece in self.geometry.pieces() {
             if cancelled.load(Ordering::Relaxed) {
@@ -205,8 +206,14 @@ impl Store {
                 self.keep_root(piece, judge.finish().1);
             }
         }
-        let layer: Vec<u8> = roots.lock().iter().flatten().flatten().copied().collect();
-        Ok(merkle::root_of_pieces(&layer, self.geometry.piece_length()) == v2.root)
+        let roots = roots.lock();
+        let right = |(n, file): (usize, &FileHashes)| {
+            let pieces = self.geometry.pieces_of(n);
+            let of_file = roots.get(pieces.start as usize..pieces.end as usize).unwrap_or_default();
+            let layer: Vec<u8> = of_file.iter().flatten().flatten().copied().collect();
+            merkle::root_of_pieces(&layer, self.geometry.piece_length()) == file.root
+        };
+        Ok(files.iter().enumerate().all(right))
     }
 
     /// The blocks of `[blocks.start, blocks.end)` that have not arrived; none when the piece is servable, being

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use blockswarm_pieces::{
-    BLOCK_BYTES, BlockWrite, Budget, Extents, ExtentsBuilder, Files, Geometry, NowRead, PieceHashes,
-    PieceIndex, PieceOutcome, PieceVerdict, PiecesError, Store, TorrentHasher, V2Hashes,
+    BLOCK_BYTES, BlockWrite, Budget, Extents, ExtentsBuilder, FileHashes, Files, Geometry, NowRead,
+    PieceHashes, PieceIndex, PieceOutcome, PieceVerdict, PiecesError, Store, TorrentHasher,
 };
 use proptest::prelude::*;
 
@@ -213,8 +213,8 @@ fn without_a_piece_layer_the_root_is_checked_over_all_pieces() {
     for wrong in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let mut hashes = hybrid(&data);
-        let root = if wrong { [1; 32] } else { hashes.v2.unwrap().root };
-        hashes.v2 = Some(V2Hashes { root, layer: None });
+        let root = if wrong { [1; 32] } else { hashes.v2.unwrap()[0].root };
+        hashes.v2 = Some(vec![FileHashes { root, layer: None }]);
         let path = dir.path().join("scratch");
         let store = Store::open_scratch(geometry(&data), hashes.clone(), &path).unwrap();
         fetch(&store, &data, 0, |_| 1);
@@ -244,7 +244,7 @@ fn hashes_that_cannot_judge_are_refused() {
         Store::open_scratch(geometry(&data), hashes, &path).err().unwrap()
     };
     let layer = |hashes: &mut PieceHashes, change: &dyn Fn(&mut Vec<u8>)| {
-        hashes.v2.as_mut().and_then(|v2| v2.layer.as_mut()).map(change).unwrap();
+        hashes.v2.as_mut().and_then(|files| files[0].layer.as_mut()).map(change).unwrap();
     };
     let error = refused(&|hashes| hashes.v1.as_mut().unwrap().push(0));
     assert!(matches!(error, PiecesError::HashBytes { what: "pieces", expected: 40, got: 41 }));
@@ -454,7 +454,7 @@ proptest! {
         let (dir, data) = (tempfile::tempdir().unwrap(), bytes(length));
         let spoiled: Vec<u8> = data.iter().map(|byte| byte ^ 0x55).collect();
         let store = scratch(dir.path(), &data);
-        let geometry = *store.geometry();
+        let geometry = store.geometry().clone();
         let blocks: Vec<(PieceIndex, u32)> = geometry
             .pieces()
             .flat_map(|piece| (0..geometry.block_count(piece)).map(move |block| (piece, block)))
