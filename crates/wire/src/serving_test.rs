@@ -18,7 +18,7 @@ fn store(data: &[u8]) -> (tempfile::TempDir, Arc<Store>) {
     hasher.update(data);
     let geometry = Geometry::new(data.len() as u64, PIECE).unwrap();
     let store = Store::open_scratch(geometry, PieceHashes::from(hasher.finish()), &path).unwrap();
-    for piece in geometry.pieces() {
+    for piece in store.geometry().pieces() {
         assert!(store.verify_piece(piece).unwrap());
     }
     (folder, store)

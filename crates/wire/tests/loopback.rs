@@ -41,7 +41,7 @@ fn fetches_from_several_seeders_though_one_dies_mid_piece() {
     assert_eq!(leech.until_closed(links[0]), "reset");
     assert!(!leech.hub.fetch(links[0], 0, 2, BLOCKS));
 
-    let geometry = *store.geometry();
+    let geometry = store.geometry();
     for piece in geometry.pieces() {
         let link = links[1 + piece.get() as usize % 2];
         assert!(leech.hub.fetch(link, piece.get(), 0, geometry.block_count(piece)));
