@@ -231,16 +231,30 @@ t.test('refuses piece layers that prove nothing', async (t) => {
 });
 
 t.test('trackers are URLs, each once, and bounded', async (t) => {
-  const read = (fields: Fields) => parseMetainfo(encode(dict({ info: singleV1(), ...fields }))).trackers;
+  const read = (fields: Fields) => parseMetainfo(encode(dict({ info: singleV1(), ...fields }))).trackerTiers;
   const a = 'http://a.example/announce';
   const b = 'udp://b.example:80';
-  t.same(read({ announce: a, 'announce-list': [[b, a], ['wss://c.example']] }), [a, b, 'wss://c.example']);
+  t.same(read({ announce: a }), [[a]]);
+  t.same(
+    read({
+      announce: 'udp://d.example:1',
+      'announce-list': [
+        [b, a],
+        ['wss://c.example', b],
+      ],
+    }),
+    [[b, a], ['wss://c.example']],
+  );
+  t.same(read({ announce: a, 'announce-list': [[1], []] }), [[a]], 'a list of nothing is no list');
   t.same(
     read({ announce: 'file:///etc/passwd', 'announce-list': [[1, new Uint8Array([255])], `${a}\n`] }),
     [],
   );
   t.same(read({ announce: 1, 'announce-list': 2 }), []);
-  t.equal(read({ 'announce-list': [Array.from({ length: 1000 }, (_, i) => `${a}/${i}`)] }).length, 100);
+  t.equal(
+    read({ 'announce-list': [Array.from({ length: 1000 }, (_, i) => `${a}/${i}`)] }).flat().length,
+    100,
+  );
 });
 
 t.test('a .torrent without an info dictionary is refused', async (t) => {
