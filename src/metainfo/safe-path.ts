@@ -76,15 +76,19 @@ export function safePaths(rawPaths: readonly (readonly string[])[]): SafePath[] 
   const paths = rawPaths.map((raw) => safePath(raw, names));
   const places = new Places();
   const folders = paths.map(({ path }) => places.folder(path.slice(0, -1)));
-  const claim = (safe: SafePath, i: number): SafePath => {
-    const [name, reason] = places.claim(folders[i] ?? 0, safe.path.at(-1) ?? '');
-    return reason === null
-      ? safe
-      : { path: [...safe.path.slice(0, -1), name], reason: safe.reason ?? reason };
-  };
-  // Files that are called right keep their name before those that come to it by a repair.
-  const settled = paths.map((safe, i) => (safe.reason === null ? claim(safe, i) : null));
-  return paths.map((safe, i) => settled[i] ?? claim(safe, i));
+  // Files that are called right have their names before those that must be called otherwise.
+  const settled = paths.map(
+    ({ path, reason }, i) => reason === null && places.take(folders[i] ?? 0, leaf(path)),
+  );
+  return paths.map((safe, i) => {
+    if (settled[i]) return safe;
+    const [name, reason] = places.claim(folders[i] ?? 0, leaf(safe.path));
+    return { path: [...safe.path.slice(0, -1), name], reason: safe.reason ?? reason };
+  });
+}
+
+function leaf(path: readonly string[]): string {
+  return path.at(-1) ?? '';
 }
 
 function safePath(raw: readonly string[], names: Map<string, ReturnType<typeof safeName>>): SafePath {
@@ -123,23 +127,26 @@ class Places {
     return folder;
   }
 
-  /** Takes a name for a file, with a number before its extension when it is taken: `a.1.txt`. */
-  claim(folder: number, name: string): [name: string, reason: RepairReason | null] {
+  /** Takes a name for a file, if it is free. */
+  take(folder: number, name: string): boolean {
     const key = `${folder}/${fold(name)}`;
-    const holder = this.taken.get(key);
-    if (holder === undefined) {
-      this.taken.set(key, null);
-      return [name, null];
-    }
+    if (this.taken.has(key)) return false;
+    this.taken.set(key, null);
+    return true;
+  }
+
+  /** Takes a name for a file, with a number before its extension when it is not free: `a.1.txt`. */
+  claim(folder: number, name: string): [name: string, reason: RepairReason | null] {
+    if (this.take(folder, name)) return [name, null];
+    const holder = this.taken.get(`${folder}/${fold(name)}`);
     const { stem, extension } = splitName(name);
     const room = MAX_NAME_BYTES - Buffer.byteLength(extension) - '.1234567'.length;
     const start = cut(stem, room);
     const counted = `${folder}/${fold(start + extension)}`;
     let number = this.numbers.get(counted) ?? 1;
-    while (this.taken.has(`${folder}/${fold(`${start}.${number}${extension}`)}`)) number += 1;
+    while (!this.take(folder, `${start}.${number}${extension}`)) number += 1;
     this.numbers.set(counted, number + 1);
     const free = `${start}.${number}${extension}`;
-    this.taken.set(`${folder}/${fold(free)}`, null);
     return [free, holder === null ? 'same name as another file' : 'same name as a folder'];
   }
 }
