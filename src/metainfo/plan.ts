@@ -170,7 +170,9 @@ function nameWarnings(
 ): string[] {
   const warnings: string[] = [];
   const tell = (raw: string, safe: string, reason: string, count: number) =>
-    warnings.push(`${count} names are not safe everywhere: \`${raw}\` becomes \`${safe}\` (${reason})`);
+    warnings.push(
+      `${count} of the names cannot be kept everywhere: \`${raw}\` becomes \`${safe}\` (${reason})`,
+    );
   const top = safeName(name);
   if (top.reason !== null) tell(name, top.name, top.reason, 1);
   if (!multiFile) return warnings;
