@@ -120,6 +120,14 @@ t.test('hashes that contradict the plan make no torrent', async (t) => {
   t.throws(() => buildMetainfo(plan, { ...hashes, files: [wrong, ...rest] }), bad);
 });
 
+t.test('the deepest path that can be planned can be read', async (t) => {
+  const deep = [...Array(95).fill('a'), 'b'];
+  for (const kind of ['v1', 'v2', 'hybrid'] as const) {
+    const { plan, hashes } = make({ ...two, kind, files: [{ path: deep, lengthBytes: 3 }] });
+    t.same(buildMetainfo(plan, hashes).metainfo.files[0]?.path, deep, kind);
+  }
+});
+
 const name = fc.stringMatching(/^[a-cä.]{1,3}$/).filter((text) => text !== '.' && text !== '..');
 const file = fc.record({
   path: fc.array(name, { minLength: 1, maxLength: 3 }),
