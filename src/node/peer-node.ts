@@ -29,7 +29,7 @@ const lookupAgainMs = 15_000;
 const hurryMs = 1000;
 /** BEP 5: announcements are forgotten after about half an hour. */
 const announceAgainMs = 15 * 60_000;
-/** Between two looks at pieces that could not be read. */
+/** Between two looks at files that failed. */
 const recheckMs = 60_000;
 /** With this many peers a torrent looks for no more. */
 const enoughPeers = 30;
@@ -101,13 +101,18 @@ export class PeerNode {
   addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
     const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
     const content = { store, lengthBytes, pieceLengthBytes };
-    const lostPieces = new Set<number>();
+    let isRechecking = false;
     const events: SwarmEvents = {
       ...more.events,
-      lost: (message, piece) => {
-        if (lostPieces.size === 0) void this.#resumeOnce(swarm, store, lostPieces);
-        lostPieces.add(piece);
-        more.events?.lost?.(message, piece);
+      fault: (fault) => {
+        // What fails again while it is rechecked is another fault.
+        if (!isRechecking) {
+          isRechecking = true;
+          void this.#recheck(swarm, store).finally(() => {
+            isRechecking = false;
+          });
+        }
+        more.events?.fault?.(fault);
       },
     };
     const swarm = this.add({ infoHashV1, infoHashV2, infoBytes, content, ...more, events });
@@ -148,18 +153,16 @@ export class PeerNode {
     this.session.apply(batch);
   }
 
-  /** A disk that was gone may come back: looks once a minute whether the lost pieces are right again. */
-  async #resumeOnce(swarm: Swarm, store: Store, lostPieces: Set<number>): Promise<void> {
+  /** A disk that was gone may come back, a full one may have room: looks once a minute until nothing fails. */
+  async #recheck(swarm: Swarm, store: Store): Promise<void> {
     const { signal } = this.#stop;
     while (swarm.state !== 'closed' && !signal.aborted) {
       try {
         await delay(recheckMs, undefined, { signal, ref: false });
-        for (const piece of lostPieces) {
-          if ((await store.verify(piece, piece + 1, signal)) === 1) lostPieces.delete(piece);
-        }
-        if (lostPieces.size === 0) return swarm.resume();
+        await store.recheck(signal);
+        if (!store.isFaulty()) return swarm.resume();
       } catch {
-        // Still not readable, or the node is closing.
+        // The node is closing.
       }
     }
   }

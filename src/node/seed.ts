@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import { type ExtentsHandle, fileExtents, Store } from '../native.js';
+import type { TorrentFault } from '../swarm/link-host.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
@@ -89,8 +90,8 @@ function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandl
   const store = Store.overExtents(torrent, extents);
   // Hashed a moment ago: that is where the torrent comes from.
   store.setServableAll();
-  const lost = (message: string) => report.warn(`${torrent.name} is paused: ${message}`);
-  peerNode.addContent(torrent, store, { events: { lost } });
+  const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
+  peerNode.addContent(torrent, store, { events: { fault } });
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

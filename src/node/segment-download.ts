@@ -41,6 +41,7 @@ export class SegmentDownload {
   #judge: BlocksJudge;
   #report: JudgeReport;
   #failure: unknown = null;
+  #moved = false;
   readonly #options: SegmentDownloadOptions;
 
   private constructor(options: SegmentDownloadOptions) {
@@ -71,6 +72,8 @@ export class SegmentDownload {
           void download.#judgePiece(piece);
         },
         ioError: (message) => download.#fail(pieceWriteError(torrent.name, message)),
+        // What the engine has taken harms whoever asks for it, not this job.
+        fault: ({ message }) => download.#moved || download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
     return download;
@@ -98,6 +101,7 @@ export class SegmentDownload {
 
   /** The engine has the blocks: from now on the same pieces are served from its files. */
   async moveTo(extents: ExtentsHandle): Promise<void> {
+    this.#moved = true;
     this.store.moveTo(extents);
     await rm(this.scratchPath, { force: true });
   }

@@ -121,6 +121,7 @@ export class Session {
     for (const event of batch.links) of(event.torrent)?.onLink(event, nowMs);
     // Behind the links: the ranges that completed a piece come before its verdict.
     for (const verdict of batch.pieces) of(verdict.torrent)?.onVerdict(verdict, nowMs);
+    for (const fault of batch.faults) of(fault.torrent)?.onFault(fault);
     for (const swarm of touched) swarm.flush(nowMs);
   }
 

@@ -1,5 +1,5 @@
 /** What the owner of a swarm gives it, is told by it, and may ask of it. */
-import type { PieceStore } from './link-host.js';
+import type { PieceStore, TorrentFault } from './link-host.js';
 import type { PickOrder } from './picker.js';
 import type { PipelineOptions } from './pipeline.js';
 
@@ -52,8 +52,8 @@ export interface SwarmEvents {
   complete?(): void;
   /** A piece could not be written: the swarm pauses, and tries again after 30 s unless it is closed. */
   ioError?(message: string, piece: number): void;
-  /** A piece that was had cannot be read any more: the swarm pauses until its owner calls `resume`. */
-  lost?(message: string, piece: number): void;
+  /** The torrent's files failed: the swarm pauses until its owner has rechecked the store and calls `resume`. */
+  fault?(fault: TorrentFault): void;
 }
 
 export interface SwarmStatus {

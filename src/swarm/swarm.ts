@@ -7,7 +7,7 @@ import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
 import { Geometry } from './geometry.js';
 import { HaveMap } from './have-map.js';
-import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict } from './link-host.js';
+import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
 import { type ExtensionInfo, MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
@@ -156,17 +156,11 @@ export class Swarm {
     this.flush(this.#context.clock());
   }
 
-  /** Ends a pause: the files are right again. Pieces that are servable now, or no longer, count so. */
+  /** Ends a pause: the files are right again, and the store rechecked. */
   resume(): void {
-    const work = this.#work;
-    if (this.#state !== 'paused' || !work) return;
-    const nowMs = this.#context.clock();
-    const servable = new HaveMap(work.content.store.servable());
-    for (let piece = 0; piece < work.picker.geometry.pieceCount; piece++) {
-      if (!servable.has(piece)) work.picker.lose(piece);
-      else if (!work.picker.has(piece)) this.#had(piece, work);
-    }
-    this.#resume(nowMs);
+    if (this.#state !== 'paused' || !this.#work) return;
+    this.#compare(this.#work);
+    this.#resume(this.#context.clock());
   }
 
   /** Closes all links; what was verified stays on disk. Idempotent. */
@@ -227,13 +221,6 @@ export class Swarm {
     const { piece, outcome } = verdict;
     if (this.#blame.judge(verdict, nowMs)) this.#applyStanding(nowMs);
     const message = verdict.message ?? 'input or output failed';
-    if (outcome === 'lost') {
-      if (!work.picker.has(piece)) return;
-      work.picker.lose(piece);
-      this.#pauseFor(message, Number.POSITIVE_INFINITY);
-      this.#events.lost?.(message, piece);
-      return;
-    }
     work.pipeline.decided(piece);
     this.#hungry = true;
     if (outcome === 'good') {
@@ -247,6 +234,15 @@ export class Swarm {
       this.#pauseFor(message, nowMs + IO_PAUSE_MS);
       this.#events.ioError?.(message, piece);
     }
+  }
+
+  /** The torrent's files failed: what is not servable any more is not had. */
+  onFault(fault: TorrentFault): void {
+    const work = this.#work;
+    if (!work || this.#state === 'closed') return;
+    this.#compare(work);
+    this.#pauseFor(fault.message, Number.POSITIVE_INFINITY);
+    this.#events.fault?.(fault);
   }
 
   /** Asks for more where stripes became free. Called at the end of a batch. */
@@ -406,6 +402,15 @@ export class Swarm {
     pipeline.revoke(picker.done(piece));
     this.#host.announceHave(this.torrent, piece);
     for (const peer of this.peers.values()) if (peer.interested && peer.has(piece)) this.#reconsider(peer);
+  }
+
+  /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
+  #compare(work: Work): void {
+    const servable = new HaveMap(work.content.store.servable());
+    for (let piece = 0; piece < work.picker.geometry.pieceCount; piece++) {
+      if (!servable.has(piece)) work.picker.lose(piece);
+      else if (!work.picker.has(piece)) this.#had(piece, work);
+    }
   }
 
   /** Lets all peers wait: the first reason stays until the pause ends, the longest pause counts. */

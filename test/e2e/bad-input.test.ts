@@ -12,6 +12,7 @@ import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { fileExtents, hashExtents, networkParams, Store } from '../../src/native.js';
 import { PeerNode } from '../../src/node/peer-node.js';
 import { type SegmentTorrents, Source } from '../../src/node/source.js';
+import type { TorrentFault } from '../../src/swarm/link-host.js';
 import { bootstrap, bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
 import { cli, cliJson, programPath, startSeed } from '../helpers/cli.js';
 import { recordOffsets, samplePath } from '../helpers/engine.js';
@@ -340,8 +341,8 @@ t.test('a seed whose file is cut pauses that torrent, says why, and serves the o
     return { path, torrent, store };
   };
   const [cut, whole] = [await make('cut', 1), await make('whole', 2)];
-  const lost = new Promise<string>((resolve) => {
-    seed.addContent(cut.torrent, cut.store, { events: { lost: resolve } });
+  const fault = new Promise<TorrentFault>((resolve) => {
+    seed.addContent(cut.torrent, cut.store, { events: { fault: resolve } });
   });
   seed.addContent(whole.torrent, whole.store);
   truncateSync(cut.path, PIECE_LENGTH_BYTES);
@@ -354,7 +355,7 @@ t.test('a seed whose file is cut pauses that torrent, says why, and serves the o
       leech.addContent(torrent, store, { events: { complete: () => resolve() } });
     });
   void fetch(cut);
-  t.match(await lost, /cut/, 'the reason names the file');
+  t.match(await fault, { kind: 'changed', message: /cut/ }, 'the reason names the file');
   const swarm = [...seed.session.swarms].find((each) => each.state === 'paused');
   t.match(swarm?.status().pauseReason, /cut/);
   await fetch(whole);

@@ -1,5 +1,12 @@
 import t from 'tap';
-import type { Hello, LinkBatch, LinkEvent, LinkHost, PieceStore } from '../../src/swarm/link-host.js';
+import type {
+  Hello,
+  LinkBatch,
+  LinkEvent,
+  LinkHost,
+  PieceStore,
+  TorrentFault,
+} from '../../src/swarm/link-host.js';
 import { Session, type SessionOptions } from '../../src/swarm/session.js';
 import type { SwarmOptions } from '../../src/swarm/swarm-options.js';
 import { encodeExtensionHandshake } from '../../src/wire/extension-handshake.js';
@@ -108,7 +115,7 @@ function setup(
     ...changes,
   });
   const apply = (batch: Partial<LinkBatch>) =>
-    session.apply({ incoming: [], links: [], pieces: [], ...batch }, nowMs);
+    session.apply({ incoming: [], links: [], pieces: [], faults: [], ...batch }, nowMs);
   const wait = (ms: number) => {
     for (const endMs = nowMs + ms; nowMs < endMs; ) {
       nowMs = Math.min(endMs, nowMs + 1000);
@@ -212,11 +219,11 @@ t.test('a stripe of which a part was rejected is asked for again, whole', async 
   t.same(host.take(), [`fetch ${link} 0 0 64`]);
 });
 
-t.test('a piece that was had and cannot be read pauses its torrent, and no other', async (t) => {
-  const lost: unknown[] = [];
+t.test('files that fail pause their torrent, and no other', async (t) => {
+  const told: TorrentFault[] = [];
   const { host, session, swarm, event, apply, wait, open } = setup({
     pieces: 8,
-    swarm: { events: { lost: (...what) => lost.push(what) } },
+    swarm: { events: { fault: (fault) => told.push(fault) } },
   });
   const other = session.add({
     infoHashV1: bytes(20, 8),
@@ -230,8 +237,9 @@ t.test('a piece that was had and cannot be read pauses its torrent, and no other
   });
   t.equal(swarm.has(0), true);
   host.take();
-  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'lost', message: 'EIO', senders: [], culprits: [] }] });
-  t.same(lost, [['EIO', 0]]);
+  const fault = { torrent: 1, kind: 'io', message: 'EIO' } as const;
+  apply({ faults: [fault] });
+  t.same(told, [fault]);
   t.equal(swarm.state, 'paused');
   t.match(swarm.status(), { pauseReason: 'EIO', hadPieces: 0 });
   const commands = host.take();
@@ -256,14 +264,20 @@ t.test('a piece that was had and cannot be read pauses its torrent, and no other
 
 t.test('a piece that is read again after a pause counts as had', async (t) => {
   const { session, apply } = setup();
+  let bits = 0b1111_0000;
   const swarm = session.add({
     infoHashV1: bytes(20, 8),
     infoHashV2: null,
-    content: { store: fullStore, pieceLengthBytes: PIECE, lengthBytes: 4 * PIECE },
+    content: {
+      store: { servable: () => Uint8Array.of(bits) },
+      pieceLengthBytes: PIECE,
+      lengthBytes: 4 * PIECE,
+    },
   });
-  const { torrent } = swarm;
-  apply({ pieces: [{ torrent, piece: 2, outcome: 'lost', message: 'EIO', senders: [], culprits: [] }] });
-  t.same([swarm.state, swarm.has(2)], ['paused', false]);
+  bits = 0b1101_0000;
+  apply({ faults: [{ torrent: swarm.torrent, kind: 'io', message: 'EIO' }] });
+  t.same([swarm.state, swarm.has(1), swarm.has(2)], ['paused', true, false]);
+  bits = 0b1111_0000;
   swarm.resume();
   t.same([swarm.state, swarm.has(2)], ['seeding', true]);
 });

@@ -52,20 +52,26 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Hashes what came of a piece on a worker, while the rest comes.
+    pub(crate) fn hash_arrived(&self, store: Arc<Store>, piece: PieceIndex) {
+        // A panic is the worker's own: the piece is then lost, and asked for again.
+        self.handle.spawn_blocking(move || store.hash_arrived(piece));
+    }
+
     /// Judges a whole piece on a worker; the verdict goes to the outbox.
     pub(crate) fn finish_piece(&self, torrent: u32, store: Arc<Store>, piece: PieceIndex) {
         let outbox = Arc::clone(&self.outbox);
         self.handle.spawn_blocking(move || {
             let verdict = match catch_unwind(AssertUnwindSafe(|| store.finish_piece(piece))) {
-                Ok(Some(verdict)) => Ok(verdict),
+                Ok(Some(verdict)) => verdict,
                 // Taken by somebody else, who reports it.
                 Ok(None) => return,
                 Err(_) => {
                     let outcome = PieceOutcome::Io(io::Error::other("the judge of the piece panicked"));
-                    Ok(PieceVerdict { piece, outcome, senders: Vec::new(), culprits: Vec::new() })
+                    PieceVerdict { piece, outcome, senders: Vec::new(), culprits: Vec::new() }
                 }
             };
-            outbox.push_verdict(Verdict { torrent, piece: piece.get(), verdict });
+            outbox.push_verdict(Verdict { torrent, verdict });
         });
     }
 }

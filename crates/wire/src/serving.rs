@@ -35,7 +35,7 @@ pub enum Filled {
     /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
     Disk(DiskRead),
     /// This one cannot be read.
-    Failed(Span, io::Error),
+    Failed(Span),
 }
 
 /// A batch that a worker fills.
@@ -49,17 +49,16 @@ impl DiskRead {
     /// Reads, waiting for the disk, up to the first request that fails.
     pub fn run(mut self, store: &Store) -> DiskDone {
         let mut rest = self.buffer.bytes_mut();
-        let (mut count, mut error) = (0, None);
+        let mut count = 0;
         for request in &self.requests {
             let Some((slot, after)) = slot(rest, request) else { break };
             rest = after;
-            error = store.read_exact_at(request.offset, slot).err();
-            if error.is_some() {
+            if store.read_exact_at(request.offset, slot).is_err() {
                 break;
             }
             count += 1;
         }
-        DiskDone { read: self, count, error }
+        DiskDone { read: self, count }
     }
 }
 
@@ -67,10 +66,8 @@ impl DiskRead {
 #[derive(Debug)]
 pub struct DiskDone {
     read: DiskRead,
-    /// Requests that were read.
+    /// Requests that were read; the one behind them could not be.
     count: usize,
-    /// Why the one behind them was not.
-    error: Option<io::Error>,
 }
 
 /// The requests of one peer and the batch on its way.
@@ -168,12 +165,10 @@ impl Serving {
                 }
                 // One of them: its neighbours are asked for alone.
                 Err(_) if count > 1 => at_most = 1,
-                Err(error) => {
+                Err(_) => {
                     self.buffer = Some(buffer);
-                    if let Some(request) = self.queue.pop_front() {
-                        return Filled::Failed(request.span, error);
-                    }
-                    return Filled::Nothing;
+                    let failed = self.queue.pop_front();
+                    return failed.map_or(Filled::Nothing, |request| Filled::Failed(request.span));
                 }
             }
         }
@@ -181,19 +176,19 @@ impl Serving {
         Filled::Ready
     }
 
-    /// The worker is back; an error names what cannot be read. What was behind it is asked for again.
-    pub fn disk_done(&mut self, done: DiskDone) -> Result<(), (Span, io::Error)> {
-        let DiskDone { read: DiskRead { buffer, requests }, count, error } = done;
+    /// The worker is back; what it could not read. What was behind that is read again.
+    pub fn disk_done(&mut self, done: DiskDone) -> Option<Span> {
+        let DiskDone { read: DiskRead { buffer, requests }, count } = done;
         self.reading = false;
         self.buffer = Some(buffer);
         let (read, rest) = requests.split_at(count.min(requests.len()));
         self.filled = read.iter().map(Request::bytes).sum();
         self.payload = read.iter().map(|request| u64::from(request.span.length)).sum();
-        let (Some(error), Some((failed, behind))) = (error, rest.split_first()) else { return Ok(()) };
+        let (failed, behind) = rest.split_first()?;
         for request in behind.iter().rev() {
             self.queue.push_front(*request);
         }
-        Err((failed.span, error))
+        Some(failed.span)
     }
 
     /// How many requests from the front lie one behind the other and fit `room`.

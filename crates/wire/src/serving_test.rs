@@ -1,12 +1,18 @@
 //! Batches byte for byte what the requests ask for, whatever their order.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{DiskRead, Filled, Request, Serving};
+use super::{Filled, Serving};
 use crate::batch::BatchPool;
 use crate::message::{Message, Span};
-use blockswarm_pieces::{Geometry, PieceHashes, Store, TorrentHasher};
+use blockswarm_pieces::{
+    FaultKind, FileEntry, FolderLayout, Geometry, PieceHashes, RelativePath, Store, StoreOptions,
+    TorrentHasher,
+};
 use proptest::prelude::*;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const PIECE: u32 = 32_768;
 
@@ -32,9 +38,9 @@ fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
             Filled::Ready => {}
             Filled::Disk(read) => {
                 assert!(!serving.is_idle() && serving.pending().is_empty());
-                serving.disk_done(read.run(store)).unwrap();
+                assert_eq!(serving.disk_done(read.run(store)), None);
             }
-            Filled::Failed(span, error) => panic!("{span:?} {error}"),
+            Filled::Failed(span) => panic!("{span:?}"),
         }
         if serving.is_idle() {
             return out;
@@ -73,48 +79,56 @@ proptest! {
     }
 }
 
-#[test]
-fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
+/// A torrent of two files of one piece each, and the second file's path.
+fn two_files(folder: &Path) -> (Arc<Store>, PathBuf) {
+    let files = [FileEntry { length: u64::from(PIECE), padding: false }; 2];
+    let geometry = Geometry::v1(&files, PIECE).unwrap();
     let data = vec![5; 2 * PIECE as usize];
-    let (folder, store) = store(&data);
-    let file = std::fs::File::options().write(true).open(folder.path().join("data")).unwrap();
-    file.set_len(u64::from(PIECE) + 16_384).unwrap();
-    let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
-    let span = |n: u32| Span { piece: n / 2, begin: n % 2 * 16_384, length: 16_384 };
-    for n in [1, 2, 3, 0] {
-        serving.push(span(n), u64::from(n) * 16_384);
+    let mut hasher = TorrentHasher::new(PIECE).unwrap();
+    hasher.update(&data);
+    let hashes = PieceHashes { v1: Some(hasher.finish().pieces), v2: None };
+    let layout = FolderLayout {
+        files: ["a", "b"].map(|name| RelativePath::new(&[name]).unwrap()).into(),
+        ..FolderLayout::default()
+    };
+    for name in ["a", "b"] {
+        std::fs::write(folder.join(name), &data[..PIECE as usize]).unwrap();
     }
-    let (mut out, mut failed) = (0, Vec::new());
-    while !serving.is_idle() {
-        match serving.fill(&store) {
-            Filled::Disk(read) => failed.extend(serving.disk_done(read.run(&store)).err()),
-            Filled::Failed(span, error) => failed.push((span, error)),
-            Filled::Ready | Filled::Nothing => {}
-        }
-        let count = serving.pending().len();
-        serving.wrote(count);
-        out += count;
-    }
-    assert_eq!((out, failed.len()), (3 * 16_397, 1));
-    assert_eq!(failed[0].0, span(3));
+    let store = Store::open_folder(geometry, hashes, folder, layout, &StoreOptions::default()).unwrap();
+    assert_eq!(store.verify_pieces(0..2, &AtomicBool::new(false)).unwrap(), 2);
+    (store, folder.join("b"))
 }
 
 #[test]
-fn a_worker_that_fails_in_the_middle_loses_one_request() {
-    let data = vec![5; 2 * PIECE as usize];
-    let (folder, store) = store(&data);
-    let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
-    let span = |n: u32| Span { piece: n / 2, begin: n % 2 * 16_384, length: 16_384 };
-    let requests = [0, 3, 1].map(|n| Request { span: span(n), offset: u64::from(n) * 16_384 });
-    std::fs::File::options()
-        .write(true)
-        .open(folder.path().join("data"))
-        .unwrap()
-        .set_len(PIECE.into())
-        .unwrap();
-    let read = DiskRead { buffer: serving.pool.take(), requests: requests.to_vec() };
-    let (failed, _) = serving.disk_done(read.run(&store)).unwrap_err();
-    assert_eq!((failed, serving.pending().len(), serving.waiting()), (span(3), 16_397, 1));
+fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
+    for on_a_worker in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, cut) = two_files(folder.path());
+        if on_a_worker {
+            store.extents().files().close_handles();
+        }
+        File::options().write(true).open(cut).unwrap().set_len(0).unwrap();
+        let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
+        let spans =
+            [PIECE - 10, PIECE, 0].map(|at| Span { piece: at / PIECE, begin: at % PIECE, length: 10 });
+        for span in spans {
+            serving.push(span, u64::from(span.piece) * u64::from(PIECE) + u64::from(span.begin));
+        }
+        let (mut out, mut failed) = (0, Vec::new());
+        while !serving.is_idle() {
+            match serving.fill(&store) {
+                Filled::Disk(read) => failed.extend(serving.disk_done(read.run(&store))),
+                Filled::Failed(span) => failed.push(span),
+                Filled::Ready | Filled::Nothing => {}
+            }
+            let count = serving.pending().len();
+            serving.wrote(count);
+            out += count;
+        }
+        assert_eq!((out, failed), (2 * 23, vec![spans[1]]), "by a worker: {on_a_worker}");
+        assert_eq!(store.fault().unwrap().kind, FaultKind::Changed);
+        assert_eq!(store.servable().to_bytes(), [0x80], "only what was in the file that was cut is lost");
+    }
 }
 
 #[test]
