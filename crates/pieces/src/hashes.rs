@@ -83,17 +83,26 @@ impl PieceHashes {
         self.v2.as_ref().is_some_and(|files| files.iter().enumerate().any(lacks))
     }
 
+    /// The v1 hash of a piece.
+    pub(crate) fn v1_of(&self, piece: PieceIndex) -> Option<[u8; 20]> {
+        self.v1.as_ref()?.as_chunks().0.get(piece.get() as usize).copied()
+    }
+
+    /// The v2 hash of a piece; `None` as well where the piece layer is not known.
+    pub(crate) fn v2_of(&self, geometry: &Geometry, piece: PieceIndex) -> Option<Hash> {
+        let file = geometry.file_of(piece)?;
+        let (pieces, hashes) = (geometry.pieces_of(file), self.v2.as_ref()?.get(file)?);
+        if pieces.len() == 1 {
+            return Some(hashes.root);
+        }
+        hashes.layer.as_ref()?.as_chunks().0.get((piece.get() - pieces.start) as usize).copied()
+    }
+
     /// Starts judging a piece.
     pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge {
-        let at = piece.get() as usize;
-        let v1 = self.v1.as_ref().map(|pieces| (Sha1Stream::new(), pieces.as_chunks().0.get(at).copied()));
-        let v2 = self.v2.as_ref().zip(geometry.file_of(piece)).map(|(files, file)| {
-            let pieces = geometry.pieces_of(file);
-            let promised = files.get(file).and_then(|hashes| match &hashes.layer {
-                _ if pieces.len() == 1 => Some(hashes.root),
-                Some(layer) => layer.as_chunks().0.get((piece.get() - pieces.start) as usize).copied(),
-                None => None,
-            });
+        let v1 = self.v1.as_ref().map(|_| (Sha1Stream::new(), self.v1_of(piece)));
+        let v2 = self.v2.as_ref().and(geometry.file_of(piece)).map(|_| {
+            let promised = self.v2_of(geometry, piece);
             let height = merkle::subtree_height(geometry, piece);
             PieceTree { tree: Tree::new(), height, content: geometry.content_bytes(piece) as usize, promised }
         });
