@@ -57,7 +57,7 @@ export function readAttributes(entry: BencodeDict): FileAttributes {
     padding: letters.includes('p'),
     executable: letters.includes('x'),
     hidden: letters.includes('h'),
-    symlinkPath: letters.includes('l') ? readPath(entry.get('symlink path')) : null,
+    symlinkPath: letters.includes('l') && !letters.includes('p') ? readPath(entry.get('symlink path')) : null,
   };
 }
 

@@ -46,7 +46,7 @@ export function preferredPieceLengthBytes(totalBytes: number): number {
 }
 
 /**
- * Chooses a piece length that keeps all limits, or judges the one that is asked for. `measure` says how large the
+ * Chooses a piece length that keeps all limits, or the most of them, or judges the one that is asked for. `measure` says how large the
  * torrent gets.
  *
  * @throws BlockswarmError ERR_CONFIG when the length asked for breaks a limit that nobody can pass over, ERR_METAINFO
@@ -73,7 +73,10 @@ export function choosePieceLength(
       if (best.warnings.length === 0) break;
     }
     if (best !== null) return best;
-    throw new BlockswarmError('ERR_METAINFO', 'torrent: too large for one torrent with any piece length');
+    throw new BlockswarmError(
+      'ERR_METAINFO',
+      `torrent: too large for one torrent, even with pieces of ${formatBytes(MAX_AUTO_BYTES)}`,
+    );
   }
   checkLength(asked, kind);
   const size = measure(asked);

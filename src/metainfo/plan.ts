@@ -9,11 +9,13 @@
 
 import { encode, textKey } from '../bencode.js';
 import { BlockswarmError } from '../errors.js';
-import { MAX_PATH_PARTS } from './file-list.js';
 import { type InfoFields, infoDict, type PlannedFile, type TorrentKind } from './info-dict.js';
 import { choosePieceLength, type TorrentSize } from './piece-length.js';
-import { safeName, safePaths } from './safe-path.js';
+import { safeName, safePaths, staysBelow } from './safe-path.js';
 import { resolveSymlinks } from './symlink.js';
+
+/** Deepest path: in a `file tree` each part is a dictionary more, of the 100 that everybody reads. */
+const MAX_PATH_PARTS = 96;
 
 /** A file that a torrent is to be made of. */
 export interface SourceFile {
@@ -55,7 +57,7 @@ export interface TorrentPlan extends InfoFields, TorrentSize {
 export function planTorrent(request: PlanRequest): TorrentPlan {
   const { name, kind, multiFile } = request;
   const content = multiFile ? sortFiles(request.files) : [single(request)];
-  checkName(name);
+  checkPath([name]);
   checkFiles(content);
   const fields = (pieceLengthBytes: number): InfoFields => ({
     kind,
@@ -115,10 +117,7 @@ function pad(content: readonly PlannedFile[], pieceLengthBytes: number): readonl
 function checkFiles(files: readonly PlannedFile[]): void {
   let before: readonly string[] = [''];
   for (const { path, lengthBytes, symlinkTarget } of files) {
-    if (path.length === 0 || path.length > MAX_PATH_PARTS) {
-      throw bad(`a path of ${path.length} names: 1 to ${MAX_PATH_PARTS} can be`);
-    }
-    for (const part of path) checkName(part);
+    checkPath(path);
     if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 0) throw bad(`a length of ${lengthBytes}`);
     if (symlinkTarget !== null && lengthBytes > 0)
       throw bad(`\`${path.join('/')}\` is a symlink with a length`);
@@ -135,10 +134,10 @@ function checkFiles(files: readonly PlannedFile[]): void {
   if (!files.some((file) => file.lengthBytes > 0)) throw bad('no content');
 }
 
-/** A name must be one on a system that takes all but a separator, and must be text. */
-function checkName(name: string): void {
-  if (name === '' || name === '.' || name === '..' || /[/\0\p{Cs}]/u.test(name)) {
-    throw bad(`a name that cannot be a file's: ${JSON.stringify(name)}`);
+/** A path must lead below its folder, and must be text. */
+function checkPath(path: readonly string[]): void {
+  if (!staysBelow(path) || path.some((part) => /\p{Cs}/u.test(part)) || path.length > MAX_PATH_PARTS) {
+    throw bad(`a path that cannot be a file's: ${JSON.stringify(path.join('/'))}`);
   }
 }
 
@@ -170,7 +169,9 @@ function nameWarnings(
 ): string[] {
   const warnings: string[] = [];
   const tell = (raw: string, safe: string, reason: string, count: number) =>
-    warnings.push(`${count} names are not safe everywhere: \`${raw}\` becomes \`${safe}\` (${reason})`);
+    warnings.push(
+      `${count} of the names cannot be kept everywhere: \`${raw}\` becomes \`${safe}\` (${reason})`,
+    );
   const top = safeName(name);
   if (top.reason !== null) tell(name, top.name, top.reason, 1);
   if (!multiFile) return warnings;

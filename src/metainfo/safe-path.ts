@@ -51,6 +51,14 @@ export function safeName(raw: string): { name: string; reason: RepairReason | nu
     if (replaced !== name) reason ??= why;
     name = replaced;
   };
+  // No pattern: on a long run of dots in the middle it would take quadratic time.
+  const replaceEnd = () => {
+    let end = name.length;
+    while (end > 0 && (name[end - 1] === '.' || name[end - 1] === ' ')) end -= 1;
+    if (end === name.length) return;
+    name = `${name.slice(0, end)}_`;
+    reason ??= 'dot or space at the end';
+  };
   if (raw === '.' || raw === '..') reason = 'name of a parent folder';
   if (!PLAIN.test(raw)) {
     replace(/^$/, '_', 'empty name');
@@ -59,15 +67,23 @@ export function safeName(raw: string): { name: string; reason: RepairReason | nu
     replace(DIRECTION, '_', 'direction of text changed');
     replace(/[<>:"/\\|?*]/g, '_', 'forbidden character');
   }
-  replace(/[. ]+$/, '_', 'dot or space at the end');
+  replaceEnd();
   replace(DEVICE, '_$&', 'device name');
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) {
     const { stem, extension } = splitName(name);
     name = cut(stem, MAX_NAME_BYTES - Buffer.byteLength(extension)) + extension;
     reason ??= 'name too long';
-    replace(/[. ]+$/, '_', 'dot or space at the end');
+    replaceEnd();
   }
   return { name, reason };
+}
+
+/**
+ * Whether a path, as it is, leads to a place below a folder on a POSIX system: the least that is asked of names that a
+ * torrent is made of. What was made of files of such names can be read under them again, also where they are not safe.
+ */
+export function staysBelow(path: readonly string[]): boolean {
+  return path.length > 0 && !path.some((part) => /^\.{0,2}$|[/\0]/.test(part));
 }
 
 /** Makes the paths of a torrent's files safe, each below the torrent's folder. */

@@ -122,47 +122,29 @@ function nameFiles(
   const repairs: PathRepair[] = [];
   if (nameReason !== null) repairs.push({ rawPath: [rawName], path: [name], reason: nameReason });
 
-  const content = listed
-    .filter((file) => !file.padding)
-    .map((file) => ({
-      ...file,
-      rawPath: file.path.map(text),
-      rawTarget: file.symlinkPath?.map(text) ?? null,
-    }));
-  const safe = multiFile ? safePaths(content.map((file) => file.rawPath)) : [{ path: [name], reason: null }];
-  const placed = content.map((file, i) => ({ ...file, ...(safe[i] ?? { path: [], reason: null }) }));
+  const named = listed.map((file) => ({
+    ...file,
+    rawPath: file.path.map(text),
+    rawTarget: file.symlinkPath?.map(text) ?? null,
+  }));
+  const onDisk = named.filter((file) => !file.padding);
+  const safe = multiFile ? safePaths(onDisk.map((file) => file.rawPath)) : [{ path: [name], reason: null }];
+  const paths = new Map(onDisk.map((file, i) => [file, safe[i]]));
+  const placed = named.map((file) => ({ ...file, ...(paths.get(file) ?? { path: [], reason: null }) }));
   const targets = resolveSymlinks(placed);
 
   const files = placed.map((file, i): TorrentFile => {
-    const { path, rawPath, rawTarget, lengthBytes, piecesRoot } = file;
+    const { path, rawPath, lengthBytes, padding, executable, hidden, piecesRoot } = file;
     const symlinkTarget = targets[i] ?? null;
-    const deadLink = rawTarget !== null && symlinkTarget === null;
     // A dead link is an empty file then, as its length says.
-    const reason = file.reason ?? (deadLink ? 'symlink that leads nowhere in the torrent' : null);
-    if (reason !== null) {
-      repairs.push({ rawPath: [rawName, ...rawPath], path: [name, ...path], reason });
-    }
+    const dead = file.rawTarget !== null && symlinkTarget === null;
+    const reason = file.reason ?? (dead ? 'symlink that leads nowhere in the torrent' : null);
+    if (reason !== null) repairs.push({ rawPath: [rawName, ...rawPath], path: [name, ...path], reason });
     const short = piecesRoot !== null && lengthBytes <= pieceLengthBytes;
-    return {
-      path,
-      rawPath,
-      lengthBytes,
-      padding: false,
-      executable: file.executable,
-      hidden: file.hidden,
-      symlinkTarget,
-      piecesRoot,
-      pieceLayer: short ? new Uint8Array(0) : null,
-    };
+    const pieceLayer = short ? new Uint8Array(0) : null;
+    return { path, rawPath, lengthBytes, padding, executable, hidden, symlinkTarget, piecesRoot, pieceLayer };
   });
-  const next = files[Symbol.iterator]();
-  const all = listed.map((file) => (file.padding ? padding(file) : (next.next().value ?? padding(file))));
-  return { name, rawName, files: all, repairs };
-}
-
-function padding({ path, lengthBytes }: ListedFile): TorrentFile {
-  const none = { executable: false, hidden: false, symlinkTarget: null, piecesRoot: null, pieceLayer: null };
-  return { path: [], rawPath: path.map(text), lengthBytes, padding: true, ...none };
+  return { name, rawName, files, repairs };
 }
 
 /** The text of a name's bytes. Torrents from before UTF-8 was the rule exist: what is not UTF-8 becomes U+FFFD. */

@@ -7,37 +7,26 @@ import { BlockswarmError } from '../../src/errors.js';
 import { makeHybrid } from '../../src/metainfo/hybrid.js';
 import { parseInfo, parseMetainfo } from '../../src/metainfo/metainfo.js';
 import { toHex } from '../../src/units.js';
+import {
+  content,
+  dict,
+  type Fields,
+  file,
+  hashes,
+  LEAF,
+  layers,
+  leaf,
+  multiV1,
+  singleV1,
+  singleV2,
+} from '../helpers/info-dicts.js';
 import { torrentHashes } from '../helpers/torrent-hashes.js';
 
-const LEAF = 16 * 1024;
 const DATA = '../shared/data/bittorrent';
 const noData = !existsSync(DATA) && 'no ../shared/data/bittorrent';
 
-type Fields = Record<string, Encodable | undefined>;
-/** A dictionary of the fields that are not undefined. */
-const dict = (fields: Fields): Map<string, Encodable> =>
-  new Map(Object.entries(fields).filter((entry): entry is [string, Encodable] => entry[1] !== undefined));
-
-const singleV1 = (fields: Fields = {}) =>
-  dict({ length: LEAF + 1, name: 'a.dat', 'piece length': LEAF, pieces: new Uint8Array(40), ...fields });
-const multiV1 = (files: Encodable, fields: Fields = {}) =>
-  dict({ files, name: 'folder', 'piece length': LEAF, pieces: new Uint8Array(20), ...fields });
-const file = (length: number, ...path: Encodable[]) => dict({ length, path });
 const info = (fields: Map<string, Encodable>) => parseInfo(encode(fields));
 
-const content = new Uint8Array(5 * LEAF + 3).fill(9);
-const hashes = torrentHashes(content, 2 * LEAF);
-const leaf = (fields: Fields = {}) =>
-  dict({ '': dict({ length: content.length, 'pieces root': hashes.piecesRoot, ...fields }) });
-const singleV2 = (fields: Fields = {}) =>
-  dict({
-    'file tree': dict({ 'a.dat': leaf() }),
-    'meta version': 2,
-    name: 'a.dat',
-    'piece length': 2 * LEAF,
-    ...fields,
-  });
-const layers = () => new Map([[Buffer.from(hashes.piecesRoot).toString('latin1'), hashes.pieceLayer]]);
 const withLayers = (infoDict: Encodable, pieceLayers: Encodable = layers()) =>
   parseMetainfo(encode(dict({ info: infoDict, 'piece layers': pieceLayers })));
 

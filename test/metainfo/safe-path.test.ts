@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { safeName, safePaths } from '../../src/metainfo/safe-path.js';
+import { safeName, safePaths, staysBelow } from '../../src/metainfo/safe-path.js';
 
 const joined = (paths: readonly string[]) =>
   safePaths(paths.map((path) => path.split('/'))).map(({ path }) => path.join('/'));
@@ -78,6 +78,13 @@ t.test('no two files share a place', async (t) => {
   t.match(safePaths([['a'], ['a', 'b']])[0], { reason: 'same name as a folder' });
 });
 
+t.test('a path that stays below its folder may still not be safe', async (t) => {
+  for (const path of ['a', 'CON', 'a/b:c ', '...', '.a', 'a\\b']) t.ok(staysBelow(path.split('/')), path);
+  for (const path of ['', '.', '..', 'a/..', '/a', 'a//b', './a']) t.notOk(staysBelow(path.split('/')), path);
+  for (const path of [[], ['a/b'], ['a\0']])
+    t.notOk(staysBelow(path), path.length === 0 ? 'no name' : 'one bad name');
+});
+
 t.test('a path that is too long loses its innermost folders', async (t) => {
   const folder = 'f'.repeat(255);
   const [deep] = safePaths([[...Array(20).fill(folder), 'a']]);
@@ -85,6 +92,11 @@ t.test('a path that is too long loses its innermost folders', async (t) => {
   t.same(deep?.path, [...Array(11).fill(folder), 'a'], 'eleven folders of 255 bytes remain');
   const [wide] = safePaths([[...Array(99).fill('f'), 'a']]);
   t.equal(wide?.reason, null);
+});
+
+t.test('a name of a million dots is no work', async (t) => {
+  for (const dots of ['. ', '.', ' ']) t.match(safeName(`${dots.repeat(1e6)}x`), { reason: 'name too long' });
+  t.same(safeName('.'.repeat(1e6)).name, '_');
 });
 
 t.test('many files of one name are no work', async (t) => {
