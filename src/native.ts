@@ -230,15 +230,15 @@ export interface TorrentLayout {
   readonly files: readonly ContentFile[];
 }
 
-/** The hashes of a torrent's content, as metainfo has them. */
-export interface ContentHashes {
+/** The hashes of a torrent's content, as metainfo has them. A piece layer that is not known is `null`. */
+export interface ContentHashes<Layer extends Uint8Array | null = Uint8Array> {
   /** SHA-1 of each piece, pieces × 20 bytes; `null` for v2. */
   readonly pieces: Uint8Array | null;
   /**
    * v2: for each file of the layout; `null` for v1, for an empty file and for padding. The layer is pieces × 32 bytes,
-   * empty when the file is no longer than a piece, and `null` when it is not known.
+   * empty when the file is no longer than a piece.
    */
-  readonly files: readonly ({ piecesRoot: Uint8Array; pieceLayer: Uint8Array | null } | null)[];
+  readonly files: readonly ({ readonly piecesRoot: Uint8Array; readonly pieceLayer: Layer } | null)[];
 }
 
 export interface HashTorrentOptions {
@@ -261,7 +261,7 @@ const progressMs = 100;
 export async function hashTorrent(
   layout: TorrentLayout,
   options: HashTorrentOptions = {},
-): Promise<ContentHashes & { files: readonly ({ pieceLayer: Uint8Array } | null)[] }> {
+): Promise<ContentHashes> {
   const { pieces, roots, layers } = await counted(options, (counter, cancel) =>
     bindings.hashTorrent(flat(layout), hashOptions(options), counter, cancel),
   );
@@ -306,7 +306,7 @@ export interface CheckedTorrent {
  */
 export async function checkTorrent(
   layout: TorrentLayout,
-  hashes: ContentHashes,
+  hashes: ContentHashes<Uint8Array | null>,
   options: HashTorrentOptions = {},
 ): Promise<CheckedTorrent> {
   const v2 = layout.kind === 'v1' ? [] : hashes.files.filter((file) => file !== null);

@@ -122,9 +122,9 @@ impl ContentHashes {
             let pieces = geometry.pieces_of(n).len();
             let layer = match layers {
                 Some(rest) if pieces > 1 => {
-                    let (layer, rest) = rest.split_at_checked(pieces * 32).ok_or_else(|| {
-                        coded("ERR_METAINFO", format!("piece layers end before file {n}"))
-                    })?;
+                    let (layer, rest) = rest
+                        .split_at_checked(pieces * 32)
+                        .ok_or_else(|| coded("ERR_METAINFO", format!("piece layers end before file {n}")))?;
                     layers = Some(rest);
                     Some(layer.to_vec())
                 }
