@@ -7,6 +7,8 @@ use super::{Hashing, hashing};
 pub(super) const BLOCK: usize = 64;
 /// The most streams that any implementation compresses at once.
 pub(super) const MAX_LANES: usize = 16;
+/// Messages that are worked on together: the lanes of any implementation are full most of the time.
+pub(super) const BATCH: usize = 64;
 
 /// A hash function with a state of `W` words.
 pub(super) struct Function<const W: usize> {
@@ -32,78 +34,74 @@ pub(super) const SHA256: Function<8> = Function {
 impl<const W: usize> Function<W> {
     /// Compresses whole blocks, more of some streams than of others: as many together as have some left.
     pub(super) fn compress_all(&self, states: &mut [[u32; W]], inputs: &[&[u8]]) {
-        for (states, inputs) in states.chunks_mut(MAX_LANES).zip(inputs.chunks(MAX_LANES)) {
-            let mut done = 0;
-            loop {
-                let mut bytes = usize::MAX;
-                let mut streams = 0;
-                let mut lanes = [0; MAX_LANES];
-                for (stream, input) in inputs.iter().enumerate().filter(|(_, input)| input.len() > done) {
-                    bytes = bytes.min(input.len() - done);
-                    lanes[streams] = stream;
-                    streams += 1;
+        let hashing = hashing();
+        if let [first, others @ ..] = inputs
+            && others.iter().all(|input| input.len() == first.len())
+        {
+            if !first.is_empty() {
+                (self.compress)(hashing, states, inputs);
+            }
+            return;
+        }
+        let lanes = (self.lanes)(hashing);
+        for (states, inputs) in states.chunks_mut(lanes).zip(inputs.chunks(lanes)) {
+            let mut rests = inputs.to_vec();
+            while let Some(bytes) = rests.iter().map(|rest| rest.len()).filter(|length| *length > 0).min() {
+                let unfinished: Vec<usize> =
+                    (0..rests.len()).filter(|stream| !rests[*stream].is_empty()).collect();
+                let mut moved: Vec<[u32; W]> = unfinished.iter().map(|stream| states[*stream]).collect();
+                let heads: Vec<&[u8]> = unfinished.iter().map(|stream| &rests[*stream][..bytes]).collect();
+                (self.compress)(hashing, &mut moved, &heads);
+                for (stream, state) in unfinished.into_iter().zip(moved) {
+                    states[stream] = state;
+                    rests[stream] = &rests[stream][bytes..];
                 }
-                let lanes = &lanes[..streams];
-                if lanes.is_empty() {
-                    break;
-                }
-                let mut heads = [&[][..]; MAX_LANES];
-                let mut moved = [self.start; MAX_LANES];
-                for (lane, stream) in lanes.iter().enumerate() {
-                    heads[lane] = &inputs[*stream][done..done + bytes];
-                    moved[lane] = states[*stream];
-                }
-                (self.compress)(hashing(), &mut moved[..streams], &heads[..streams]);
-                for (stream, state) in lanes.iter().zip(moved) {
-                    states[*stream] = state;
-                }
-                done += bytes;
             }
         }
     }
 
     /// The state after each message, with its place among them.
     pub(super) fn digest_all(&self, messages: &[&[u8]], mut digest: impl FnMut(usize, [u32; W])) {
-        // Neighbours in this order have as many blocks as each other, or nearly.
-        let mut order: Vec<usize> = (0..messages.len()).collect();
-        order.sort_by_key(|place| messages[*place].len().div_ceil(BLOCK));
-        for places in order.chunks((self.lanes)(hashing()).min(MAX_LANES)) {
-            let mut states = [self.start; MAX_LANES];
-            let mut tails = [Tail::default(); MAX_LANES];
-            let mut heads = [&[][..]; MAX_LANES];
-            for (lane, place) in places.iter().enumerate() {
-                let message = messages[*place];
-                let (blocks, rest) = message.as_chunks::<BLOCK>();
-                heads[lane] = blocks.as_flattened();
-                tails[lane] = Tail::new(rest, message.len() as u64);
-            }
-            let streams = places.len();
-            self.compress_all(&mut states[..streams], &heads[..streams]);
-            let tails = tails.each_ref().map(Tail::as_slice);
-            self.compress_all(&mut states[..streams], &tails[..streams]);
-            places.iter().zip(states).for_each(|(place, state)| digest(*place, state));
+        // Those of as many blocks go together: the count of blocks above, the place below.
+        let mut order: Vec<u64> =
+            (0..).zip(messages).map(|(place, message)| (blocks(message) << 32) | place).collect();
+        order.sort_unstable();
+        let place = |key: &u64| *key as u32 as usize;
+        for batch in order.chunks(BATCH) {
+            let heads = batch
+                .iter()
+                .map(|key| messages[place(key)].split_at((key >> 32).saturating_sub(2) as usize * BLOCK));
+            let tails: Vec<Tail> = batch
+                .iter()
+                .zip(heads.clone())
+                .map(|(key, (_, rest))| Tail::new(rest, messages[place(key)].len() as u64))
+                .collect();
+            let heads: Vec<&[u8]> = heads.map(|(head, _)| head).collect();
+            let tails: Vec<&[u8]> = tails.iter().map(Tail::as_slice).collect();
+            let mut states = vec![self.start; batch.len()];
+            self.compress_all(&mut states, &heads);
+            self.compress_all(&mut states, &tails);
+            batch.iter().zip(states).for_each(|(key, state)| digest(place(key), state));
         }
     }
 }
 
-/// The end of a message: what does not fill a block, the bit after it and the length. One block or two.
-#[derive(Clone, Copy)]
+/// Blocks of a message with its padding: a bit and a length of 8 bytes at least.
+fn blocks(message: &[u8]) -> u64 {
+    (message.len() as u64 + 9).div_ceil(BLOCK as u64)
+}
+
+/// The end of a message: its last bytes, the bit after them and the length. One block or two.
 pub(super) struct Tail {
     bytes: [u8; 2 * BLOCK],
     length: usize,
 }
 
-impl Default for Tail {
-    fn default() -> Self {
-        Self { bytes: [0; 2 * BLOCK], length: 0 }
-    }
-}
-
 impl Tail {
-    /// The tail of a message of `length` bytes that ends with `rest`, less than a block.
+    /// The tail of a message of `length` bytes that ends with `rest`, which is shorter than 120 bytes.
     pub(super) fn new(rest: &[u8], length: u64) -> Self {
         let mut tail =
-            Self { length: if rest.len() < BLOCK - 8 { BLOCK } else { 2 * BLOCK }, ..Self::default() };
+            Self { bytes: [0; 2 * BLOCK], length: if rest.len() < BLOCK - 8 { BLOCK } else { 2 * BLOCK } };
         tail.bytes[..rest.len()].copy_from_slice(rest);
         tail.bytes[rest.len()] = 0x80;
         tail.bytes[tail.length - 8..tail.length].copy_from_slice(&(length * 8).to_be_bytes());
@@ -118,6 +116,6 @@ impl Tail {
 /// A state as the bytes of a hash.
 pub(super) fn bytes_of<const W: usize, const N: usize>(state: [u32; W]) -> [u8; N] {
     let mut out = [0; N];
-    out.iter_mut().zip(state.iter().flat_map(|word| word.to_be_bytes())).for_each(|(out, byte)| *out = byte);
+    out.as_chunks_mut().0.iter_mut().zip(state).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
     out
 }

@@ -33,7 +33,7 @@ fn choice() -> &'static Choice {
 }
 
 /// What this processor can do, the best first, the plain way last.
-pub(super) fn available() -> Vec<&'static dyn Hashing> {
+pub fn available() -> Vec<&'static dyn Hashing> {
     #[cfg(target_arch = "x86_64")]
     let mut found = super::x86::detected();
     #[cfg(not(target_arch = "x86_64"))]

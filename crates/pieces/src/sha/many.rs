@@ -1,12 +1,7 @@
 //! Whole messages, many at once.
 
-use super::blocks::{BLOCK, SHA256, Tail, bytes_of};
-use super::hashing;
+use super::blocks::{BATCH, BLOCK, SHA256, Tail, bytes_of};
 use crate::BLOCK_BYTES;
-
-/// Messages of one block that are compressed in one call: enough for the lanes of any implementation to be full
-/// most of the time, little enough for the stack.
-const BATCH: usize = 64;
 
 /// SHA-256 of each input, of any lengths; `out` is as long as `inputs`.
 pub fn sha256_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
@@ -24,7 +19,7 @@ pub fn sha256_leaves(data: &[u8], out: &mut Vec<[u8; 32]>) {
 /// SHA-256 of each two neighbouring nodes: one level of a BEP 52 tree. An odd last node is passed over. Appends.
 pub fn sha256_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
     for pairs in nodes.as_chunks::<2>().0.chunks(BATCH) {
-        out.extend(pair_states(pairs).into_iter().take(pairs.len()).map(bytes_of::<8, 32>));
+        out.extend(pair_states(pairs).into_iter().map(bytes_of::<8, 32>));
     }
 }
 
@@ -41,31 +36,26 @@ pub fn sha256d_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
 pub fn sha256d_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
     for pairs in nodes.as_chunks::<2>().0.chunks(BATCH) {
         let start = out.len();
-        out.extend(pair_states(pairs).into_iter().take(pairs.len()).map(bytes_of::<8, 32>));
+        out.extend(pair_states(pairs).into_iter().map(bytes_of::<8, 32>));
         hash_hashes(&mut out[start..]);
     }
 }
 
-/// The states after up to [`BATCH`] messages of 64 bytes each.
-fn pair_states(pairs: &[[[u8; 32]; 2]]) -> [[u32; 8]; BATCH] {
-    let mut states = [SHA256.start; BATCH];
-    let mut inputs = [&[][..]; BATCH];
-    inputs.iter_mut().zip(pairs).for_each(|(input, pair)| *input = pair.as_flattened());
-    let count = pairs.len();
-    hashing().sha256_compress(&mut states[..count], &inputs[..count]);
+/// The states after messages of 64 bytes each.
+fn pair_states(pairs: &[[[u8; 32]; 2]]) -> Vec<[u32; 8]> {
+    let inputs: Vec<&[u8]> = pairs.iter().map(|pair| pair.as_flattened()).collect();
     let padding = Tail::new(&[], BLOCK as u64);
-    inputs[..count].fill(padding.as_slice());
-    hashing().sha256_compress(&mut states[..count], &inputs[..count]);
+    let mut states = vec![SHA256.start; pairs.len()];
+    SHA256.compress_all(&mut states, &inputs);
+    SHA256.compress_all(&mut states, &vec![padding.as_slice(); pairs.len()]);
     states
 }
 
-/// Replaces up to [`BATCH`] hashes by their own.
+/// Replaces hashes by their own.
 fn hash_hashes(hashes: &mut [[u8; 32]]) {
-    let mut states = [SHA256.start; BATCH];
-    let mut tails = [Tail::default(); BATCH];
-    tails.iter_mut().zip(&*hashes).for_each(|(tail, hash)| *tail = Tail::new(hash, 32));
-    let inputs = tails.each_ref().map(Tail::as_slice);
-    let count = hashes.len();
-    hashing().sha256_compress(&mut states[..count], &inputs[..count]);
+    let tails: Vec<Tail> = hashes.iter().map(|hash| Tail::new(hash, 32)).collect();
+    let tails: Vec<&[u8]> = tails.iter().map(Tail::as_slice).collect();
+    let mut states = vec![SHA256.start; hashes.len()];
+    SHA256.compress_all(&mut states, &tails);
     hashes.iter_mut().zip(states).for_each(|(hash, state)| *hash = bytes_of(state));
 }

@@ -2,7 +2,7 @@
 //!
 //! SHA-1 and SHA-256 cannot be made faster within one message by vectors, but many messages can be hashed in step,
 //! one in each lane of a register or interleaved: what is here takes many wherever it can. Which implementation does
-//! it is chosen once, by the processor ([`hashing`]): AVX-512 with 16 lanes; SHA-NI with 4 (SHA-256) or 6 (SHA-1)
+//! it is chosen once, by the processor ([`hashing`]): AVX-512 with 16 lanes; SHA-NI with 3 (SHA-256) or 6 (SHA-1)
 //! interleaved streams, also where too few are left to fill AVX-512; AVX2 with 8 lanes where there is no SHA-NI; else
 //! the scalar crates. All give the same answers.
 
@@ -26,7 +26,7 @@ mod x86;
 
 use blocks::MAX_LANES;
 
-pub use choice::{hashing, warning};
+pub use choice::{available, hashing, warning};
 pub use many::{sha256_leaves, sha256_many, sha256_pairs, sha256d_many, sha256d_pairs};
 pub use stream::{Sha1Stream, Sha1Streams, Sha256Stream};
 

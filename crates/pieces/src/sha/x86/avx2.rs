@@ -1,9 +1,15 @@
 //! Eight streams in 256-bit registers.
 
-#[expect(clippy::wildcard_imports, reason = "the instructions are the vocabulary here")]
-use std::arch::x86_64::*;
+use std::arch::x86_64::{
+    __m256i, _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    _mm256_castsi128_si256, _mm256_castsi256_si128, _mm256_extracti128_si256, _mm256_inserti128_si256,
+    _mm256_or_si256, _mm256_set1_epi32, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srli_epi32,
+    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
+    _mm256_xor_si256,
+};
 
 use super::words::{self, Words};
+use super::{quarter, word_bytes_swapped};
 
 // SAFETY of every block below: the caller of a method of `Words` answers for AVX2 and for the addresses.
 impl Words<8> for __m256i {
@@ -44,14 +50,13 @@ impl Words<8> for __m256i {
 
     #[inline(always)]
     unsafe fn swap_bytes(self) -> Self {
-        unsafe { _mm256_shuffle_epi8(self, _mm256_broadcastsi128_si256(super::word_bytes_swapped())) }
+        unsafe { _mm256_shuffle_epi8(self, _mm256_broadcastsi128_si256(word_bytes_swapped())) }
     }
 
     #[inline(always)]
     unsafe fn load_row(first: usize, at: impl Fn(usize) -> *const u8) -> Self {
         unsafe {
-            let quarter = |stream| _mm_loadu_si128(at(stream).cast());
-            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(quarter(first)), quarter(first + 4))
+            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(quarter(at(first))), quarter(at(first + 4)))
         }
     }
 

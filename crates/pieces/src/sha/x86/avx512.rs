@@ -1,9 +1,14 @@
 //! Sixteen streams in 512-bit registers: rotations and every function of three bits are one instruction.
 
-#[expect(clippy::wildcard_imports, reason = "the instructions are the vocabulary here")]
-use std::arch::x86_64::*;
+use std::arch::x86_64::{
+    __m512i, _mm_storeu_si128, _mm512_add_epi32, _mm512_broadcast_i32x4, _mm512_castsi128_si512,
+    _mm512_castsi512_si128, _mm512_extracti32x4_epi32, _mm512_inserti32x4, _mm512_rol_epi32,
+    _mm512_set1_epi32, _mm512_shuffle_epi8, _mm512_srlv_epi32, _mm512_ternarylogic_epi32,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+};
 
 use super::words::{self, Words};
+use super::{quarter, word_bytes_swapped};
 
 // SAFETY of every block below: the caller of a method of `Words` answers for AVX-512F and BW and for the addresses.
 impl Words<16> for __m512i {
@@ -45,17 +50,16 @@ impl Words<16> for __m512i {
 
     #[inline(always)]
     unsafe fn swap_bytes(self) -> Self {
-        unsafe { _mm512_shuffle_epi8(self, _mm512_broadcast_i32x4(super::word_bytes_swapped())) }
+        unsafe { _mm512_shuffle_epi8(self, _mm512_broadcast_i32x4(word_bytes_swapped())) }
     }
 
     #[inline(always)]
     unsafe fn load_row(first: usize, at: impl Fn(usize) -> *const u8) -> Self {
         unsafe {
-            let quarter = |stream| _mm_loadu_si128(at(stream).cast());
-            let row = _mm512_castsi128_si512(quarter(first));
-            let row = _mm512_inserti32x4::<1>(row, quarter(first + 4));
-            let row = _mm512_inserti32x4::<2>(row, quarter(first + 8));
-            _mm512_inserti32x4::<3>(row, quarter(first + 12))
+            let row = _mm512_castsi128_si512(quarter(at(first)));
+            let row = _mm512_inserti32x4::<1>(row, quarter(at(first + 4)));
+            let row = _mm512_inserti32x4::<2>(row, quarter(at(first + 8)));
+            _mm512_inserti32x4::<3>(row, quarter(at(first + 12)))
         }
     }
 

@@ -5,7 +5,7 @@ use crate::sha::constants::{SHA1_K, SHA256_K};
 
 /// A vector register of 32-bit words, each of another stream; `LANES` is a multiple of four.
 ///
-/// What the methods do not say of bytes in memory is about each word by itself.
+/// Arithmetic is on each word by itself, modulo 2^32.
 ///
 /// # Safety
 /// A method may only run where the processor has its instructions: inlined into a `#[target_feature]` kernel.
@@ -31,15 +31,29 @@ pub(super) trait Words<const LANES: usize>: Copy {
 
 /// Four neighbouring words of each stream.
 #[inline(always)]
-unsafe fn load<const LANES: usize, V: Words<LANES>>(at: impl Fn(usize) -> *const u32) -> [V; 4] {
-    let row = |first| unsafe { V::load_row(first, |stream| at(stream).cast()) };
-    unsafe { V::turn([row(0), row(1), row(2), row(3)]) }
+unsafe fn load<const LANES: usize, V: Words<LANES>>(at: impl Fn(usize) -> *const u8) -> [V; 4] {
+    unsafe { V::turn([V::load_row(0, &at), V::load_row(1, &at), V::load_row(2, &at), V::load_row(3, &at)]) }
 }
 
+/// The same, from big-endian bytes.
 #[inline(always)]
-unsafe fn store<const LANES: usize, V: Words<LANES>>(words: [V; 4], mut at: impl FnMut(usize) -> *mut u32) {
+unsafe fn load_swapped<const LANES: usize, V: Words<LANES>>(at: impl Fn(usize) -> *const u8) -> [V; 4] {
+    // Swapped before they are turned: after it, compilers merge both into more instructions than they were.
+    unsafe {
+        V::turn([
+            V::load_row(0, &at).swap_bytes(),
+            V::load_row(1, &at).swap_bytes(),
+            V::load_row(2, &at).swap_bytes(),
+            V::load_row(3, &at).swap_bytes(),
+        ])
+    }
+}
+
+/// The reverse of [`load`].
+#[inline(always)]
+unsafe fn store<const LANES: usize, V: Words<LANES>>(words: [V; 4], mut at: impl FnMut(usize) -> *mut u8) {
     let rows = unsafe { V::turn(words) };
-    unroll!(ROW in [0 1 2 3] { unsafe { rows[ROW].store_row(ROW, |stream| at(stream).cast()) } });
+    unroll!(ROW in [0 1 2 3] { unsafe { rows[ROW].store_row(ROW, &mut at) } });
 }
 
 /// The sixteen words of one block of each stream.
@@ -48,13 +62,13 @@ unsafe fn load_block<const LANES: usize, V: Words<LANES>>(
     inputs: &[*const u8; LANES],
     start: usize,
 ) -> [V; 16] {
-    let quad = |offset| unsafe {
-        // Swapped before they are turned: after it, compilers merge both into more instructions than they were.
-        let row = |first| V::load_row(first, |stream| inputs[stream].add(start + offset)).swap_bytes();
-        V::turn([row(0), row(1), row(2), row(3)])
-    };
-    let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = [quad(0), quad(16), quad(32), quad(48)];
-    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    unsafe {
+        let [a, b, c, d] = load_swapped(|stream| inputs[stream].add(start));
+        let [e, f, g, h] = load_swapped(|stream| inputs[stream].add(start + 16));
+        let [i, j, k, l] = load_swapped(|stream| inputs[stream].add(start + 32));
+        let [m, n, o, p] = load_swapped(|stream| inputs[stream].add(start + 48));
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
 }
 
 /// Compresses whole blocks of each stream into its state.
@@ -70,8 +84,8 @@ pub(super) unsafe fn sha1<const LANES: usize, V: Words<LANES>>(
     // The fifth word of a state has no three neighbours to be loaded with.
     let mut fifth = states.map(|[.., last]| [last; 4]);
     unsafe {
-        let [a, b, c, d] = load(|stream| states[stream].as_ptr());
-        let [e, ..] = load(|stream| fifth[stream].as_ptr());
+        let [a, b, c, d] = load(|stream| states[stream].as_ptr().cast());
+        let [e, ..] = load(|stream| fifth[stream].as_ptr().cast());
         let mut state: [V; 5] = [a, b, c, d, e];
         for start in (0..bytes).step_by(64) {
             let before = state;
@@ -105,8 +119,8 @@ pub(super) unsafe fn sha1<const LANES: usize, V: Words<LANES>>(
             unroll!(I in [0 1 2 3 4] { state[I] = state[I].add(before[I]) });
         }
         let [a, b, c, d, e] = state;
-        store([a, b, c, d], |stream| states[stream].as_mut_ptr());
-        store([e; 4], |stream| fifth[stream].as_mut_ptr());
+        store([a, b, c, d], |stream| states[stream].as_mut_ptr().cast());
+        store([e; 4], |stream| fifth[stream].as_mut_ptr().cast());
     }
     for (state, [last, ..]) in states.iter_mut().zip(fifth) {
         state[4] = last;
@@ -125,8 +139,8 @@ pub(super) unsafe fn sha256<const LANES: usize, V: Words<LANES>>(
 ) {
     let (first, later) = SHA256_K.split_at(16);
     unsafe {
-        let [a, b, c, d] = load(|stream| states[stream].as_ptr());
-        let [e, f, g, h] = load(|stream| states[stream].as_ptr().add(4));
+        let [a, b, c, d] = load(|stream| states[stream].as_ptr().cast());
+        let [e, f, g, h] = load(|stream| states[stream].as_ptr().add(4).cast());
         let mut state: [V; 8] = [a, b, c, d, e, f, g, h];
         for start in (0..bytes).step_by(64) {
             let before = state;
@@ -153,7 +167,7 @@ pub(super) unsafe fn sha256<const LANES: usize, V: Words<LANES>>(
             unroll!(I in [0 1 2 3 4 5 6 7] { state[I] = state[I].add(before[I]) });
         }
         let [a, b, c, d, e, f, g, h] = state;
-        store([a, b, c, d], |stream| states[stream].as_mut_ptr());
-        store([e, f, g, h], |stream| states[stream].as_mut_ptr().add(4));
+        store([a, b, c, d], |stream| states[stream].as_mut_ptr().cast());
+        store([e, f, g, h], |stream| states[stream].as_mut_ptr().add(4).cast());
     }
 }
