@@ -8,38 +8,57 @@
 //! Everything shared is `Send + Sync` and blocks only where it says so.
 
 mod assembly;
-mod backing;
+mod beneath;
 mod bitmap;
+mod budget;
 mod check;
 mod content_files;
 mod error;
 mod extents;
+mod fault;
 mod files;
+mod folder;
 mod geometry;
 mod hash_pass;
 mod hasher;
 mod hashes;
+mod identity;
 mod merkle;
 mod nowait;
+mod piece_bytes;
+mod scatter;
 pub mod sha;
 mod smart_ban;
 mod store;
 mod torrent_hashes;
 mod verdict;
+mod watch;
+mod write_behind;
+mod xor;
 
-pub use assembly::{BlockWrite, Budget, OverBudget};
+pub use assembly::BlockWrite;
+pub use beneath::RelativePath;
 pub use bitmap::Bitmap;
+pub use budget::{Budget, OverBudget};
 pub use check::{CheckReport, Damage, DamageReason, check_files};
 pub use content_files::{ContentPaths, FileFault};
 pub use error::PiecesError;
 pub use extents::{Extents, ExtentsBuilder};
+pub use fault::{Fault, FaultKind};
 pub use files::{FileId, Files};
+pub use folder::FolderLayout;
 pub use geometry::{BLOCK_BYTES, FileEntry, FilePart, FileSpan, Geometry, PieceIndex};
 pub use hash_pass::PassOptions;
 pub use hasher::{TorrentHasher, TorrentHashes};
 pub use hashes::{FileHashes, PieceHashes};
+pub use identity::{FileChange, FileIdentity};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
+<<<<<<< HEAD
 pub use store::Store;
 pub use torrent_hashes::{TorrentKind, hash_extents, hash_files};
+=======
+pub use store::{Allocation, Store, StoreOptions, SyncPolicy};
+>>>>>>> store
 pub use verdict::{PieceOutcome, PieceVerdict};
+pub use xor::undo_xor;
