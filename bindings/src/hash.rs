@@ -258,7 +258,7 @@ fn checked(geometry: &Geometry, report: CheckReport) -> CheckedTorrent {
                     FileFault::Short(_) => "short",
                     FileFault::Long(_) => "long",
                     FileFault::Unreadable(_) => "unreadable",
-                    FileFault::Changed => "changed",
+                    FileFault::Changed(_) => "changed",
                 }
                 .into(),
             })

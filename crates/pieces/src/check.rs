@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
 
+use parking_lot::Mutex;
 use rustix::fs::{SeekFrom, seek};
 
 use crate::content_files::ContentFiles;
-use crate::hash_pass::{self, PieceSink, Wanted};
-use crate::merkle::Hash;
+use crate::hash_pass::{self, PieceDigests, PieceSink, Wanted};
+use crate::hashes::Judgement;
 use crate::{ContentPaths, FileFault, Geometry, PassOptions, PieceHashes, PieceIndex, PiecesError};
 
 /// What a check found. Good is what is not named.
@@ -69,7 +69,11 @@ pub fn check_files(
     let check = Check::new(geometry, &hashes);
     for (n, span) in geometry.files().iter().enumerate() {
         let size = sizes.get(&n).copied().unwrap_or(span.length);
-        check.mark_all(&(span.start + size..span.end()), INCOMPLETE);
+        let missing = if size < span.length { span.start + size..span.end() } else { 0..0 };
+        geometry
+            .pieces_in(&missing)
+            .filter_map(|n| geometry.piece(n))
+            .for_each(|piece| check.set(piece, Mark::Incomplete));
     }
     let wanted = Wanted { v1: hashes.v1.is_some(), v2: hashes.v2.is_some() };
     hash_pass::hash_pieces(geometry, wanted, &files, &check, options)?;
@@ -89,7 +93,7 @@ fn present(geometry: &Geometry, faults: &BTreeMap<usize, FileFault>) -> BTreeMap
     let size = |(file, fault): (&usize, &FileFault)| match fault {
         FileFault::Missing | FileFault::NotAFile => (*file, 0),
         FileFault::Short(size) => (*file, *size),
-        FileFault::Long(_) | FileFault::Unreadable(_) | FileFault::Changed => (*file, length(*file)),
+        FileFault::Long(_) | FileFault::Unreadable(_) | FileFault::Changed(_) => (*file, length(*file)),
     };
     faults.iter().map(size).collect()
 }
@@ -105,52 +109,39 @@ fn hole_bytes(file: &File, range: &Range<u64>) -> u64 {
     bytes
 }
 
-const V1_RIGHT: u8 = 1;
-const V1_WRONG: u8 = 2;
-const V2_RIGHT: u8 = 4;
-const V2_WRONG: u8 = 8;
-/// A file of the piece ends early: the piece cannot be right and is not read.
-const INCOMPLETE: u8 = 16;
-const UNREAD: u8 = 32;
+/// What is known of a piece.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Unread,
+    /// A file ends early: the piece cannot be right and is not read.
+    Incomplete,
+    Judged(Judgement),
+}
 
 struct Check<'a> {
     geometry: &'a Geometry,
     hashes: &'a PieceHashes,
-    /// What is known of each piece.
-    marks: Vec<AtomicU8>,
+    marks: Mutex<Vec<Mark>>,
 }
 
 impl<'a> Check<'a> {
     fn new(geometry: &'a Geometry, hashes: &'a PieceHashes) -> Self {
-        let marks = geometry.pieces().map(|_| AtomicU8::new(0)).collect();
+        let marks = Mutex::new(vec![Mark::Unread; geometry.piece_count() as usize]);
         Self { geometry, hashes, marks }
     }
 
-    fn mark(&self, piece: PieceIndex, mark: u8) {
-        if let Some(marks) = self.marks.get(piece.get() as usize) {
-            marks.fetch_or(mark, Ordering::Relaxed);
+    fn set(&self, piece: PieceIndex, mark: Mark) {
+        if let Some(slot) = self.marks.lock().get_mut(piece.get() as usize) {
+            *slot = mark;
         }
     }
 
-    fn mark_all(&self, range: &Range<u64>, mark: u8) {
-        if !range.is_empty() {
-            self.geometry
-                .pieces_in(range)
-                .filter_map(|n| self.geometry.piece(n))
-                .for_each(|piece| self.mark(piece, mark));
-        }
-    }
-
-    fn marks(&self, piece: PieceIndex) -> u8 {
-        self.marks.get(piece.get() as usize).map_or(0, |marks| marks.load(Ordering::Relaxed))
-    }
-
-    fn is_good(marks: u8) -> bool {
-        marks & (V1_RIGHT | V2_RIGHT) != 0 && marks & !(V1_RIGHT | V2_RIGHT) == 0
+    fn get(&self, piece: PieceIndex) -> Mark {
+        self.marks.lock().get(piece.get() as usize).copied().unwrap_or(Mark::Unread)
     }
 
     fn good_pieces(&self) -> u32 {
-        self.geometry.pieces().filter(|piece| Self::is_good(self.marks(*piece))).count() as u32
+        self.marks.lock().iter().filter(|mark| **mark == Mark::Judged(Judgement::Good)).count() as u32
     }
 
     fn damage(&self, sizes: &BTreeMap<usize, u64>, faults: &BTreeMap<usize, FileFault>) -> Vec<Damage> {
@@ -167,23 +158,22 @@ impl<'a> Check<'a> {
             }
         };
         for piece in self.geometry.pieces() {
-            let marks = self.marks(piece);
-            if Self::is_good(marks) {
-                continue;
-            }
+            let mark = self.get(piece);
             let start = self.geometry.piece_offset(piece);
             for part in self.geometry.parts(&(start..start + u64::from(self.geometry.piece_bytes(piece)))) {
                 let (file, range) = (part.file, part.range);
-                if marks & INCOMPLETE != 0 {
-                    let size = sizes.get(&file).copied().unwrap_or(u64::MAX).clamp(range.start, range.end);
-                    add(file, range.start..size, DamageReason::Unproven);
-                    add(file, size..range.end, DamageReason::Missing);
-                } else if marks & UNREAD != 0 {
-                    let fault = faults.contains_key(&file);
-                    add(file, range, if fault { DamageReason::Unreadable } else { DamageReason::Unproven });
-                } else {
-                    let agree = marks & (V1_RIGHT | V2_RIGHT) == 0;
-                    add(file, range, if agree { DamageReason::Wrong } else { DamageReason::Contradiction });
+                match mark {
+                    Mark::Judged(Judgement::Good) => {}
+                    Mark::Judged(Judgement::Bad) => add(file, range, DamageReason::Wrong),
+                    Mark::Judged(Judgement::Contradiction) => add(file, range, DamageReason::Contradiction),
+                    Mark::Unread if faults.contains_key(&file) => add(file, range, DamageReason::Unreadable),
+                    Mark::Unread => add(file, range, DamageReason::Unproven),
+                    Mark::Incomplete => {
+                        let size = sizes.get(&file).copied().unwrap_or(u64::MAX);
+                        let end = size.clamp(range.start, range.end);
+                        add(file, range.start..end, DamageReason::Unproven);
+                        add(file, end..range.end, DamageReason::Missing);
+                    }
                 }
             }
         }
@@ -193,22 +183,14 @@ impl<'a> Check<'a> {
 
 impl PieceSink for Check<'_> {
     fn wants(&self, piece: PieceIndex) -> bool {
-        self.marks(piece) & INCOMPLETE == 0
+        self.get(piece) == Mark::Unread
     }
 
-    fn v1(&self, piece: PieceIndex, hash: [u8; 20]) {
-        self.mark(piece, if self.hashes.v1_of(piece) == Some(hash) { V1_RIGHT } else { V1_WRONG });
+    fn hashed(&self, piece: PieceIndex, digests: PieceDigests) {
+        self.set(piece, Mark::Judged(self.hashes.judge_digests(self.geometry, piece, digests)));
     }
 
-    fn v2(&self, piece: PieceIndex, root: Hash) {
-        // A file of a hybrid may have come without its piece layer; v1 judges it then.
-        if let Some(promised) = self.hashes.v2_of(self.geometry, piece) {
-            self.mark(piece, if promised == root { V2_RIGHT } else { V2_WRONG });
-        }
-    }
-
-    fn unread(&self, piece: PieceIndex, _error: io::Error) -> Result<(), PiecesError> {
-        self.mark(piece, UNREAD);
+    fn unread(&self, _piece: PieceIndex, _error: io::Error) -> Result<(), PiecesError> {
         Ok(())
     }
 }

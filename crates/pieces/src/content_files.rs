@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{Advice, OFlags, fadvise};
@@ -19,7 +19,7 @@ use thiserror::Error;
 use crate::error::at_path;
 use crate::hash_pass::{PieceReader, PieceSource};
 use crate::nowait::{self, NowRead};
-use crate::{Geometry, PiecesError};
+use crate::{FileChange, FileIdentity, Geometry, PiecesError};
 
 /// Files that one thread keeps open at most; a batch reads from no more at a time.
 const READER_HANDLES: usize = 32;
@@ -76,17 +76,17 @@ pub enum FileFault {
     /// The system refused it, in these words.
     #[error("{0}")]
     Unreadable(String),
-    /// Size, time or inode changed.
-    #[error("changed while it was read")]
-    Changed,
+    /// It is not the file that it was.
+    #[error("changed while it was read: {0}")]
+    Changed(FileChange),
 }
 
 /// Reads a torrent's files for hashing. Shared by the threads of a pass.
 pub(crate) struct ContentFiles<'a> {
     geometry: &'a Geometry,
     paths: &'a ContentPaths,
-    /// Size, time and inode of each of [`Geometry::files`] when it was first seen, mixed to a number; 0 before.
-    seen: Vec<AtomicU64>,
+    /// What each of [`Geometry::files`] was when it was first seen.
+    seen: Vec<OnceLock<FileIdentity>>,
     faults: Mutex<BTreeMap<usize, FileFault>>,
     uncached: bool,
 }
@@ -94,7 +94,7 @@ pub(crate) struct ContentFiles<'a> {
 impl<'a> ContentFiles<'a> {
     /// `uncached`: pages that reading brought into memory leave it behind the reading.
     pub(crate) fn new(geometry: &'a Geometry, paths: &'a ContentPaths, uncached: bool) -> Self {
-        let seen = geometry.files().iter().map(|_| AtomicU64::new(0)).collect();
+        let seen = geometry.files().iter().map(|_| OnceLock::new()).collect();
         Self { geometry, paths, seen, faults: Mutex::default(), uncached }
     }
 
@@ -127,12 +127,9 @@ impl<'a> ContentFiles<'a> {
 
     /// Notes what the file is now; an error when it was something else before.
     fn note(&self, file: usize, found: &Metadata) -> io::Result<()> {
-        let now = identity(found);
-        let Some(seen) = self.seen.get(file) else { return Ok(()) };
-        match seen.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
-            Err(before) if before != now => Err(self.fault(file, FileFault::Changed)),
-            _ => Ok(()),
-        }
+        let now = FileIdentity::from(found);
+        let change = self.seen.get(file).and_then(|seen| now.change_since(seen.get_or_init(|| now)));
+        change.map_or(Ok(()), |change| Err(self.fault(file, FileFault::Changed(change))))
     }
 
     /// Keeps the first fault of a file, and makes an error of it.
@@ -145,7 +142,7 @@ impl<'a> ContentFiles<'a> {
     fn refused(&self, file: usize, error: &io::Error) -> io::Error {
         let fault = match error.kind() {
             io::ErrorKind::NotFound => FileFault::Missing,
-            io::ErrorKind::UnexpectedEof => FileFault::Changed,
+            io::ErrorKind::UnexpectedEof => FileFault::Changed(FileChange::Resized),
             _ => FileFault::Unreadable(error.to_string()),
         };
         self.fault(file, fault)
@@ -162,13 +159,6 @@ impl PieceSource for ContentFiles<'_> {
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-/// Never 0.
-fn identity(found: &Metadata) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()).hash(&mut hasher);
-    hasher.finish().max(1)
 }
 
 /// One thread's open files, the last used at the back.
@@ -274,9 +264,9 @@ impl PieceReader for Reader<'_> {
 /// Whether a range seems to be in memory: its first byte, its middle and its last are. A file system that cannot
 /// tell is taken to have nothing there.
 fn is_cached(file: &File, range: &Range<u64>) -> bool {
-    [range.start, range.start.midpoint(range.end), range.end - 1]
-        .into_iter()
-        .all(|at| matches!(nowait::read_now(file, at, &mut [&mut [0]]), Ok(NowRead::Done)))
+    [range.start, range.start.midpoint(range.end), range.end - 1].into_iter().all(|at| {
+        matches!(nowait::read_now(file, None, at, &mut [IoSliceMut::new(&mut [0])]), Ok(NowRead::Done))
+    })
 }
 
 /// What is at a path, and what is wrong with it for a file of `length` bytes.

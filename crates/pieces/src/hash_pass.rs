@@ -58,14 +58,20 @@ pub(crate) trait PieceSink: Sync {
         true
     }
 
-    /// The SHA-1 of the piece with its padding.
-    fn v1(&self, piece: PieceIndex, hash: [u8; 20]);
+    /// All that was wanted of the piece.
+    fn hashed(&self, piece: PieceIndex, digests: PieceDigests);
 
-    /// The piece's entry in the piece layer or, in a file of one piece, the pieces root.
-    fn v2(&self, piece: PieceIndex, root: Hash);
-
-    /// The piece could not be read. An error ends the pass.
+    /// The piece could not be read; told more than once when it is read in parts. An error ends the pass.
     fn unread(&self, piece: PieceIndex, error: io::Error) -> Result<(), PiecesError>;
+}
+
+/// The hashes of one piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PieceDigests {
+    /// SHA-1 with the padding.
+    pub(crate) v1: Option<[u8; 20]>,
+    /// The entry in the piece layer or, in a file of one piece, the pieces root. A piece of padding has none.
+    pub(crate) v2: Option<Hash>,
 }
 
 /// How a pass runs.
@@ -126,10 +132,19 @@ struct Pass<'a> {
     geometry: &'a Geometry,
     sink: &'a dyn PieceSink,
     options: PassOptions<'a>,
+    wanted: Wanted,
     /// How often each byte is read.
     readings: u64,
-    /// The roots of the spans of pieces that are not whole yet.
-    spans: Mutex<Vec<(PieceIndex, Vec<Option<Hash>>)>>,
+    /// Pieces of which a part is hashed.
+    parts: Mutex<Vec<Parts>>,
+}
+
+/// What is known of a piece that is hashed in parts.
+struct Parts {
+    piece: PieceIndex,
+    v1: Option<[u8; 20]>,
+    /// The roots of its spans.
+    spans: Vec<Option<Hash>>,
 }
 
 /// Hashes what the sink wants. Blocks for long: call it on a worker.
@@ -145,7 +160,8 @@ pub(crate) fn hash_pieces(
         threads => threads,
     };
     let stages = stages(geometry, wanted, threads);
-    let pass = Pass { geometry, sink, options, readings: stages.len() as u64, spans: Mutex::default() };
+    let readings = stages.len() as u64;
+    let pass = Pass { geometry, sink, options, wanted, readings, parts: Mutex::default() };
     let queue = Queue { geometry, sink, stages, at: Mutex::default() };
     let failure = Mutex::new(None);
     let work = || {
@@ -219,8 +235,7 @@ impl Queue<'_> {
 
     /// Bytes of the piece to read, and those that v2 hashes.
     fn size(&self, stage: Stage, piece: PieceIndex) -> (u32, u32) {
-        let has_content = stage.wanted.v2 && self.geometry.file_of(piece).is_some();
-        let content = if has_content { self.geometry.content_bytes(piece) } else { 0 };
+        let content = v2_bytes(self.geometry, stage.wanted, piece);
         (if stage.wanted.v1 { self.geometry.piece_bytes(piece) } else { content }, content)
     }
 
@@ -292,19 +307,12 @@ impl Pass<'_> {
             at = at.saturating_add(step as u32);
         }
         windows.end(reader);
-        let sha1 = if stage.wanted.v1 { sha1.finish() } else { Vec::new() };
-        let mut sha1 = sha1.into_iter();
+        let mut sha1 = if stage.wanted.v1 { sha1.finish() } else { Vec::new() }.into_iter();
         for ((unit, leaves), error) in units.iter().zip(leaves).zip(errors) {
             let v1 = sha1.next();
-            if let Some(error) = error {
-                self.sink.unread(unit.piece, error)?;
-                continue;
-            }
-            if let Some(hash) = v1 {
-                self.sink.v1(unit.piece, hash);
-            }
-            if unit.content > 0 {
-                self.end_span(*stage, unit, leaves);
+            match error {
+                Some(error) => self.sink.unread(unit.piece, error)?,
+                None => self.end_unit(*stage, unit, v1, leaves),
             }
         }
         Ok(())
@@ -364,31 +372,52 @@ impl Pass<'_> {
         self.options.progress.fetch_add(bytes / self.readings, Ordering::Relaxed);
     }
 
-    /// Takes the leaves of a piece, or of a part of it; the last part to come makes the piece's root.
-    fn end_span(&self, stage: Stage, unit: &Unit, mut leaves: Vec<Hash>) {
+    /// Tells the hashes of a unit that is a whole piece, and keeps those of a part until the last one comes.
+    fn end_unit(&self, stage: Stage, unit: &Unit, v1: Option<[u8; 20]>, mut leaves: Vec<Hash>) {
         let height = merkle::subtree_height(self.geometry, unit.piece);
-        let content = self.geometry.content_bytes(unit.piece);
-        if content <= stage.unit_bytes {
-            return self.sink.v2(unit.piece, merkle::leaves_root(&mut leaves, height));
+        let whole = unit.content == self.v2_bytes(unit.piece);
+        // A part is never short of leaves: what is missing of the last one is missing of the piece.
+        let unit_height = if whole { height } else { merkle::piece_height(stage.unit_bytes) };
+        let root = (unit.content > 0).then(|| merkle::leaves_root(&mut leaves, unit_height));
+        if whole && stage.wanted == self.wanted {
+            return self.sink.hashed(unit.piece, PieceDigests { v1, v2: root });
         }
-        let span_height = merkle::piece_height(stage.unit_bytes);
-        let root = merkle::leaves_root(&mut leaves, span_height);
-        let mut spans = self.spans.lock();
-        let found = spans.iter().position(|(piece, _)| *piece == unit.piece);
+        let mut parts = self.parts.lock();
+        let found = parts.iter().position(|parts| parts.piece == unit.piece);
         let at = found.unwrap_or_else(|| {
-            spans.push((unit.piece, vec![None; content.div_ceil(stage.unit_bytes) as usize]));
-            spans.len() - 1
+            let count = self.v2_bytes(unit.piece).div_ceil(SPAN_BYTES) as usize;
+            parts.push(Parts { piece: unit.piece, v1: None, spans: vec![None; count] });
+            parts.len() - 1
         });
-        let Some((_, roots)) = spans.get_mut(at) else { return };
-        if let Some(slot) = roots.get_mut((unit.offset / stage.unit_bytes) as usize) {
-            *slot = Some(root);
+        let Some(known) = parts.get_mut(at) else { return };
+        known.v1 = known.v1.or(v1);
+        if let Some(slot) = known.spans.get_mut((unit.offset / SPAN_BYTES) as usize)
+            && root.is_some()
+        {
+            *slot = root;
         }
-        if roots.iter().all(Option::is_some) {
-            let mut roots: Vec<Hash> = spans.swap_remove(at).1.into_iter().flatten().collect();
-            drop(spans);
-            self.sink.v2(unit.piece, merkle::nodes_root(&mut roots, span_height, height));
+        if known.v1.is_some() == self.wanted.v1 && known.spans.iter().all(Option::is_some) {
+            let Parts { piece, v1, spans } = parts.swap_remove(at);
+            drop(parts);
+            let mut roots: Vec<Hash> = spans.into_iter().flatten().collect();
+            let v2 = match roots[..] {
+                [] => None,
+                [root] => Some(root),
+                _ => Some(merkle::nodes_root(&mut roots, merkle::piece_height(SPAN_BYTES), height)),
+            };
+            self.sink.hashed(piece, PieceDigests { v1, v2 });
         }
     }
+
+    /// Bytes of the piece that v2 hashes, if it is wanted.
+    fn v2_bytes(&self, piece: PieceIndex) -> u32 {
+        v2_bytes(self.geometry, self.wanted, piece)
+    }
+}
+
+fn v2_bytes(geometry: &Geometry, wanted: Wanted, piece: PieceIndex) -> u32 {
+    let has_content = wanted.v2 && geometry.file_of(piece).is_some();
+    if has_content { geometry.content_bytes(piece) } else { 0 }
 }
 
 /// The leaves that begin in this step, of all units together: equally long ones share lanes.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::hash_pass::PieceDigests;
 use crate::hasher::Tree;
 use crate::merkle::{self, Hash};
 use crate::sha::Sha1Stream;
@@ -34,7 +35,7 @@ impl From<TorrentHashes> for PieceHashes {
 }
 
 /// What hashing says about one piece.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Good,
     Bad,
@@ -98,6 +99,18 @@ impl PieceHashes {
         hashes.layer.as_ref()?.as_chunks().0.get((piece.get() - pieces.start) as usize).copied()
     }
 
+    /// Judges a piece by its hashes.
+    pub(crate) fn judge_digests(
+        &self,
+        geometry: &Geometry,
+        piece: PieceIndex,
+        digests: PieceDigests,
+    ) -> Judgement {
+        let v1 = self.v1.as_ref().map(|_| digests.v1.is_some() && digests.v1 == self.v1_of(piece));
+        let v2 = digests.v2.zip(self.v2_of(geometry, piece)).map(|(root, promised)| root == promised);
+        Judgement::of(v1, v2)
+    }
+
     /// Starts judging a piece.
     pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge {
         let v1 = self.v1.as_ref().map(|_| (Sha1Stream::new(), self.v1_of(piece)));
@@ -143,12 +156,18 @@ impl PieceJudge {
         let v1 = self.v1.map(|(mut sha1, promised)| Some(sha1.finish()) == promised);
         let root = self.v2.map(|mut v2| (v2.tree.finish(|_| v2.height), v2.promised));
         let v2 = root.and_then(|(root, promised)| Some(root == promised?));
-        let judgement = match (v1, v2) {
-            (Some(true), Some(false)) | (Some(false), Some(true)) => Judgement::Contradiction,
-            (None, None) | (Some(false), _) | (_, Some(false)) => Judgement::Bad,
-            _ => Judgement::Good,
-        };
-        (judgement, root.map(|(root, _)| root))
+        (Judgement::of(v1, v2), root.map(|(root, _)| root))
+    }
+}
+
+impl Judgement {
+    /// Of what each version says; `None` where it says nothing.
+    fn of(v1: Option<bool>, v2: Option<bool>) -> Self {
+        match (v1, v2) {
+            (Some(true), Some(false)) | (Some(false), Some(true)) => Self::Contradiction,
+            (None, None) | (Some(false), _) | (_, Some(false)) => Self::Bad,
+            _ => Self::Good,
+        }
     }
 }
 

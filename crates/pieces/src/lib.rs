@@ -54,11 +54,7 @@ pub use hashes::{FileHashes, PieceHashes};
 pub use identity::{FileChange, FileIdentity};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
-<<<<<<< HEAD
-pub use store::Store;
-pub use torrent_hashes::{TorrentKind, hash_extents, hash_files};
-=======
 pub use store::{Allocation, Store, StoreOptions, SyncPolicy};
->>>>>>> store
+pub use torrent_hashes::{TorrentKind, hash_extents, hash_files};
 pub use verdict::{PieceOutcome, PieceVerdict};
 pub use xor::undo_xor;

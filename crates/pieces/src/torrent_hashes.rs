@@ -1,13 +1,13 @@
 //! The hashes of a torrent that is being made.
 
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::Mutex;
 
 use crate::content_files::ContentFiles;
 use crate::error::at_path;
-use crate::hash_pass::{self, PieceReader, PieceSink, PieceSource, Wanted};
+use crate::hash_pass::{self, PieceDigests, PieceReader, PieceSink, PieceSource, Wanted};
 use crate::merkle::{self, Hash};
 use crate::{ContentPaths, Extents, FileHashes, Geometry, PassOptions, PieceHashes, PieceIndex, PiecesError};
 
@@ -54,7 +54,7 @@ pub fn hash_files(
 pub fn hash_extents(
     extents: &Extents,
     piece_length: u32,
-    cancelled: &std::sync::atomic::AtomicBool,
+    cancelled: &AtomicBool,
 ) -> Result<PieceHashes, PiecesError> {
     let geometry = Geometry::new(extents.length(), piece_length)?;
     let options = PassOptions { threads: 0, progress: &AtomicU64::new(0), cancelled };
@@ -95,14 +95,12 @@ struct Rows {
 }
 
 impl PieceSink for Rows {
-    fn v1(&self, piece: PieceIndex, hash: [u8; 20]) {
-        if let Some(slot) = self.v1.lock().get_mut(piece.get() as usize) {
+    fn hashed(&self, piece: PieceIndex, PieceDigests { v1, v2 }: PieceDigests) {
+        let at = piece.get() as usize;
+        if let (Some(hash), Some(slot)) = (v1, self.v1.lock().get_mut(at)) {
             *slot = hash;
         }
-    }
-
-    fn v2(&self, piece: PieceIndex, root: Hash) {
-        if let Some(slot) = self.v2.lock().get_mut(piece.get() as usize) {
+        if let (Some(root), Some(slot)) = (v2, self.v2.lock().get_mut(at)) {
             *slot = root;
         }
     }
