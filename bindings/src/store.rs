@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn refused(error: PiecesError) -> napi::Error {
+/// The error for JavaScript.
+pub fn refused(error: PiecesError) -> napi::Error {
     coded(error.code(), error)
 }
 
@@ -19,7 +20,7 @@ fn out_of_range(name: &str, value: i64) -> napi::Error {
 }
 
 /// A JavaScript number; torrents and files stay far below 2^53.
-fn number(value: u64) -> i64 {
+pub fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -83,7 +84,8 @@ impl StoreHashes {
     }
 }
 
-fn piece_length(value: i64) -> napi::Result<u32> {
+/// A piece length that fits; what it may be the geometry says.
+pub fn piece_length(value: i64) -> napi::Result<u32> {
     u32::try_from(value).map_err(|_| out_of_range("pieceLengthBytes", value))
 }
 
@@ -138,12 +140,15 @@ pub fn hash_extents(
     let piece_length = piece_length(piece_length_bytes)?;
     let (extents, cancelled) = (extents.extents.clone(), flag(cancel));
     Ok(AsyncTask::new(Job::new(move || {
-        let hashes = hash(&extents, piece_length, &cancelled).map_err(refused)?;
+        let length_bytes = number(extents.length());
+        let PieceHashes { v1, v2 } = hash(&extents, piece_length, &cancelled).map_err(refused)?;
+        let file = v2.and_then(|files| files.into_iter().next());
+        let (root, layer) = file.map(|file| (file.root.to_vec(), file.layer)).unwrap_or_default();
         Ok(TorrentHashes {
-            length_bytes: number(hashes.length),
-            pieces: hashes.pieces.into(),
-            pieces_root: hashes.pieces_root.to_vec().into(),
-            piece_layer: hashes.piece_layer.into(),
+            length_bytes,
+            pieces: v1.unwrap_or_default().into(),
+            pieces_root: root.into(),
+            piece_layer: layer.unwrap_or_default().into(),
         })
     })))
 }
