@@ -460,8 +460,8 @@ export interface NetworkParams {
 export interface PieceVerdict {
   torrent: number
   piece: number
-  /** `io`: the piece could not be kept, or a served one could not be read. */
-  outcome: 'good' | 'bad' | 'io'
+  /** `io`: the piece could not be kept; `lost`: a served one could not be read. */
+  outcome: 'good' | 'bad' | 'io' | 'lost'
   message?: string
   /** Links that sent blocks of it. */
   senders: Array<number>

@@ -256,8 +256,8 @@ impl From<WireEvent> for LinkEvent {
 pub struct PieceVerdict {
     pub torrent: u32,
     pub piece: u32,
-    /// `io`: the piece could not be kept, or a served one could not be read.
-    #[napi(ts_type = "'good' | 'bad' | 'io'")]
+    /// `io`: the piece could not be kept; `lost`: a served one could not be read.
+    #[napi(ts_type = "'good' | 'bad' | 'io' | 'lost'")]
     pub outcome: String,
     pub message: Option<String>,
     /// Links that sent blocks of it.
@@ -278,7 +278,7 @@ impl From<Verdict> for PieceVerdict {
                 };
                 (outcome, message, links(verdict.senders), links(verdict.culprits))
             }
-            Err(message) => ("io", Some(message), Vec::new(), Vec::new()),
+            Err(message) => ("lost", Some(message), Vec::new(), Vec::new()),
         };
         Self { torrent, piece, outcome: outcome.to_owned(), message, senders, culprits }
     }

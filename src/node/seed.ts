@@ -61,7 +61,7 @@ export class Seeder {
         }
         const catalogues = await makeCatalogues(source, state, signal, report);
         served.push(...catalogues);
-        for (const [torrent, extents] of served) serve(peerNode, torrent, extents);
+        for (const [torrent, extents] of served) serve(peerNode, torrent, extents, report);
         return new Seeder(
           source,
           peerNode,
@@ -85,11 +85,12 @@ export class Seeder {
   }
 }
 
-function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle): void {
+function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle, report: Report): void {
   const store = Store.overExtents(torrent, extents);
   // Hashed a moment ago: that is where the torrent comes from.
   store.setServableAll();
-  peerNode.addContent(torrent, store);
+  const lost = (message: string) => report.warn(`${torrent.name} is paused: ${message}`);
+  peerNode.addContent(torrent, store, { events: { lost } });
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

@@ -70,9 +70,7 @@ export class SegmentDownload {
           if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);
           void download.#judgePiece(piece);
         },
-        // A piece that we have and cannot read back harms whoever asked for it, not this job.
-        ioError: (message, piece) =>
-          download.#has(piece) || download.#fail(pieceWriteError(torrent.name, message)),
+        ioError: (message) => download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
     return download;

@@ -89,10 +89,10 @@ export interface PieceVerdict {
   readonly torrent: number;
   readonly piece: number;
   /**
-   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise; or it was servable
-   * and could not be read.
+   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise. `lost`: it was
+   * servable and could not be read.
    */
-  readonly outcome: 'good' | 'bad' | 'io';
+  readonly outcome: 'good' | 'bad' | 'io' | 'lost';
   readonly message?: string | undefined;
   /** Links that sent blocks of it. */
   readonly senders: readonly number[];

@@ -172,6 +172,7 @@ export class Session {
   #choke(nowMs: number): void {
     const peers: Peer[] = [];
     for (const swarm of this.#byTorrent.values()) {
+      if (swarm.state === 'paused') continue;
       for (const peer of swarm.peers.values()) if (peer.isOpen && !peer.isClosing) peers.push(peer);
     }
     this.#choker.run(peers, nowMs);

@@ -34,8 +34,8 @@ pub enum Filled {
     Ready,
     /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
     Disk(DiskRead),
-    /// These cannot be read.
-    Failed(Vec<Span>, io::Error),
+    /// This one cannot be read.
+    Failed(Span, io::Error),
 }
 
 /// A batch that a worker fills.
@@ -46,27 +46,31 @@ pub struct DiskRead {
 }
 
 impl DiskRead {
-    /// Reads, waiting for the disk.
+    /// Reads, waiting for the disk, up to the first request that fails.
     pub fn run(mut self, store: &Store) -> DiskDone {
         let mut rest = self.buffer.bytes_mut();
-        let mut result = Ok(());
+        let (mut count, mut error) = (0, None);
         for request in &self.requests {
             let Some((slot, after)) = slot(rest, request) else { break };
             rest = after;
-            result = store.read_exact_at(request.offset, slot);
-            if result.is_err() {
+            error = store.read_exact_at(request.offset, slot).err();
+            if error.is_some() {
                 break;
             }
+            count += 1;
         }
-        DiskDone { read: self, result }
+        DiskDone { read: self, count, error }
     }
 }
 
-/// A batch that a worker has filled, or failed to.
+/// A batch that a worker has filled as far as it could.
 #[derive(Debug)]
 pub struct DiskDone {
     read: DiskRead,
-    result: io::Result<()>,
+    /// Requests that were read.
+    count: usize,
+    /// Why the one behind them was not.
+    error: Option<io::Error>,
 }
 
 /// The requests of one peer and the batch on its way.
@@ -145,7 +149,9 @@ impl Serving {
             return Filled::Nothing;
         }
         let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
+        let mut at_most = usize::MAX;
         while let Some(count) = self.run_length(buffer.bytes().len() - self.filled) {
+            let count = count.min(at_most);
             let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
             match read_run(store, room, self.queue.iter().take(count)) {
                 Ok(NowRead::Done) => {
@@ -160,12 +166,14 @@ impl Serving {
                     self.reading = true;
                     return Filled::Disk(DiskRead { buffer, requests: self.queue.drain(..count).collect() });
                 }
+                // One of them: its neighbours are asked for alone.
+                Err(_) if count > 1 => at_most = 1,
                 Err(error) => {
                     self.buffer = Some(buffer);
-                    return Filled::Failed(
-                        self.queue.drain(..count).map(|request| request.span).collect(),
-                        error,
-                    );
+                    if let Some(request) = self.queue.pop_front() {
+                        return Filled::Failed(request.span, error);
+                    }
+                    return Filled::Nothing;
                 }
             }
         }
@@ -173,17 +181,19 @@ impl Serving {
         Filled::Ready
     }
 
-    /// The worker is back; an error names what cannot be read.
-    pub fn disk_done(&mut self, done: DiskDone) -> Result<(), (Vec<Span>, io::Error)> {
-        let DiskDone { read: DiskRead { buffer, requests }, result } = done;
+    /// The worker is back; an error names what cannot be read. What was behind it is asked for again.
+    pub fn disk_done(&mut self, done: DiskDone) -> Result<(), (Span, io::Error)> {
+        let DiskDone { read: DiskRead { buffer, requests }, count, error } = done;
         self.reading = false;
         self.buffer = Some(buffer);
-        if let Err(error) = result {
-            return Err((requests.iter().map(|request| request.span).collect(), error));
+        let (read, rest) = requests.split_at(count.min(requests.len()));
+        self.filled = read.iter().map(Request::bytes).sum();
+        self.payload = read.iter().map(|request| u64::from(request.span.length)).sum();
+        let (Some(error), Some((failed, behind))) = (error, rest.split_first()) else { return Ok(()) };
+        for request in behind.iter().rev() {
+            self.queue.push_front(*request);
         }
-        self.filled = requests.iter().map(Request::bytes).sum();
-        self.payload = requests.iter().map(|request| u64::from(request.span.length)).sum();
-        Ok(())
+        Err((failed.span, error))
     }
 
     /// How many requests from the front lie one behind the other and fit `room`.

@@ -1,7 +1,7 @@
 //! Batches byte for byte what the requests ask for, whatever their order.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{Filled, Serving};
+use super::{DiskRead, Filled, Request, Serving};
 use crate::batch::BatchPool;
 use crate::message::{Message, Span};
 use blockswarm_pieces::{Geometry, PieceHashes, Store, TorrentHasher};
@@ -34,7 +34,7 @@ fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
                 assert!(!serving.is_idle() && serving.pending().is_empty());
                 serving.disk_done(read.run(store)).unwrap();
             }
-            Filled::Failed(spans, error) => panic!("{spans:?} {error}"),
+            Filled::Failed(span, error) => panic!("{span:?} {error}"),
         }
         if serving.is_idle() {
             return out;
@@ -74,18 +74,47 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
+fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
     let data = vec![5; 2 * PIECE as usize];
     let (folder, store) = store(&data);
     let file = std::fs::File::options().write(true).open(folder.path().join("data")).unwrap();
-    file.set_len(u64::from(PIECE)).unwrap();
+    file.set_len(u64::from(PIECE) + 16_384).unwrap();
     let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
-    let gone = Span { piece: 1, begin: 0, length: 16_384 };
-    serving.push(gone, u64::from(PIECE));
-    serving.push(Span { piece: 0, begin: 0, length: 10 }, 0);
-    let Filled::Failed(spans, _) = serving.fill(&store) else { panic!("piece 1 is cut off") };
-    assert_eq!(spans, [gone]);
-    assert_eq!(written(&mut serving, &store, 99).len(), 23);
+    let span = |n: u32| Span { piece: n / 2, begin: n % 2 * 16_384, length: 16_384 };
+    for n in [1, 2, 3, 0] {
+        serving.push(span(n), u64::from(n) * 16_384);
+    }
+    let (mut out, mut failed) = (0, Vec::new());
+    while !serving.is_idle() {
+        match serving.fill(&store) {
+            Filled::Disk(read) => failed.extend(serving.disk_done(read.run(&store)).err()),
+            Filled::Failed(span, error) => failed.push((span, error)),
+            Filled::Ready | Filled::Nothing => {}
+        }
+        let count = serving.pending().len();
+        serving.wrote(count);
+        out += count;
+    }
+    assert_eq!((out, failed.len()), (3 * 16_397, 1));
+    assert_eq!(failed[0].0, span(3));
+}
+
+#[test]
+fn a_worker_that_fails_in_the_middle_loses_one_request() {
+    let data = vec![5; 2 * PIECE as usize];
+    let (folder, store) = store(&data);
+    let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
+    let span = |n: u32| Span { piece: n / 2, begin: n % 2 * 16_384, length: 16_384 };
+    let requests = [0, 3, 1].map(|n| Request { span: span(n), offset: u64::from(n) * 16_384 });
+    std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("data"))
+        .unwrap()
+        .set_len(PIECE.into())
+        .unwrap();
+    let read = DiskRead { buffer: serving.pool.take(), requests: requests.to_vec() };
+    let (failed, _) = serving.disk_done(read.run(&store)).unwrap_err();
+    assert_eq!((failed, serving.pending().len(), serving.waiting()), (span(3), 16_397, 1));
 }
 
 #[test]
