@@ -20,7 +20,7 @@ function firstLine([command, ...args]) {
 }
 
 /**
- * `subjects`: name, `measure()` → {seconds, cpuSeconds, peakMiB}, and `lead`, how much faster we want to be; the first is
+ * `subjects`: name, `measure()` → {seconds, cpuSeconds, peakMiB?}, and `lead`, how much faster we want to be; the first is
  * what the others are held against. `limit`: {name, gibPerSecond} of the bare loop. `paths`: what is read, for `cold`.
  * Returns what was measured of each, by its name.
  */
@@ -59,12 +59,8 @@ export async function contest({
       own.map(({ cpuSeconds }) => cpuSeconds / gib),
       peer,
     );
-    add(
-      'peak memory',
-      'MiB',
-      own.map(({ peakMiB }) => peakMiB),
-      { ...peer, ...bound },
-    );
+    const peaks = own.flatMap(({ peakMiB }) => peakMiB ?? []);
+    if (peaks.length > 0) add('peak memory', 'MiB', peaks, { ...peer, ...bound });
     add(
       `share of ${limit.name}`,
       '%',
