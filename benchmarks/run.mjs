@@ -29,6 +29,9 @@ const options = {
   size: { type: 'string', default: '4096' },
   out: { type: 'string' },
 };
+// The way out takes along the files and the daemons of a benchmark.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 const { values, positionals } = parseArgs({ options, allowPositionals: true });
 const [command, ...files] = positionals;
 if (command === 'compare') {
