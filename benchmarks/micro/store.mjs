@@ -1,5 +1,5 @@
-// The piece store: reading a segment through extents against reading it as one file, and pieces that are put together
-// and written against a bare loop that writes them.
+// The piece store: reading a segment through extents against reading it as one file, undoing the XOR of Core's block
+// files, and pieces that are put together and written against a bare loop that writes them.
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { cargoProgram } from '../cargo.mjs';
@@ -15,6 +15,7 @@ export async function run(context) {
   const mib = Math.ceil(context.sizeMiB * share);
   const common = { ...context, lengthBytes: mib * 2 ** 20, limit: copyLimit() };
   await reading(storeloop, mib, common);
+  await undoing(storeloop, context);
   await writing(storeloop, mib, { ...common, cold: false });
 }
 
@@ -46,6 +47,24 @@ async function reading(storeloop, mib, { folder, report, ...common }) {
     values: cpu(through).map((seconds, run) => seconds / cpu('one file')[run]),
     atMost: 1.15,
   });
+}
+
+async function undoing(storeloop, { report, runs }) {
+  const seen = [];
+  for (let i = 0; i < runs; i++) seen.push(await json(storeloop, ['xor']));
+  const row = { case: `undoing XOR in 256 KiB, ${seen[0].ways} alignments and keys`, unit: 'GiB/s' };
+  const median = seen.map((figures) => figures.median);
+  report.add({ ...row, subject: ours, metric: 'rate, median', values: median });
+  report.add({
+    ...row,
+    subject: ours,
+    metric: 'rate, slowest',
+    values: seen.map(({ slowest }) => slowest),
+    atLeast: 20,
+  });
+  const { name, gibPerSecond } = copyLimit();
+  const shares = median.map((rate) => (100 * rate) / gibPerSecond);
+  report.add({ ...row, subject: ours, metric: `share of ${name}`, unit: '%', values: shares });
 }
 
 async function writing(storeloop, mib, { folder, ...common }) {

@@ -10,6 +10,7 @@ mod limits;
 mod noise;
 mod segment;
 mod write;
+mod xor;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -38,6 +39,7 @@ fn run(arguments: &[&str]) -> Outcome {
         ["limits", threads] => Ok(limits::run(threads.parse()?)),
         ["lay", folder, mib] => segment::lay(Path::new(folder), mib.parse()?),
         ["read", way, folder, mib] => segment::read(way, Path::new(folder), mib.parse()?),
+        ["xor"] => xor::run(),
         ["write", way, folder, mib] => write::run(way, Path::new(folder), mib.parse()?),
         _ => Err("usage: see the top of benchmarks/storeloop/src/main.rs".into()),
     }
