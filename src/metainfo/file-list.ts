@@ -17,7 +17,7 @@ export interface FileAttributes {
   readonly padding: boolean;
   readonly executable: boolean;
   readonly hidden: boolean;
-  /** Where a symlink leads, from the torrent's folder; `null` for what is none. */
+  /** Where a symlink leads, from the torrent's folder; no parts when that is not said; `null` for what is none. */
   readonly symlinkPath: readonly string[] | null;
 }
 
@@ -43,9 +43,7 @@ export function readFileList(info: BencodeDict, name: string): { files: ListedFi
 
 function readFile(entry: BencodeDict, path: readonly string[]): ListedFile {
   const attributes = readAttributes(entry);
-  const lengthBytes = readLength(entry.get('length'));
-  // Clients that know no links would count its bytes, the others not: the pieces would lie elsewhere.
-  if (attributes.symlinkPath !== null && lengthBytes > 0) throw bad('a symlink with a length');
+  const lengthBytes = readLength(entry, attributes);
   return { path, lengthBytes, piecesRoot: null, ...attributes };
 }
 
@@ -53,17 +51,22 @@ function readFile(entry: BencodeDict, path: readonly string[]): ListedFile {
 export function readAttributes(entry: BencodeDict): FileAttributes {
   const value = entry.get('attr');
   const letters = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : '';
+  const [padding, link] = [letters.includes('p'), letters.includes('l')];
+  if (padding && link) throw bad('padding that is a symlink');
   return {
-    padding: letters.includes('p'),
+    padding,
     executable: letters.includes('x'),
     hidden: letters.includes('h'),
-    symlinkPath: letters.includes('l') && !letters.includes('p') ? readPath(entry.get('symlink path')) : null,
+    symlinkPath: link ? (readPath(entry.get('symlink path')) ?? []) : null,
   };
 }
 
-/** Reads a length. @throws BlockswarmError ERR_METAINFO */
-export function readLength(value: BencodeValue | undefined): number {
+/** Reads the `length` of a file; of a link it need not be said (BEP 47). @throws BlockswarmError ERR_METAINFO */
+export function readLength(entry: BencodeDict, { symlinkPath }: FileAttributes): number {
+  const value = entry.get('length') ?? (symlinkPath === null ? undefined : 0);
   if (typeof value !== 'number' || value < 0) throw bad('`length` is not a size');
+  // Clients that know no links would count its bytes, the others not: the pieces would lie elsewhere.
+  if (symlinkPath !== null && value > 0) throw bad('a symlink with a length');
   return value;
 }
 

@@ -42,15 +42,12 @@ function readLeaf(leaf: BencodeValue, path: readonly string[]): ListedFile {
   if (!isDict(leaf)) throw bad('`file tree` holds a file without a dictionary');
   const attributes = readAttributes(leaf);
   if (attributes.padding) throw bad('`file tree` holds padding, which v2 does not know');
-  const length = leaf.get('length');
   const root = leaf.get('pieces root');
-  // Of a link, only what it leads to is said.
-  const lengthBytes = length === undefined && attributes.symlinkPath !== null ? 0 : readLength(length);
+  const lengthBytes = readLength(leaf, attributes);
   if (lengthBytes === 0) {
     if (root !== undefined) throw bad('an empty file with a `pieces root`');
     return { path, lengthBytes, piecesRoot: null, ...attributes };
   }
-  if (attributes.symlinkPath !== null) throw bad('a symlink with a length');
   if (!(root instanceof Uint8Array) || root.length !== 32 || root.every((byte) => byte === 0)) {
     throw bad('`pieces root` is not 32 bytes');
   }

@@ -264,7 +264,7 @@ t.test('a tree that says a folder once for many files takes no more memory than 
 });
 
 t.test('reads attributes and links', async (t) => {
-  const link = (to: Encodable, fields: Fields = {}) =>
+  const link = (to: Encodable | undefined, fields: Fields = {}) =>
     dict({ attr: 'l', length: 0, path: ['l'], 'symlink path': to, ...fields });
   const read = info(multiV1([dict({ attr: 'hx', length: 1, path: ['sub', 'a'] }), link(['sub'])]));
   t.match(read.files, [
@@ -278,11 +278,14 @@ t.test('reads attributes and links', async (t) => {
     info(multiV1([file(1, 'a'), dict({ attr: 'l', length: 0, path: ['l'] })])).files[1]?.symlinkTarget,
     null,
   );
+  t.same(info(multiV1([file(1, 'a'), link(['a'], { length: undefined })])).files[1]?.symlinkTarget, ['a']);
   t.throws(() => info(multiV1([file(1, 'a'), link(['a'], { length: 1 })])), /symlink with a length/);
+  t.throws(() => info(multiV1([file(1, 'a'), link(undefined, { length: 1 })])), /symlink with a length/);
+  t.throws(() => info(multiV1([file(1, 'a'), link(['a'], { attr: 'pl' })])), /padding that is a symlink/);
   t.throws(() => info(multiV1([file(1, 'a'), link([1])])), { code: 'ERR_METAINFO' });
   t.throws(() => info(multiV1([file(1, 'a'), link(1)])), { code: 'ERR_METAINFO' });
   const tree = dict({ a: leaf(), l: dict({ '': dict({ attr: 'l', 'symlink path': ['a'] }) }) });
-  t.same(info(singleV2({ 'file tree': tree })).files[1]?.symlinkTarget, ['a'], 'v2 says no length');
+  t.same(info(singleV2({ 'file tree': tree })).files[1]?.symlinkTarget, ['a'], 'of v2 too');
 });
 
 t.test('reads what else a .torrent says', async (t) => {
