@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Reactor, Store, hashExtents, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, Store, checkTorrent, hashExtents, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -781,9 +781,12 @@ export { Engine }
 export { ExtentsHandle }
 export { HeaderChain }
 export { LockHandle }
+export { Progress }
 export { Reactor }
 export { Store }
+export { checkTorrent }
 export { hashExtents }
+export { hashTorrent }
 export { lockFile }
 export { networkParams }
 export { scanDatadir }
