@@ -1,14 +1,9 @@
 /** The command tree: argv in, text out, exit code. */
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
-import { bootstrapCommand } from './bootstrap-command.js';
-import { catalogueMakeCommand, catalogueShowCommand } from './catalogue-command.js';
-import { demoCommand } from './demo-command.js';
 import type { Env } from './env.js';
 import { collect, wholeNumber } from './options.js';
 import { Output, type OutputOptions, printable, toJson } from './output.js';
-import { seedCommand } from './seed-command.js';
-import { segmentsCommand } from './segments-command.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
 
@@ -73,7 +68,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     .version(version())
     .addHelpText('after', exitCodesText);
   configure(program, env);
-  const add: AddCommand = (command, action) => addCommand({ env, outcome }, command, action);
+  const add: AddCommand = (command, load) => addCommand({ env, outcome }, command, load);
 
   const source = (command: Command) =>
     command
@@ -97,7 +92,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         .command('segments')
         .description('list the sealed segments of a data directory and their torrents'),
     ),
-    segmentsCommand,
+    async () => (await import('./segments-command.js')).segmentsCommand,
   );
 
   const catalogue = program
@@ -107,7 +102,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     source(catalogue.command('make').description('make the catalogue of a data directory'))
       .requiredOption('--out <file>', 'the file to write')
       .option('--segments <n>', 'for the first n segments only', wholeNumber(1, 99_999)),
-    catalogueMakeCommand,
+    async () => (await import('./catalogue-command.js')).catalogueMakeCommand,
   );
   add(
     catalogue
@@ -116,7 +111,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .argument('<file>')
       .addOption(networkOption())
       .option('--min-chain-work <hex>', "the least total work of its headers (default: the network's)"),
-    catalogueShowCommand,
+    async () => (await import('./catalogue-command.js')).catalogueShowCommand,
   );
 
   addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
@@ -130,7 +125,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         'where to listen for peers and the DHT (port 0: any free one)',
       ),
     ),
-    seedCommand,
+    async () => (await import('./seed-command.js')).seedCommand,
   );
 
   add(
@@ -170,7 +165,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         )
         .option('--stay', 'serve peers after the end, until stopped'),
     ),
-    bootstrapCommand,
+    async () => (await import('./bootstrap-command.js')).bootstrapCommand,
   );
 
   add(
@@ -178,7 +173,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .command('demo')
       .description('the whole path on embedded mainnet blocks: seed a data directory, bootstrap a second one')
       .addOption(stateDirOption()),
-    demoCommand,
+    async () => (await import('./demo-command.js')).demoCommand,
   );
   return program;
 }
@@ -197,16 +192,18 @@ export interface CommandContext<Options> {
   readonly outcome: Outcome;
 }
 
-/** Gives a command the options every command has, and its action. */
-export type AddCommand = <Options>(
-  command: Command,
-  action: (context: CommandContext<Options & OutputOptions>) => Promise<void>,
-) => void;
+type Action<Options> = (context: CommandContext<Options & OutputOptions>) => Promise<void>;
+
+/**
+ * Gives a command the options every command has, and its action: loaded when it is called, so that no command waits for
+ * what the others need.
+ */
+export type AddCommand = <Options>(command: Command, load: () => Promise<Action<Options>>) => void;
 
 function addCommand<Options>(
   { env, outcome }: { env: Env; outcome: Outcome },
   command: Command,
-  action: (context: CommandContext<Options & OutputOptions>) => Promise<void>,
+  load: () => Promise<Action<Options>>,
 ): void {
   configure(command, env);
   command
@@ -218,6 +215,7 @@ function addCommand<Options>(
       const options = command.opts() as Options & OutputOptions;
       const output = new Output(env, options);
       try {
+        const action = await load();
         await action({ env, output, options, args: command.args, outcome });
       } finally {
         output.progress.clear();

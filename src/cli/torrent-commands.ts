@@ -3,14 +3,12 @@ import type { Command } from 'commander';
 import { BlockswarmError } from '../errors.js';
 import { collect, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
-import { torrentMakeCommand } from './torrent-make-command.js';
-import { torrentShowCommand } from './torrent-show-command.js';
-import { torrentVerifyCommand } from './torrent-verify-command.js';
 
 const makeText = `
 Symlinks are kept as links when they lead to something in the torrent, and left out otherwise. A glob is held
 against the last name of a path or, when it has a slash (also in front), against the path below the torrent's
-folder; * stops at a slash, ** does not. The torrent appears when it is whole; a file that changes while it is hashed makes none.`;
+folder; * stops at a slash, ** does not. The torrent appears when it is whole; a file that changes while it is
+hashed makes none.`;
 
 const verifyText = `
 PATH is the torrent's file or folder, or the folder that holds it. Damage is told by file and byte range: v1 and
@@ -45,11 +43,11 @@ export function addTorrentCommands(torrent: Command, add: AddCommand): void {
       .option('--threads <n>', 'threads that hash (default: one a core)', wholeNumber(1, 1024))
       .option('--uncached', uncachedText)
       .addHelpText('after', makeText),
-    torrentMakeCommand,
+    async () => (await import('./torrent-make-command.js')).torrentMakeCommand,
   );
   add(
     torrent.command('show').description('show a .torrent file or magnet link').argument('<file|magnet>'),
-    torrentShowCommand,
+    async () => (await import('./torrent-show-command.js')).torrentShowCommand,
   );
   add(
     torrent
@@ -60,7 +58,7 @@ export function addTorrentCommands(torrent: Command, add: AddCommand): void {
       .option('--threads <n>', 'threads that hash (default: one a core)', wholeNumber(1, 1024))
       .option('--uncached', uncachedText)
       .addHelpText('after', verifyText),
-    torrentVerifyCommand,
+    async () => (await import('./torrent-verify-command.js')).torrentVerifyCommand,
   );
 }
 
