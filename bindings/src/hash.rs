@@ -69,6 +69,10 @@ impl TorrentLayout {
             return Err(coded("ERR_METAINFO", text));
         }
         // Above 2^53 a length is refused whatever it is.
+        #[expect(
+            clippy::cast_sign_loss,
+            reason = "a negative length is an empty file's, and then its hashes do not fit"
+        )]
         let lengths = self.lengths_bytes.iter().map(|length| *length as u64);
         let named = self.paths.split_inclusive(|byte| *byte == 0).map(|path| path.len() > 1);
         let entries: Vec<FileEntry> =
@@ -184,6 +188,7 @@ pub fn hash_torrent(
 
 /// A file that is not as the torrent says, whatever its bytes are.
 #[napi(object, object_from_js = false)]
+#[expect(clippy::struct_field_names, reason = "the field says which fault")]
 pub struct Fault {
     /// The file's number in the layout.
     pub file: u32,

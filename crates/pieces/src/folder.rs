@@ -58,7 +58,7 @@ impl FolderLayout {
             self.make(geometry, options.allocation, &mut made)?;
             made.files.clear();
         }
-        let table = Files::new(options.open_files);
+        let table = Files::with_policy(options.open_files, options.sync);
         let mut builder = ExtentsBuilder::new(Arc::clone(&table));
         for (span, name) in geometry.files().iter().zip(self.files) {
             builder.push_zeros(span.start - builder.length())?;

@@ -232,7 +232,12 @@ fn empty_files_are_made_and_two_files_in_one_place_are_refused() {
             torrent.hashes.clone(),
             &dir.path().join("root"),
             layout,
-            &StoreOptions { allocation: Allocation::Full, sync: SyncPolicy::OnFlush, ..options(1 << 20) },
+            &StoreOptions {
+                allocation: Allocation::Full,
+                sync: SyncPolicy::OnFlush,
+                open_files: 1,
+                ..options(1 << 20)
+            },
         )
     };
     let path = |parts: &[&str]| RelativePath::new(parts).unwrap();
