@@ -252,7 +252,6 @@ impl Files {
     ) -> io::Result<()> {
         let entry = self.entry(id)?;
         let file = self.open(id)?.file;
-        entry.dirty.store(true, Ordering::Release);
         entry.watch.writing();
         let mut written = Ok(());
         while !buffers.is_empty() {
@@ -271,6 +270,8 @@ impl Files {
             }
         }
         entry.watch.wrote();
+        // Not before: a sync that ran meanwhile has not seen all of it.
+        entry.dirty.store(true, Ordering::Release);
         written.map_err(|error| FileError::wrap(id, entry.place.path(), error))
     }
 
