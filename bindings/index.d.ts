@@ -207,15 +207,21 @@ export declare class Reactor {
 /** One torrent's bytes on disk; hand it to the reactor to serve and fetch. */
 export declare class Store {
   /**
-   * A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
-   * ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
+   * A read-write file at `path` for the whole torrent, made (sparse) when missing; nothing is servable before
+   * `verify`. ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
    */
-  static openScratch(hashes: StoreHashes, path: string): Store
+  static openScratch(layout: TorrentLayout, hashes: ContentHashes, path: string): Store
+  /**
+   * The torrent's own files below the folder `root`, where the layout's paths lead (components parted by slashes);
+   * made when missing, on a worker. Nothing is servable before `verify`. ERR_METAINFO (also for a path that leads out),
+   * ERR_DISK_FULL, ERR_IO (also when a longer file, a link, a pipe or a folder is in the way).
+   */
+  static openFolder(layout: TorrentLayout, hashes: ContentHashes, root: string, options: FolderOptions): Promise<Store>
   /**
    * Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
    * `setServableAll`.
    */
-  static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store
+  static overExtents(layout: TorrentLayout, hashes: ContentHashes, extents: ExtentsHandle): Store
   /** Number of pieces. */
   get pieceCount(): number
   /** Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable. */
@@ -399,6 +405,20 @@ export interface Fault {
   fault: string
   /** The same in words. */
   message: string
+}
+
+/** How a folder's files are treated. */
+export interface FolderOptions {
+  /** Nothing is made and nothing written. */
+  readOnly: boolean
+  /** Take all of the place on the disk at once; else files are sparse. */
+  preallocate: boolean
+  /** Good pieces that may wait in memory for their neighbours; 0: none does. */
+  writeBehindBytes: number
+  /** Let every `flush` wait until the data are on the medium. */
+  sync: boolean
+  /** Files kept open at a time. */
+  openFiles: number
 }
 
 /** Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range). */
@@ -618,20 +638,6 @@ export interface SocketAddress {
   host: string
   /** 1 to 65,535. */
   port: number
-}
-
-/** What a torrent says about its bytes: v1 (`pieces`), v2 (`piecesRoot`, `pieceLayer`) or both. */
-export interface StoreHashes {
-  /** Bytes in the torrent. */
-  lengthBytes: number
-  /** A power of two, 16 KiB to 512 MiB. */
-  pieceLengthBytes: number
-  /** pieces × 20 bytes. */
-  pieces?: Uint8Array
-  /** 32 bytes. */
-  piecesRoot?: Uint8Array
-  /** pieces × 32 bytes; empty or absent in a torrent of one piece. */
-  pieceLayer?: Uint8Array
 }
 
 /** A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`. */

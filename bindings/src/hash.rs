@@ -55,20 +55,24 @@ pub struct HashOptions {
     pub uncached: bool,
 }
 
-struct Layout {
+pub struct Layout {
     kind: TorrentKind,
-    geometry: Geometry,
-    paths: ContentPaths,
+    pub geometry: Geometry,
+    pub paths: ContentPaths,
 }
 
 impl TorrentLayout {
-    fn read(&self) -> napi::Result<Layout> {
+    pub fn read(&self) -> napi::Result<Layout> {
         let paths: ContentPaths = self.paths.split_inclusive(|byte| *byte == 0).map(without_end).collect();
         if paths.count() != self.lengths_bytes.len() {
             let text = format!("{} paths for {} lengths", paths.count(), self.lengths_bytes.len());
             return Err(coded("ERR_METAINFO", text));
         }
         // Above 2^53 a length is refused whatever it is.
+        #[expect(
+            clippy::cast_sign_loss,
+            reason = "a negative length is an empty file's, and then its hashes do not fit"
+        )]
         let lengths = self.lengths_bytes.iter().map(|length| *length as u64);
         let named = self.paths.split_inclusive(|byte| *byte == 0).map(|path| path.len() > 1);
         let entries: Vec<FileEntry> =
@@ -116,7 +120,7 @@ impl ContentHashes {
         }
     }
 
-    fn read(&self, geometry: &Geometry) -> napi::Result<PieceHashes> {
+    pub fn read(&self, geometry: &Geometry) -> napi::Result<PieceHashes> {
         let mut layers = self.layers.as_deref();
         let mut file = |(n, root): (usize, &[u8; 32])| {
             let pieces = geometry.pieces_of(n).len();
@@ -184,6 +188,7 @@ pub fn hash_torrent(
 
 /// A file that is not as the torrent says, whatever its bytes are.
 #[napi(object, object_from_js = false)]
+#[expect(clippy::struct_field_names, reason = "the field says which fault")]
 pub struct Fault {
     /// The file's number in the layout.
     pub file: u32,

@@ -1,12 +1,14 @@
 //! Good pieces that wait in memory to be written, so that neighbours go out in one write. They are served from here.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::Bitmap;
 use crate::piece_bytes::PieceBytes;
 
 /// Pieces that are good and not yet in their files.
@@ -42,8 +44,17 @@ pub(crate) struct Run {
 
 impl Run {
     /// The numbers of its pieces.
-    pub(crate) fn numbers(&self) -> std::ops::Range<u32> {
+    pub(crate) fn numbers(&self) -> Range<u32> {
         self.first..self.first + self.pieces.len() as u32
+    }
+}
+
+impl Pieces {
+    fn remove(&mut self, piece: u32) {
+        if let Some(gone) = self.table.remove(&piece) {
+            let sum = if gone.is_taken { &mut self.writing } else { &mut self.waiting };
+            *sum -= gone.bytes.length() as u64;
+        }
     }
 }
 
@@ -81,6 +92,7 @@ impl WriteBehind {
         let (length, is_tight) = (bytes.length() as u64, bytes.is_tight());
         let unwritten = Unwritten { bytes: Arc::new(bytes), since: Instant::now(), is_taken: false };
         let mut pieces = self.pieces.lock();
+        pieces.remove(piece);
         pieces.table.insert(piece, unwritten);
         pieces.waiting += length;
         self.count.store(pieces.table.len(), Ordering::Release);
@@ -113,14 +125,20 @@ impl WriteBehind {
         run.pieces.last().is_none_or(|bytes| bytes.length() == self.piece_length as usize)
     }
 
-    /// Forgets pieces that were taken: they are written, or lost.
-    pub(crate) fn forget(&self, numbers: impl Iterator<Item = u32>) {
+    /// Forgets pieces that are written.
+    pub(crate) fn forget(&self, numbers: Range<u32>) {
         let mut pieces = self.pieces.lock();
-        for piece in numbers {
-            if let Some(gone) = pieces.table.remove(&piece) {
-                pieces.writing = pieces.writing.saturating_sub(gone.bytes.length() as u64);
-            }
-        }
+        numbers.for_each(|piece| pieces.remove(piece));
+        self.count.store(pieces.table.len(), Ordering::Release);
+        self.left.notify_all();
+    }
+
+    /// Forgets a piece that cannot be written. It leaves `servable` in the same moment: else a reader would look for it
+    /// in its file, or it would come anew and be forgotten instead.
+    pub(crate) fn lose(&self, piece: u32, servable: &Bitmap) {
+        let mut pieces = self.pieces.lock();
+        servable.clear(piece);
+        pieces.remove(piece);
         self.count.store(pieces.table.len(), Ordering::Release);
         self.left.notify_all();
     }

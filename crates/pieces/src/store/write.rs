@@ -103,15 +103,15 @@ impl Store {
         }
         let mut failed = Vec::new();
         for (n, piece) in run.numbers().zip(pieces) {
-            if let Err(error) = backing.write(offset(n), &[piece]) {
+            match backing.write(offset(n), &[piece]) {
                 // After a move the bytes are elsewhere, and whole.
-                if self.is_current(&backing) {
-                    self.servable.clear(n);
+                Err(error) if self.is_current(&backing) => {
+                    self.unwritten.lose(n, &self.servable);
+                    self.note_failed_write(&backing, &error);
+                    failed.push(error);
                 }
-                self.note_failed_write(&backing, &error);
-                failed.push(error);
+                _ => self.unwritten.forget(n..n.saturating_add(1)),
             }
-            self.unwritten.forget(std::iter::once(n));
         }
         failed
     }
