@@ -207,19 +207,39 @@ export declare class Reactor {
 /** One torrent's bytes on disk; hand it to the reactor to serve and fetch. */
 export declare class Store {
   /**
-   * A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
-   * ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
+   * A read-write file at `path` for the whole torrent, made (sparse) when missing; nothing is servable before
+   * `verify`. ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
    */
-  static openScratch(hashes: StoreHashes, path: string): Store
+  static openScratch(layout: TorrentLayout, hashes: ContentHashes, path: string): Store
+  /**
+   * The torrent's own files below the folder `root`, where the layout's paths lead (components parted by slashes);
+   * made when missing, on a worker. Nothing is servable before `verify`. ERR_METAINFO (also for a path that leads out),
+   * ERR_DISK_FULL, ERR_IO (also when a longer file, a link, a pipe or a folder is in the way).
+   */
+  static openFolder(layout: TorrentLayout, hashes: ContentHashes, root: string, options: FolderOptions): Promise<Store>
   /**
    * Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
    * `setServableAll`.
    */
-  static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store
+  static overExtents(layout: TorrentLayout, hashes: ContentHashes, extents: ExtentsHandle): Store
   /** Number of pieces. */
   get pieceCount(): number
   /** Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable. */
   verify(first: number, end: number, cancel?: CancelFlag | undefined | null): Promise<Verified>
+  /**
+   * Forgets the fault and hashes, on a worker, the pieces that are not servable; returns how many are now. What still
+   * fails is a fault again.
+   */
+  recheck(cancel?: CancelFlag | undefined | null): Promise<Verified>
+  /** Whether its files failed since the last `recheck`. */
+  isFaulty(): boolean
+  /** On a worker: writes the good pieces that wait in memory. ERR_DISK_FULL, ERR_IO. */
+  flush(): Promise<void>
+  /**
+   * On a worker: writes the good pieces that wait in memory, waits until all is on the medium, and says which pieces
+   * are (a BEP 3 bitfield): what may be remembered over a crash. ERR_DISK_FULL, ERR_IO.
+   */
+  checkpoint(): Promise<Buffer>
   /**
    * On a worker: whether all pieces together have the pieces root. True at once where the piece layer is
    * known. All pieces must be servable.
@@ -248,6 +268,7 @@ export interface Batch {
   incoming: Array<Incoming>
   links: Array<LinkEvent>
   pieces: Array<PieceVerdict>
+  faults: Array<TorrentFault>
   datagrams: Array<Datagram>
   dropped: Dropped
 }
@@ -384,6 +405,20 @@ export interface Fault {
   fault: string
   /** The same in words. */
   message: string
+}
+
+/** How a folder's files are treated. */
+export interface FolderOptions {
+  /** Nothing is made and nothing written. */
+  readOnly: boolean
+  /** Take all of the place on the disk at once; else files are sparse. */
+  preallocate: boolean
+  /** Good pieces that may wait in memory for their neighbours; 0: none does. */
+  writeBehindBytes: number
+  /** Let every `flush` wait until the data are on the medium. */
+  sync: boolean
+  /** Files kept open at a time. */
+  openFiles: number
 }
 
 /** Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range). */
@@ -537,7 +572,7 @@ export interface NetworkParams {
 export interface PieceVerdict {
   torrent: number
   piece: number
-  /** `io`: the piece could not be kept, or a served one could not be read. */
+  /** `io`: the piece could not be kept. */
   outcome: 'good' | 'bad' | 'io'
   message?: string
   /** Links that sent blocks of it. */
@@ -605,18 +640,12 @@ export interface SocketAddress {
   port: number
 }
 
-/** What a torrent says about its bytes: v1 (`pieces`), v2 (`piecesRoot`, `pieceLayer`) or both. */
-export interface StoreHashes {
-  /** Bytes in the torrent. */
-  lengthBytes: number
-  /** A power of two, 16 KiB to 512 MiB. */
-  pieceLengthBytes: number
-  /** pieces × 20 bytes. */
-  pieces?: Uint8Array
-  /** 32 bytes. */
-  piecesRoot?: Uint8Array
-  /** pieces × 32 bytes; empty or absent in a torrent of one piece. */
-  pieceLayer?: Uint8Array
+/** A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`. */
+export interface TorrentFault {
+  torrent: number
+  kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction'
+  /** The system's words, with the file's path. */
+  message: string
 }
 
 /** The hashes of a hybrid torrent over some bytes. */
@@ -643,8 +672,8 @@ export interface TorrentLayout {
   paths: Uint8Array
 }
 
-/** What `verify` found. */
+/** What `verify` or `recheck` found. */
 export interface Verified {
-  /** Pieces of the range that are right. */
+  /** Pieces that are right. */
   servable: number
 }

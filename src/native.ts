@@ -138,13 +138,26 @@ export function hashExtents(
   return task((cancel) => bindings.hashExtents(extents, pieceLengthBytes, cancel), signal);
 }
 
-/** The hashes of a torrent, as metainfo has them: at least one of v1 and v2. */
+/** A torrent of one file and its hashes, as metainfo has them: at least one of v1 and v2. */
 export interface StoreHashes {
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;
   readonly pieces: Uint8Array | null;
   readonly piecesRoot: Uint8Array | null;
   readonly pieceLayer: Uint8Array | null;
+}
+
+export interface FolderOptions {
+  /** Nothing is made and nothing written: what is there is served. */
+  readonly readOnly?: boolean;
+  /** Take all of the place on the disk at once, as far as the file system can; else files are sparse. */
+  readonly preallocate?: boolean;
+  /** Good pieces that may wait in memory to be written with their neighbours; 0: none does. */
+  readonly writeBehindBytes?: number;
+  /** Let every `flush` wait until the data are on the medium. */
+  readonly sync?: boolean;
+  /** Files kept open at a time. */
+  readonly openFiles?: number;
 }
 
 /** One torrent's bytes on disk, served and fetched by the reactor; its methods that wait run on a worker. */
@@ -158,17 +171,47 @@ export class Store {
 
   /** A read-write file, made when missing. Nothing is servable before `verify`. @throws ERR_DISK_FULL, ERR_IO */
   static openScratch(hashes: StoreHashes, path: string): Store {
-    return new Store(call(() => bindings.Store.openScratch(present(hashes), path)));
+    const { layout, content } = oneFile(hashes);
+    return new Store(call(() => bindings.Store.openScratch(flat(layout), packed(layout, content), path)));
+  }
+
+  /**
+   * The torrent's own files below a folder, made when missing. The layout's paths are relative, with slashes; one that
+   * leads out of the folder is refused, and no symbolic link is followed. Nothing is servable before `verify`.
+   * @throws BlockswarmError ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when something else is in a file's place)
+   */
+  static async openFolder(
+    layout: TorrentLayout,
+    hashes: ContentHashes<Uint8Array | null>,
+    root: string,
+    options: FolderOptions = {},
+  ): Promise<Store> {
+    const { readOnly = false, preallocate = false, sync = false } = options;
+    const { writeBehindBytes = 32 * 2 ** 20, openFiles = 64 } = options;
+    const all = { readOnly, preallocate, sync, writeBehindBytes, openFiles };
+    const open = () => bindings.Store.openFolder(flat(layout), packed(layout, hashes), root, all);
+    return new Store(await task(async () => open()));
   }
 
   /** Read-only, over extents. */
   static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store {
-    return new Store(call(() => bindings.Store.overExtents(present(hashes), extents)));
+    const { layout, content } = oneFile(hashes);
+    return new Store(call(() => bindings.Store.overExtents(flat(layout), packed(layout, content), extents)));
   }
 
   /** Hashes the pieces `[first, end)` where they lie; right ones become servable. Returns how many are right. */
   async verify(first: number, end: number, signal?: AbortSignal): Promise<number> {
     return (await task((cancel) => this.inner.verify(first, end, cancel), signal)).servable;
+  }
+
+  /** Hashes the pieces that are not servable, after a fault; returns how many are now. What still fails is a fault. */
+  async recheck(signal?: AbortSignal): Promise<number> {
+    return (await task((cancel) => this.inner.recheck(cancel), signal)).servable;
+  }
+
+  /** Whether its files failed since the last `recheck`. */
+  isFaulty(): boolean {
+    return this.inner.isFaulty();
   }
 
   /** Whether all pieces together have the v2 root; all of them must be servable. */
@@ -179,6 +222,16 @@ export class Store {
   /** Says that the bytes were hashed to this torrent just now. */
   setServableAll(): void {
     call(() => this.inner.setServableAll());
+  }
+
+  /** Writes the good pieces that wait in memory. @throws ERR_DISK_FULL, ERR_IO */
+  async flush(): Promise<void> {
+    await task(() => this.inner.flush());
+  }
+
+  /** Writes what waits, and says which pieces are on the medium: what may be remembered over a crash. */
+  async checkpoint(): Promise<Uint8Array> {
+    return task(() => this.inner.checkpoint());
   }
 
   /** One bit a piece, high bit first (BEP 3). */
@@ -201,16 +254,12 @@ export class Store {
   }
 }
 
-/** The addon takes absent fields, not null ones. */
-function present(hashes: StoreHashes): bindings.StoreHashes {
-  const { lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer } = hashes;
-  return {
-    lengthBytes,
-    pieceLengthBytes,
-    ...(pieces && { pieces }),
-    ...(piecesRoot && { piecesRoot }),
-    ...(pieceLayer && { pieceLayer }),
-  };
+/** A torrent of one file, whose name does not matter. */
+function oneFile({ lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer }: StoreHashes) {
+  const kind = piecesRoot === null ? 'v1' : pieces === null ? 'v2' : 'hybrid';
+  const layout: TorrentLayout = { kind, pieceLengthBytes, files: [{ path: 'file', lengthBytes }] };
+  const content = { pieces, files: [piecesRoot && { piecesRoot, pieceLayer }] };
+  return { layout, content };
 }
 
 // ---- Torrents made and checked --------------------------------------------------------------------------------
@@ -309,15 +358,8 @@ export async function checkTorrent(
   hashes: ContentHashes<Uint8Array | null>,
   options: HashTorrentOptions = {},
 ): Promise<CheckedTorrent> {
-  const v2 = layout.kind === 'v1' ? [] : hashes.files.filter((file) => file !== null);
-  const layers = v2.map((file) => file.pieceLayer).filter((layer) => layer !== null);
-  const packed = {
-    pieces: layout.kind === 'v2' ? null : hashes.pieces,
-    roots: layout.kind === 'v1' ? null : Buffer.concat(v2.map((file) => file.piecesRoot)),
-    layers: layers.length < v2.length || layout.kind === 'v1' ? null : Buffer.concat(layers),
-  };
   const checked = await counted(options, (counter, cancel) =>
-    bindings.checkTorrent(flat(layout), packed, hashOptions(options), counter, cancel),
+    bindings.checkTorrent(flat(layout), packed(layout, hashes), hashOptions(options), counter, cancel),
   );
   return checked as CheckedTorrent;
 }
@@ -343,6 +385,17 @@ function hashOptions({ threads = 0, uncached = false }: HashTorrentOptions): bin
 
 function pieceCount(lengthBytes: number, { pieceLengthBytes }: TorrentLayout): number {
   return Math.ceil(lengthBytes / pieceLengthBytes);
+}
+
+/** The hashes that the layout's kind has, in few values. */
+function packed({ kind }: TorrentLayout, hashes: ContentHashes<Uint8Array | null>): bindings.ContentHashes {
+  const v2 = kind === 'v1' ? [] : hashes.files.filter((file) => file !== null);
+  const layers = v2.map((file) => file.pieceLayer).filter((layer) => layer !== null);
+  return {
+    pieces: kind === 'v2' ? null : hashes.pieces,
+    roots: kind === 'v1' ? null : Buffer.concat(v2.map((file) => file.piecesRoot)),
+    layers: layers.length < v2.length || kind === 'v1' ? null : Buffer.concat(layers),
+  };
 }
 
 /** A layout as few values: there may be hundreds of thousands of files. */

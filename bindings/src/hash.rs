@@ -55,14 +55,14 @@ pub struct HashOptions {
     pub uncached: bool,
 }
 
-struct Layout {
+pub struct Layout {
     kind: TorrentKind,
-    geometry: Geometry,
-    paths: ContentPaths,
+    pub geometry: Geometry,
+    pub paths: ContentPaths,
 }
 
 impl TorrentLayout {
-    fn read(&self) -> napi::Result<Layout> {
+    pub fn read(&self) -> napi::Result<Layout> {
         let paths: ContentPaths = self.paths.split_inclusive(|byte| *byte == 0).map(without_end).collect();
         if paths.count() != self.lengths_bytes.len() {
             let text = format!("{} paths for {} lengths", paths.count(), self.lengths_bytes.len());
@@ -116,7 +116,7 @@ impl ContentHashes {
         }
     }
 
-    fn read(&self, geometry: &Geometry) -> napi::Result<PieceHashes> {
+    pub fn read(&self, geometry: &Geometry) -> napi::Result<PieceHashes> {
         let mut layers = self.layers.as_deref();
         let mut file = |(n, root): (usize, &[u8; 32])| {
             let pieces = geometry.pieces_of(n).len();

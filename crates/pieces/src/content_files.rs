@@ -51,7 +51,7 @@ impl ContentPaths {
     }
 
     /// The path of an entry; empty when there is none.
-    pub(crate) fn get(&self, entry: usize) -> &Path {
+    pub fn get(&self, entry: usize) -> &Path {
         let end = |n: usize| self.ends.get(n).copied().unwrap_or(self.bytes.len());
         let start = entry.checked_sub(1).map_or(0, end);
         Path::new(OsStr::from_bytes(self.bytes.get(start..end(entry)).unwrap_or_default()))
