@@ -1,3 +1,6 @@
+/** The world around a command. */
+import { BlockswarmError } from '../errors.js';
+
 /**
  * What a command may touch of the world around it. Passed in, so that tests run whole commands in memory.
  */
@@ -33,4 +36,12 @@ export function stopped({ signal }: Env): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
+}
+
+/** For `catch` of a job that keeps nothing when the user stops it. */
+export function nothingKept({ signal }: Env, outcome: string): (cause: unknown) => never {
+  return (cause) => {
+    if (!signal.aborted) throw cause;
+    throw new BlockswarmError('ERR_INTERRUPTED', `interrupted; ${outcome}`, { cause });
+  };
 }

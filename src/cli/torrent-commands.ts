@@ -5,15 +5,18 @@ import { collect, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 
 const makeText = `
-Symlinks are kept as links when they lead to something in the torrent, and left out otherwise. A glob is held
-against the last name of a path or, when it has a slash (also in front), against the path below the torrent's
-folder; * stops at a slash, ** does not. The torrent appears when it is whole; a file that changes while it is
-hashed makes none.`;
+Symlinks are kept as links when they lead to something in the torrent, and
+left out otherwise. A glob is held against the last name of a path or, when it
+has a slash (also in front), against the path below the torrent's folder;
+* stops at a slash, ** does not. The torrent appears when it is whole; a file
+that changes while it is hashed makes none.`;
 
 const verifyText = `
-PATH is the torrent's file or folder, or the folder that holds it. Damage is told by file and byte range: v1 and
-v2 to the piece, clipped to the file. A torrent holds no hashes below its pieces, so that is the 16 KiB leaf where
-pieces are 16 KiB; what a file lacks at its end is told to the byte. Exit code 5 when anything is not as it should be.`;
+PATH is the torrent's file or folder, or the folder that holds it. Damage is
+told by file and byte range: to the piece, clipped to the file. A torrent
+holds no hashes below its pieces, so in v2 that is the 16 KiB leaf where
+pieces are 16 KiB; what a file lacks at its end is told to the byte. A file
+that is too long is not as the torrent says either. Exit code 5 then.`;
 
 const uncachedText = 'leave the page cache as it was: what reading brings into memory leaves it again';
 

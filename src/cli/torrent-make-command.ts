@@ -3,6 +3,7 @@ import { BlockswarmError } from '../errors.js';
 import type { TorrentKind } from '../metainfo/info-dict.js';
 import { type MakeOptions, type MakeResult, makeTorrent } from '../node/torrent-make.js';
 import { formatBytes, formatDuration, formatRate, toHex } from '../units.js';
+import { nothingKept } from './env.js';
 import { jobReport } from './job-report.js';
 import type { Output } from './output.js';
 import type { CommandContext } from './program.js';
@@ -52,7 +53,7 @@ export async function torrentMakeCommand({
     },
     env.signal,
     jobReport(output),
-  );
+  ).catch(nothingKept(env, 'no torrent was written'));
   if (result.made === null) showPlan(output, result);
   else showMade(output, result, result.made, (performance.now() - startedMs) / 1000);
 }

@@ -3,6 +3,7 @@ import { exitCode } from '../errors.js';
 import { type CheckResult, checkContent, type DamagedFile } from '../node/torrent-check.js';
 import { readTorrentFile } from '../node/torrent-file.js';
 import { formatBytes, formatDuration, formatRate, toHex } from '../units.js';
+import { nothingKept } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
@@ -26,7 +27,8 @@ export async function torrentVerifyCommand({
   const [torrent = '', content = ''] = args;
   const metainfo = await readTorrentFile(torrent, env.signal);
   const { threads, uncached } = options;
-  const checked = await checkContent({ metainfo, content, threads, uncached }, env.signal, jobReport(output));
+  const job = checkContent({ metainfo, content, threads, uncached }, env.signal, jobReport(output));
+  const checked = await job.catch(nothingKept(env, 'the rest was not looked at'));
   const seconds = (performance.now() - startedMs) / 1000;
   const { infoHashV1, infoHashV2, name, lengthBytes } = metainfo;
   const intact = checked.damaged.length === 0;

@@ -76,10 +76,7 @@ export async function makeTorrent(
       progress: (done) => report.progress({ stage: 'hashing', done, total, unit: 'bytes' }),
       signal,
     },
-  ).catch((cause: unknown) => {
-    if (!signal.aborted) throw cause;
-    throw new BlockswarmError('ERR_INTERRUPTED', 'interrupted; no torrent was written', { cause });
-  });
+  );
   const { metainfo, metainfoBytes } = buildMetainfo(plan, hashes, options);
   await writeWholeFile(out, metainfoBytes, options.force);
   const magnet = formatMagnet({ ...metainfo, trackers: metainfo.trackerTiers.flat() });

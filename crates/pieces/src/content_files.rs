@@ -1,9 +1,9 @@
 //! A torrent's files where a person keeps them: opened a few at a time, watched for changes, read ahead.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -16,9 +16,9 @@ use parking_lot::Mutex;
 use rustix::fs::{Advice, OFlags, fadvise};
 use thiserror::Error;
 
+use crate::cache_map::{CacheMap, is_cached};
 use crate::error::at_path;
 use crate::hash_pass::{PieceReader, PieceSource};
-use crate::nowait::{self, NowRead};
 use crate::{FileChange, FileIdentity, Geometry, PiecesError};
 
 /// Files that one thread keeps open at most; a batch reads from no more at a time.
@@ -88,14 +88,17 @@ pub(crate) struct ContentFiles<'a> {
     /// What each of [`Geometry::files`] was when it was first seen.
     seen: Vec<OnceLock<FileIdentity>>,
     faults: Mutex<BTreeMap<usize, FileFault>>,
-    uncached: bool,
+    /// What to leave in memory, when the rest is to leave it again.
+    cache: Option<CacheMap>,
 }
 
 impl<'a> ContentFiles<'a> {
     /// `uncached`: pages that reading brought into memory leave it behind the reading.
     pub(crate) fn new(geometry: &'a Geometry, paths: &'a ContentPaths, uncached: bool) -> Self {
         let seen = geometry.files().iter().map(|_| OnceLock::new()).collect();
-        Self { geometry, paths, seen, faults: Mutex::default(), uncached }
+        let mut files = Self { geometry, paths, seen, faults: Mutex::default(), cache: None };
+        files.cache = uncached.then(|| CacheMap::look(geometry, |file| open(files.path(file)).ok()));
+        files
     }
 
     /// Looks at every file, from now on a change is a fault. What is wrong already is kept, and returned in the end.
@@ -151,7 +154,7 @@ impl<'a> ContentFiles<'a> {
 
 impl PieceSource for ContentFiles<'_> {
     fn reader(&self) -> Box<dyn PieceReader + '_> {
-        Box::new(Reader { files: self, open: VecDeque::new(), dropping: HashMap::new() })
+        Box::new(Reader { files: self, open: VecDeque::new() })
     }
 }
 
@@ -165,8 +168,6 @@ fn open(path: &Path) -> io::Result<File> {
 struct Reader<'a> {
     files: &'a ContentFiles<'a>,
     open: VecDeque<(usize, File)>,
-    /// Ranges of files to forget, by the start in the torrent of the range that was announced.
-    dropping: HashMap<u64, Vec<(usize, Range<u64>)>>,
 }
 
 impl Reader<'_> {
@@ -234,22 +235,20 @@ impl PieceReader for Reader<'_> {
         let files = self.files;
         for part in files.geometry.parts(range) {
             let Ok(handle) = self.opened(part.file) else { continue };
-            if is_cached(handle, &part.range) {
-                continue;
-            }
-            let length = NonZeroU64::new(part.range.end - part.range.start);
-            let _ = fadvise(handle, part.range.start, length, Advice::WillNeed);
-            if files.uncached {
-                self.dropping.entry(range.start).or_default().push((part.file, part.range));
+            if !is_cached(handle, &part.range) {
+                let length = NonZeroU64::new(part.range.end - part.range.start);
+                let _ = fadvise(handle, part.range.start, length, Advice::WillNeed);
             }
         }
     }
 
     fn has_read(&mut self, range: &Range<u64>) {
-        for (file, range) in self.dropping.remove(&range.start).unwrap_or_default() {
-            let Ok(handle) = self.opened(file) else { continue };
-            let length = NonZeroU64::new(range.end - range.start);
-            let _ = fadvise(handle, range.start, length, Advice::DontNeed);
+        let files = self.files;
+        let Some(cache) = &files.cache else { return };
+        for part in files.geometry.parts(range) {
+            if let Ok(handle) = self.opened(part.file) {
+                cache.forget(part.file, handle, &part.range);
+            }
         }
     }
 
@@ -259,14 +258,6 @@ impl PieceReader for Reader<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a range seems to be in memory: its first byte, its middle and its last are. A file system that cannot
-/// tell is taken to have nothing there.
-fn is_cached(file: &File, range: &Range<u64>) -> bool {
-    [range.start, range.start.midpoint(range.end), range.end - 1].into_iter().all(|at| {
-        matches!(nowait::read_now(file, None, at, &mut [IoSliceMut::new(&mut [0])]), Ok(NowRead::Done))
-    })
 }
 
 /// What is at a path, and what is wrong with it for a file of `length` bytes.

@@ -11,6 +11,7 @@ mod assembly;
 mod beneath;
 mod bitmap;
 mod budget;
+mod cache_map;
 mod check;
 mod content_files;
 mod error;

@@ -358,3 +358,29 @@ fn thousands_of_tiny_files_are_hashed_with_few_of_them_open() {
         assert_eq!(scene.hash(4).unwrap(), scene.expected());
     }
 }
+
+/// Whether the page of an offset is in memory.
+fn is_cached(file: &fs::File, offset: u64) -> bool {
+    let flags = rustix::io::ReadWriteFlags::NOWAIT;
+    rustix::io::preadv2(file, &mut [std::io::IoSliceMut::new(&mut [0])], offset, flags).is_ok()
+}
+
+#[test]
+fn uncached_hashing_leaves_in_memory_what_was_there_and_nothing_else() {
+    let scene = Scene::new(TorrentKind::V1, &[24 << 20], 1 << 20);
+    let file = fs::File::open(scene.path(0)).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let offsets: Vec<u64> = (0..24).map(|mebibyte| (mebibyte << 20) + 4096).collect();
+    if offsets.iter().rev().any(|offset| is_cached(&file, *offset)) {
+        return; // This file system keeps its files in memory.
+    }
+    let warm = 4 << 20..8 << 20;
+    let length = std::num::NonZeroU64::new(warm.end - warm.start);
+    rustix::fs::fadvise(&file, warm.start, length, rustix::fs::Advice::Random).unwrap();
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut vec![0; 4 << 20], warm.start).unwrap();
+    assert_eq!(scene.hash(2).unwrap(), scene.expected());
+    for offset in offsets.into_iter().rev() {
+        assert_eq!(is_cached(&file, offset), warm.contains(&offset), "at {offset}");
+    }
+}
