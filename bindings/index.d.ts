@@ -424,6 +424,9 @@ export interface FolderOptions {
 /** Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range). */
 export declare function hashExtents(extents: ExtentsHandle, pieceLengthBytes: number, cancel?: CancelFlag | undefined | null): Promise<TorrentHashes>
 
+/** Why hashing is slower than it was asked or expected to be, for a person to read; null when all is well. */
+export declare function hashingWarning(): string | null
+
 /** How a task runs. */
 export interface HashOptions {
   /** 0 stands for one a core. */

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, Store, checkTorrent, hashExtents, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -786,6 +786,7 @@ export { Reactor }
 export { Store }
 export { checkTorrent }
 export { hashExtents }
+export { hashingWarning }
 export { hashTorrent }
 export { lockFile }
 export { networkParams }

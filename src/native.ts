@@ -116,6 +116,13 @@ export class HeaderChain {
   }
 }
 
+// ---- Hashing ---------------------------------------------------------------------------------------------------
+
+/** Why hashing is slower than it was asked or expected to be; null when all is well. */
+export function hashingWarning(): string | null {
+  return call(() => bindings.hashingWarning());
+}
+
 // ---- Torrents' bytes -----------------------------------------------------------------------------------------
 
 /** Hashes of a file: SHA-1 of each piece (× 20 bytes), the v2 root (32) and layer (× 32; empty for one piece). */

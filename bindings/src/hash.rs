@@ -4,12 +4,18 @@ use crate::store::{CancelFlag, flag, number, piece_length, refused};
 use crate::task::Job;
 use blockswarm_pieces::{
     CheckReport, ContentPaths, DamageReason, FileEntry, FileFault, FileHashes, Geometry, PassOptions,
-    PieceHashes, TorrentKind, check_files, hash_files,
+    PieceHashes, TorrentKind, check_files, hash_files, sha,
 };
 use napi::bindgen_prelude::{AsyncTask, Float64Array, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Why hashing is slower than it was asked or expected to be, for a person to read; null when all is well.
+#[napi(catch_unwind)]
+pub fn hashing_warning() -> Option<String> {
+    sha::warning().map(str::to_owned)
+}
 
 /// How far a task is; read it whenever it is to be shown.
 #[napi]

@@ -216,6 +216,10 @@ function addCommand<Options>(
       const output = new Output(env, options);
       try {
         const action = await load();
+        // An addon that is missing is said by the first command that needs it.
+        const native = await import('../native.js').catch(() => null);
+        const slow = native?.hashingWarning();
+        if (slow) output.warn(slow);
         await action({ env, output, options, args: command.args, outcome });
       } finally {
         output.progress.clear();

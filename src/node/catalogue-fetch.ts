@@ -92,6 +92,7 @@ class CatalogueFetch {
           this.#wake?.();
         },
         ioError: (message) => this.#fail(pieceWriteError('the catalogue', message)),
+        fault: ({ message }) => this.#fail(pieceWriteError('the catalogue', message)),
       },
     });
     const aborted = () => this.#wake?.();

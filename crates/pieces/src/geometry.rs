@@ -192,7 +192,8 @@ impl Geometry {
 
     /// Bytes in the piece as v2 hashes it: no padding. Of a v1 torrent, where padding cannot be told apart, all.
     pub fn content_bytes(&self, piece: PieceIndex) -> u32 {
-        let end = self.file_of(piece).and_then(|n| self.files.get(n)).map_or(self.length, FileSpan::end);
+        let file = self.file_of(piece).and_then(|n| self.files.get(n));
+        let end = file.map_or(if self.aligned { 0 } else { self.length }, FileSpan::end);
         end.saturating_sub(self.piece_offset(piece)).min(u64::from(self.piece_length)) as u32
     }
 
