@@ -166,11 +166,13 @@ impl Files {
         Some(self.table.read().entries.get(id.0)?.place.path())
     }
 
-    /// Closes all handles (they open again when needed): a pruned file gives its space back only then.
+    /// Closes all handles (they open again when needed): a pruned file gives its space back only then. Of files that
+    /// others write, what is there from now on counts.
     pub fn close_handles(&self) {
         let mut table = self.table.write();
         table.open.clear();
         table.handles.iter_mut().for_each(|handle| *handle = None);
+        table.entries.iter().filter(|entry| entry.watch.is_foreign()).for_each(|entry| entry.watch.forget());
     }
 
     /// What the files are from now on is right: they are about to be verified.

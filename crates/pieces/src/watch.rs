@@ -49,6 +49,10 @@ impl Watch {
         Self { nature, looked_at_ms: AtomicU64::new(0), seen: Mutex::default() }
     }
 
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.nature == Nature::Foreign
+    }
+
     /// Whether it is time for another look.
     pub(crate) fn is_due(&self) -> bool {
         now_ms().saturating_sub(self.looked_at_ms.load(Ordering::Relaxed)) >= INTERVAL_MS
