@@ -51,6 +51,14 @@ pub struct Extents {
     length: u64,
 }
 
+/// A run over bytes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileRun {
+    pub(crate) file: FileId,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
 /// Collects runs in the torrent's order.
 pub struct ExtentsBuilder {
     files: Arc<Files>,
@@ -120,6 +128,15 @@ impl Extents {
     /// Number of runs after joining neighbours.
     pub fn run_count(&self) -> usize {
         self.runs.len()
+    }
+
+    /// The runs in order; `None` stands for padding.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Option<FileRun>> + '_ {
+        let ends = self.runs.iter().skip(1).map(|next| next.start).chain([self.length]);
+        self.runs.iter().zip(ends).map(|(run, end)| match run.place {
+            Place::File(file, offset) => Some(FileRun { file, offset, length: end - run.start }),
+            Place::Zeros => None,
+        })
     }
 
     /// Fills `buffer` from `offset`, waiting for the disk. A range beyond the end is `InvalidInput`; a file

@@ -38,6 +38,6 @@ pub use identity::{FileChange, FileIdentity};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
 pub use readahead::ReadAhead;
-pub use resume::{PlacedFile, ResumeDb, ResumeRecord, Resumed};
+pub use resume::{Before, MadeHashes, PlacedFile, ResumeDb, ResumeRecord, Resumed};
 pub use store::Store;
 pub use verdict::{PieceOutcome, PieceVerdict};

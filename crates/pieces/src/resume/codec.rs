@@ -6,6 +6,10 @@ use crate::sha::Sha256Stream;
 /// A digest to find damage, not forgery: whoever can write the database can write anything.
 const DIGEST_BYTES: usize = 16;
 
+/// Before something that may be missing: whether it is there.
+const ABSENT: u8 = 0;
+const PRESENT: u8 = 1;
+
 /// A record being written.
 pub(super) struct Writer(Vec<u8>);
 
@@ -16,6 +20,20 @@ impl Writer {
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
+    }
+
+    /// Bytes behind their length.
+    pub(super) fn list(&mut self, bytes: &[u8]) {
+        self.u32(bytes.len() as u32);
+        self.bytes(bytes);
+    }
+
+    /// What `write` writes, where it is there.
+    pub(super) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.bytes(&[if value.is_some() { PRESENT } else { ABSENT }]);
+        if let Some(value) = value {
+            write(self, value);
+        }
     }
 
     pub(super) fn u32(&mut self, value: u32) {
@@ -40,6 +58,9 @@ impl Writer {
     }
 }
 
+/// A field that cannot be.
+pub(super) struct Damaged;
+
 /// A record being read. Each read is `None` beyond the end: lengths are never believed.
 pub(super) struct Reader<'a>(&'a [u8]);
 
@@ -55,6 +76,23 @@ impl<'a> Reader<'a> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
+    }
+
+    pub(super) fn list(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()?;
+        self.bytes(length as usize)
+    }
+
+    /// What `read` reads, where it is there.
+    pub(super) fn maybe<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>, Damaged> {
+        match self.u8().ok_or(Damaged)? {
+            ABSENT => Ok(None),
+            PRESENT => read(self).map(Some).ok_or(Damaged),
+            _ => Err(Damaged),
+        }
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

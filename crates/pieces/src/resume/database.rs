@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 use redb::{Builder, Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::ResumeRecord;
+use super::{MadeHashes, ResumeRecord};
 
 type Table = TableDefinition<'static, [u8; 32], &'static [u8]>;
 
 const TORRENTS: Table = TableDefinition::new("torrents");
+const MADE: Table = TableDefinition::new("made hashes");
 
 /// The records of a mainnet's segments are some ten MB, each of them read once.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -47,7 +48,12 @@ impl ResumeDb {
     /// Opens the file, or makes it; its folder must exist. One process at a time.
     pub fn open(path: &Path) -> Self {
         let db = Self { path: path.to_owned(), state: Mutex::default() };
-        db.write(|transaction| transaction.open_table(TORRENTS).map(drop).map_err(Into::into));
+        db.write(|transaction| {
+            // A table that is read must be there.
+            transaction.open_table(TORRENTS)?;
+            transaction.open_table(MADE)?;
+            Ok(())
+        });
         db
     }
 
@@ -68,7 +74,22 @@ impl ResumeDb {
 
     /// Drops the record under a key.
     pub fn forget(&self, key: &[u8; 32]) {
-        self.write(|transaction| Ok(transaction.open_table(TORRENTS)?.remove(key).map(drop)?));
+        self.remove(TORRENTS, key);
+    }
+
+    /// The hashes that were made of something under a key; as [`Self::load`].
+    pub fn made(&self, key: &[u8; 32]) -> Option<MadeHashes> {
+        self.get(MADE, key, MadeHashes::decode)
+    }
+
+    /// Keeps hashes; as [`Self::save`].
+    pub fn keep_made(&self, key: &[u8; 32], made: &MadeHashes) -> bool {
+        self.put(MADE, key, &made.encode())
+    }
+
+    /// Drops hashes: their bytes are not what they were.
+    pub fn forget_made(&self, key: &[u8; 32]) {
+        self.remove(MADE, key);
     }
 
     fn get<T>(&self, table: Table, key: &[u8; 32], decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
@@ -85,6 +106,10 @@ impl ResumeDb {
 
     fn put(&self, table: Table, key: &[u8; 32], value: &[u8]) -> bool {
         self.write(|transaction| Ok(transaction.open_table(table)?.insert(key, value).map(drop)?))
+    }
+
+    fn remove(&self, table: Table, key: &[u8; 32]) {
+        self.write(|transaction| Ok(transaction.open_table(table)?.remove(key).map(drop)?));
     }
 
     fn write(&self, change: impl Fn(&WriteTransaction) -> Result<(), redb::Error>) -> bool {

@@ -5,7 +5,9 @@
 
 mod codec;
 mod database;
+mod made;
 mod record;
 
 pub use database::ResumeDb;
+pub use made::{Before, MadeHashes};
 pub use record::{PlacedFile, ResumeRecord, Resumed};

@@ -10,9 +10,6 @@ use crate::{Bitmap, FileIdentity, Geometry};
 const VERSION: u8 = 1;
 /// Flag: a writer had the torrent open.
 const OPEN: u8 = 1;
-/// Before a file's identity: whether there is one.
-const ABSENT: u8 = 0;
-const PRESENT: u8 = 1;
 
 /// What is known of a torrent's bytes at one moment: synced first, recorded after.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,10 +102,7 @@ impl ResumeRecord {
         out.bytes(&self.had);
         out.u32(self.files.len() as u32);
         for file in &self.files {
-            out.bytes(&[if file.is_some() { PRESENT } else { ABSENT }]);
-            if let Some(identity) = file {
-                out.identity(identity);
-            }
+            out.maybe(file.as_ref(), Writer::identity);
         }
         out.finish()
     }
@@ -127,11 +121,7 @@ impl ResumeRecord {
         let count = fields.u32()?;
         let mut files = Vec::new();
         for _ in 0..count {
-            files.push(match fields.u8()? {
-                ABSENT => None,
-                PRESENT => Some(fields.identity()?),
-                _ => return None,
-            });
+            files.push(fields.maybe(Reader::identity).ok()?);
         }
         fields.end()?;
         Some(Self { geometry, pieces, had, files, open })
