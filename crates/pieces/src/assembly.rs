@@ -1,70 +1,25 @@
-//! A piece while its blocks arrive: one buffer, who sent which block, and the memory it is charged to.
+//! A piece while its blocks arrive: its bytes, who sent which block, and the hashes of what has come in order.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use thiserror::Error;
+use parking_lot::{Condvar, Mutex};
 
-use crate::{BLOCK_BYTES, Geometry, PieceIndex};
+use crate::hashes::PieceJudge;
+use crate::piece_bytes::{PORTION_BYTES, PieceBytes};
+use crate::{BLOCK_BYTES, Budget, Geometry, OverBudget, PieceIndex};
 
-/// The bytes that pieces in assembly may take, shared by many stores.
-#[derive(Debug)]
-pub struct Budget {
-    limit: u64,
-    used: AtomicU64,
-}
-
-/// No room for one more piece in assembly: ask again when another piece is finished or abandoned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("no room for {0} bytes more of pieces in assembly")]
-pub struct OverBudget(pub u64);
-
-/// Bytes taken from a budget, given back on drop.
-#[derive(Debug)]
-struct Reservation {
-    budget: Arc<Budget>,
-    bytes: u64,
-}
-
-impl Budget {
-    /// At most `limit` bytes; a single piece that is larger is let in while there is no other.
-    pub fn new(limit: u64) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicU64::new(0) })
-    }
-
-    /// The limit in bytes.
-    pub fn limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Bytes taken now.
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(self: &Arc<Self>, bytes: u64) -> Result<Reservation, OverBudget> {
-        // A limit under one piece length would otherwise stop the torrent for good.
-        let room = |used: u64| used.checked_add(bytes).filter(|sum| used == 0 || *sum <= self.limit);
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .map(|_| Reservation { budget: Arc::clone(self), bytes })
-            .map_err(|_| OverBudget(bytes))
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
+const BLOCKS_IN_PORTION: usize = PORTION_BYTES / BLOCK_BYTES as usize;
 
 /// What became of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockWrite {
     /// Kept; more blocks are missing.
     Stored,
+    /// Kept, more blocks are missing, and what came in order is worth hashing: call [`crate::Store::hash_arrived`]
+    /// on a worker. Not said again before that has returned.
+    Hashable,
     /// It was there already; nothing was written.
     Duplicate,
     /// Nobody wants it: the piece is not in assembly, or there is no such block.
@@ -73,58 +28,79 @@ pub enum BlockWrite {
     Completed,
 }
 
-/// A piece with all its blocks, not yet judged.
+/// A piece with all its blocks, of which some are hashed.
 pub(crate) struct Received {
-    pub(crate) data: Vec<u8>,
-    /// Who sent each block.
-    pub(crate) senders: Vec<u64>,
-    _reservation: Reservation,
+    pub(crate) bytes: PieceBytes,
+    /// Who sent each block; `None` where it is padding.
+    pub(crate) senders: Vec<Option<u64>>,
+    judge: PieceJudge,
+    /// Portions that the judge has seen.
+    hashed: usize,
 }
 
 /// A piece in assembly. Its lock is held for one block's copy, never while hashing or writing to disk.
 pub(crate) struct Assembly {
     state: Mutex<State>,
+    /// Notified when a worker gives back what it hashed.
+    rested: Condvar,
 }
 
 enum State {
-    /// `fed_at`: when the last block came, or the piece entered assembly.
-    Filling {
-        received: Received,
-        missing: u32,
-        have: Vec<bool>,
-        fed_at: Instant,
-    },
-    Complete(Received),
+    Filling(Filling),
+    /// The blocks, none of them missing.
+    Complete(Filling),
     Judging,
     Gone,
 }
 
+struct Filling {
+    bytes: PieceBytes,
+    senders: Vec<Option<u64>>,
+    have: Vec<bool>,
+    missing: u32,
+    /// All blocks before this one have arrived.
+    prefix: usize,
+    /// When the last block came, or the piece entered assembly.
+    fed_at: Instant,
+    /// `None` while a worker hashes with it.
+    judge: Option<PieceJudge>,
+    /// [`BlockWrite::Hashable`] was said and not yet obeyed.
+    promised: bool,
+    hashed: usize,
+}
+
 impl Assembly {
-    /// An empty piece, charged to `budget`.
+    /// A piece of which only padding is there, charged to `budget`.
     pub(crate) fn new(
         geometry: &Geometry,
         piece: PieceIndex,
+        judge: PieceJudge,
         budget: &Arc<Budget>,
     ) -> Result<Self, OverBudget> {
-        let bytes = geometry.piece_bytes(piece);
-        let blocks = geometry.block_count(piece);
-        let reservation = budget.take(u64::from(bytes))?;
-        let received = Received {
-            data: vec![0; bytes as usize],
-            senders: vec![0; blocks as usize],
-            _reservation: reservation,
+        let length = geometry.piece_bytes(piece);
+        let bytes = PieceBytes::new(length as usize, budget.take(u64::from(length))?);
+        let padding = |block: u32| !has_content(geometry, piece, block);
+        let have: Vec<bool> = (0..geometry.block_count(piece)).map(padding).collect();
+        let mut filling = Filling {
+            bytes,
+            senders: vec![None; have.len()],
+            missing: have.iter().filter(|have| !**have).count() as u32,
+            have,
+            prefix: 0,
+            fed_at: Instant::now(),
+            judge: Some(judge),
+            promised: false,
+            hashed: 0,
         };
-        let have = vec![false; blocks as usize];
-        Ok(Self {
-            state: Mutex::new(State::Filling { received, missing: blocks, have, fed_at: Instant::now() }),
-        })
+        filling.advance();
+        Ok(Self { state: Mutex::new(State::Filling(filling)), rested: Condvar::new() })
     }
 
     /// The blocks of `[first, end)` that have not arrived.
-    pub(crate) fn wanted(&self, first: u32, end: u32) -> Vec<u32> {
+    pub(crate) fn wanted(&self, blocks: Range<u32>) -> Vec<u32> {
         match &*self.state.lock() {
-            State::Filling { have, .. } => {
-                (first..end).filter(|block| have.get(*block as usize) == Some(&false)).collect()
+            State::Filling(filling) => {
+                blocks.filter(|block| filling.have.get(*block as usize) == Some(&false)).collect()
             }
             _ => Vec::new(),
         }
@@ -133,40 +109,76 @@ impl Assembly {
     /// Keeps one block. `data` must have the block's exact length.
     pub(crate) fn write(&self, block: u32, data: &[u8], from: u64) -> BlockWrite {
         let mut state = self.state.lock();
-        let (received, missing, have, fed_at) = match &mut *state {
-            State::Filling { received, missing, have, fed_at } => (received, missing, have, fed_at),
+        let filling = match &mut *state {
+            State::Filling(filling) => filling,
             State::Complete(_) | State::Judging => return BlockWrite::Duplicate,
             State::Gone => return BlockWrite::NotWanted,
         };
-        let begin = block as usize * BLOCK_BYTES as usize;
-        let Some(slot) = received.data.get_mut(begin..begin + data.len()) else {
-            return BlockWrite::NotWanted;
-        };
-        let (Some(have), Some(sender)) =
-            (have.get_mut(block as usize), received.senders.get_mut(block as usize))
-        else {
-            return BlockWrite::NotWanted;
-        };
-        if *have {
-            return BlockWrite::Duplicate;
+        let at = block as usize;
+        // What is had stays as it is: it may be hashed already, or be under a worker's hands.
+        match filling.have.get(at) {
+            Some(false) => {}
+            Some(true) => return BlockWrite::Duplicate,
+            None => return BlockWrite::NotWanted,
         }
-        slot.copy_from_slice(data);
-        (*have, *sender, *fed_at) = (true, from, Instant::now());
-        *missing -= 1;
-        if *missing > 0 {
-            return BlockWrite::Stored;
+        if !filling.bytes.put(at * BLOCK_BYTES as usize, data) {
+            return BlockWrite::NotWanted;
         }
-        if let State::Filling { received, .. } = std::mem::replace(&mut *state, State::Gone) {
-            *state = State::Complete(received);
+        if let (Some(have), Some(sender)) = (filling.have.get_mut(at), filling.senders.get_mut(at)) {
+            (*have, *sender) = (true, Some(from));
+        }
+        filling.fed_at = Instant::now();
+        filling.missing -= 1;
+        filling.advance();
+        if filling.missing > 0 {
+            let hashable = !filling.promised && filling.whole_portions() > filling.hashed;
+            filling.promised |= hashable;
+            return if hashable { BlockWrite::Hashable } else { BlockWrite::Stored };
+        }
+        if let State::Filling(filling) = std::mem::replace(&mut *state, State::Gone) {
+            *state = State::Complete(filling);
         }
         BlockWrite::Completed
     }
 
-    /// The finished piece, once; `None` while blocks are missing or when it was taken already.
+    /// Hashes the portions that came whole and in order, without the lock: blocks go on arriving meanwhile.
+    pub(crate) fn hash_arrived(&self) {
+        let mut state = self.state.lock();
+        while let State::Filling(filling) = &mut *state {
+            let n = filling.hashed;
+            filling.promised = n < filling.whole_portions();
+            if !filling.promised {
+                return;
+            }
+            let Some(mut judge) = filling.judge.take() else { return };
+            let portion = filling.bytes.take(n);
+            drop(state);
+            // A panic leaves the piece without its judge: it is then lost, and fetched anew.
+            let mut lost = Lost { assembly: self, armed: true };
+            judge.update(&portion);
+            lost.armed = false;
+            state = self.state.lock();
+            if let State::Filling(filling) | State::Complete(filling) = &mut *state {
+                filling.bytes.give_back(n, portion);
+                filling.judge = Some(judge);
+                filling.hashed = n + 1;
+            }
+            self.rested.notify_all();
+        }
+    }
+
+    /// The finished piece, once; `None` while blocks are missing or when it was taken already. Waits for a worker
+    /// that hashes a portion of it.
     pub(crate) fn take(&self) -> Option<Received> {
         let mut state = self.state.lock();
+        while matches!(&*state, State::Complete(filling) if filling.judge.is_none()) {
+            self.rested.wait(&mut state);
+        }
         match std::mem::replace(&mut *state, State::Judging) {
-            State::Complete(received) => Some(received),
+            State::Complete(Filling { mut bytes, senders, judge: Some(judge), hashed, .. }) => {
+                bytes.fill_up();
+                Some(Received { bytes, senders, judge, hashed })
+            }
             other => {
                 *state = other;
                 None
@@ -177,14 +189,68 @@ impl Assembly {
     /// Lets go of a piece that still has blocks missing; false when all have arrived.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state.lock();
-        if matches!(*state, State::Filling { .. }) {
+        if matches!(*state, State::Filling(_)) {
             *state = State::Gone;
         }
         matches!(*state, State::Gone)
     }
 
+    /// Whether it was abandoned, or lost.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(&*self.state.lock(), State::Gone)
+    }
+
     /// Whether blocks are missing and none has come for so long.
     pub(crate) fn is_idle(&self, idle: Duration) -> bool {
-        matches!(&*self.state.lock(), State::Filling { fed_at, .. } if fed_at.elapsed() >= idle)
+        matches!(&*self.state.lock(), State::Filling(filling) if filling.fed_at.elapsed() >= idle)
     }
+}
+
+impl Filling {
+    fn advance(&mut self) {
+        while self.have.get(self.prefix) == Some(&true) {
+            self.prefix += 1;
+        }
+    }
+
+    fn whole_portions(&self) -> usize {
+        if self.prefix == self.have.len() {
+            self.bytes.portions().len()
+        } else {
+            self.prefix / BLOCKS_IN_PORTION
+        }
+    }
+}
+
+impl Received {
+    /// Hashes what is left, and gives the judge to ask.
+    pub(crate) fn judged(self) -> (PieceBytes, Vec<Option<u64>>, PieceJudge) {
+        let Self { bytes, senders, mut judge, hashed } = self;
+        for portion in bytes.portions().iter().skip(hashed) {
+            judge.update(portion);
+        }
+        (bytes, senders, judge)
+    }
+}
+
+/// Gives the piece up when the hashing of a portion panics.
+struct Lost<'a> {
+    assembly: &'a Assembly,
+    armed: bool,
+}
+
+impl Drop for Lost<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            *self.assembly.state.lock() = State::Gone;
+            self.assembly.rested.notify_all();
+        }
+    }
+}
+
+/// Whether the block holds bytes of a file; else it is padding (BEP 47), which is known without asking.
+fn has_content(geometry: &Geometry, piece: PieceIndex, block: u32) -> bool {
+    let start = geometry.piece_offset(piece) + u64::from(block) * u64::from(BLOCK_BYTES);
+    let end = start + u64::from(geometry.block_bytes(piece, block));
+    geometry.parts(&(start..end)).next().is_some()
 }

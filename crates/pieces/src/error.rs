@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::FileId;
+
 /// A torrent that cannot be described, or whose bytes cannot be reached.
 ///
 /// Bad bytes are not an error: they are a [`crate::PieceVerdict`].
@@ -71,11 +73,22 @@ pub enum PiecesError {
     Scratch {
         /// The path asked for.
         path: PathBuf,
-        /// The torrent's length in bytes.
+        /// The length that the torrent has for it in bytes.
         expected: u64,
         /// The length found in bytes.
         got: u64,
     },
+    /// A name that could lead out of its folder, or that no file system takes.
+    #[error("a path component \"{component}\": {why}")]
+    Component {
+        /// The component, what is not Unicode replaced.
+        component: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Not one path for each file, or two for one place on disk.
+    #[error("{0}")]
+    Paths(String),
     /// The caller's flag was raised.
     #[error("cancelled")]
     Cancelled,
@@ -96,12 +109,34 @@ impl PiecesError {
             | Self::FileCount(_)
             | Self::Unaligned { .. }
             | Self::NoHashes
+            | Self::Component { .. }
+            | Self::Paths(_)
             | Self::HashBytes { .. }
             | Self::LayerRoot => "ERR_METAINFO",
             Self::Cancelled => "ERR_INTERRUPTED",
             Self::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => "ERR_DISK_FULL",
             Self::Io(_) | Self::ExtentsLength { .. } | Self::Run { .. } | Self::Scratch { .. } => "ERR_IO",
         }
+    }
+}
+
+/// An error of the operating system and the file of a table that it came from; travels inside an `io::Error`.
+#[derive(Debug, Error)]
+#[error("{}: {source}", path.display())]
+pub(crate) struct FileError {
+    pub(crate) file: FileId,
+    pub(crate) path: PathBuf,
+    source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn wrap(file: FileId, path: PathBuf, source: io::Error) -> io::Error {
+        io::Error::new(source.kind(), Self { file, path, source })
+    }
+
+    /// What an error says of its file, when one is to blame.
+    pub(crate) fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
     }
 }
 

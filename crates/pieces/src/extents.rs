@@ -1,12 +1,15 @@
 //! A torrent's bytes where they lie: runs over files, in the torrent's order.
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::files::OpenFile;
 use crate::nowait::{self, NowRead};
-use crate::{FileId, Files, PiecesError};
+use crate::scatter::Scatter;
+use crate::{FileId, Files, PiecesError, undo_xor};
 
 /// One run; it ends where the next one starts.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +45,7 @@ struct Span {
 
 /// Runs over files that make up the bytes `[0, length)`; cheap to clone.
 ///
-/// Reading is positioned, read-only and thread-safe. Files that shrink or vanish under it give errors,
-/// never short reads.
+/// Reading is positioned and thread-safe. Files that shrink or vanish under it give errors, never short reads.
 #[derive(Clone)]
 pub struct Extents {
     files: Arc<Files>,
@@ -98,6 +100,11 @@ impl ExtentsBuilder {
         self.length = total;
     }
 
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The extents.
     pub fn finish(self) -> Extents {
         Extents { files: self.files, runs: self.runs.into(), length: self.length }
@@ -149,11 +156,7 @@ impl Extents {
                 Place::Zeros => head.fill(0),
                 Place::File(file, offset) => {
                     let open = self.files.open(file)?;
-                    let read = open.file.read_exact_at(head, offset);
-                    read.map_err(|error| self.files.blame(file, &error))?;
-                    if let Some(key) = open.key {
-                        undo_xor(head, key, offset);
-                    }
+                    read_file(&open, offset, head).map_err(|error| self.files.blame(file, error))?;
                 }
             }
             rest = tail;
@@ -165,41 +168,77 @@ impl Extents {
     /// (a page that is not in memory, a file that is not open). Errors as in [`Self::read_exact_at`].
     pub fn read_now(&self, offset: u64, buffers: &mut [IoSliceMut<'_>]) -> io::Result<NowRead> {
         let total = buffers.iter().map(|buffer| buffer.len() as u64).sum();
-        let mut buffers = buffers.iter_mut().map(|buffer| &mut **buffer);
-        let mut rest: &mut [u8] = &mut [];
+        self.scatter_now(offset, total, &mut Scatter::new(buffers))
+    }
+
+    /// [`Self::read_now`] of `total` bytes into the next of `buffers`.
+    pub(crate) fn scatter_now(
+        &self,
+        offset: u64,
+        total: u64,
+        buffers: &mut Scatter<'_, '_>,
+    ) -> io::Result<NowRead> {
+        let mut parts = Vec::new();
         for span in self.spans(offset, total)? {
-            let mut parts: Vec<&mut [u8]> = Vec::new();
-            let mut missing = span.length;
-            while missing > 0 {
-                if rest.is_empty() {
-                    rest = buffers.next().ok_or(io::ErrorKind::InvalidInput)?;
-                }
-                let take = missing.min(rest.len() as u64);
-                let (head, tail) = std::mem::take(&mut rest).split_at_mut(take as usize);
-                parts.push(head);
-                rest = tail;
-                missing -= take;
-            }
-            let Place::File(file, offset) = span.place else {
-                for part in parts {
-                    part.fill(0);
-                }
-                continue;
-            };
-            let Some(open) = self.files.opened(file) else { return Ok(NowRead::WouldBlock) };
-            let read = nowait::read_now(&open.file, offset, &mut parts);
-            if read.map_err(|error| self.files.blame(file, &error))? == NowRead::WouldBlock {
-                return Ok(NowRead::WouldBlock);
-            }
-            if let Some(key) = open.key {
-                let mut at = offset;
-                for part in parts {
-                    undo_xor(part, key, at);
-                    at += part.len() as u64;
+            buffers.take(span.length, &mut parts);
+            match span.place {
+                Place::Zeros => parts.iter_mut().for_each(|part| part.fill(0)),
+                Place::File(file, offset) => {
+                    let Some(open) = self.files.opened(file) else { return Ok(NowRead::WouldBlock) };
+                    let read = nowait::read_now(&open.file, open.key, offset, &mut parts);
+                    if read.map_err(|error| self.files.blame(file, error))? == NowRead::WouldBlock {
+                        return Ok(NowRead::WouldBlock);
+                    }
                 }
             }
         }
         Ok(NowRead::Done)
+    }
+
+    /// Writes `portions` end to end from `offset`; what would lie in padding is passed over. An error names its file;
+    /// what was written before it stays.
+    pub(crate) fn write_all_at(&self, offset: u64, portions: &[&[u8]]) -> io::Result<()> {
+        let total = portions.iter().map(|portion| portion.len() as u64).sum();
+        let (mut portions, mut rest) = (portions.iter(), [].as_slice());
+        let mut slices = Vec::new();
+        for span in self.spans(offset, total)? {
+            let mut missing = span.length as usize;
+            slices.clear();
+            while missing > 0 {
+                if rest.is_empty() {
+                    rest = portions.next().ok_or(io::ErrorKind::InvalidInput)?;
+                    continue;
+                }
+                let (head, tail) = rest.split_at(missing.min(rest.len()));
+                slices.push(IoSlice::new(head));
+                (rest, missing) = (tail, missing - head.len());
+            }
+            if let Place::File(file, offset) = span.place {
+                self.files.write_all_at(file, offset, &mut slices)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing was ever written to any file under a range.
+    pub(crate) fn is_hole(&self, offset: u64, length: u64) -> bool {
+        let is_hole = |span: Span| match span.place {
+            Place::Zeros => true,
+            Place::File(file, offset) => self.files.is_hole(file, &(offset..offset + span.length)),
+        };
+        self.spans(offset, length).is_ok_and(|mut spans| spans.all(is_hole))
+    }
+
+    /// The files that the runs lie in.
+    pub fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
+    /// Where in the torrent bytes of a file are, in order.
+    pub(crate) fn ranges_of(&self, file: FileId) -> impl Iterator<Item = Range<u64>> + '_ {
+        let ends = self.runs.iter().skip(1).map(|next| next.start).chain([self.length]);
+        let of_file = move |run: &Run| matches!(run.place, Place::File(id, _) if id == file);
+        self.runs.iter().zip(ends).filter(move |(run, _)| of_file(run)).map(|(run, end)| run.start..end)
     }
 
     /// The parts of runs that make up `[offset, offset + length)`.
@@ -219,17 +258,17 @@ impl Extents {
     }
 }
 
-/// XORs `data`, which lies at `file_offset` of its file, with the key that repeats through the file.
-fn undo_xor(data: &mut [u8], mut key: [u8; 8], file_offset: u64) {
-    key.rotate_left((file_offset % 8) as usize);
-    let (words, tail) = data.as_chunks_mut::<8>();
-    let word_key = u64::from_ne_bytes(key);
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ word_key).to_ne_bytes();
+/// Bytes read at a time where the XOR is undone: they are still in the nearest caches then.
+const XOR_STEP_BYTES: usize = 256 * 1024;
+
+fn read_file(open: &OpenFile, mut offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    let Some(key) = open.key else { return open.file.read_exact_at(buffer, offset) };
+    for step in buffer.chunks_mut(XOR_STEP_BYTES) {
+        open.file.read_exact_at(step, offset)?;
+        undo_xor(step, key, offset);
+        offset += step.len() as u64;
     }
-    for (byte, key) in tail.iter_mut().zip(key) {
-        *byte ^= key;
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -309,17 +348,6 @@ mod tests {
                 let half = buffer.len() / 3;
                 let sizes = [half, 0, buffer.len() - half];
                 prop_assert_eq!(&read_parts(&extents, first as u64, &sizes), &flat[first..end]);
-            }
-        }
-
-        #[test]
-        fn xor_depends_on_the_offset_modulo_eight_only(
-            key: [u8; 8], offset in 0..1u64 << 40, data in proptest::collection::vec(any::<u8>(), 0..70),
-        ) {
-            let mut undone = data.clone();
-            undo_xor(&mut undone, key, offset);
-            for (n, (was, now)) in data.iter().zip(undone).enumerate() {
-                prop_assert_eq!(was ^ key[((offset + n as u64) % 8) as usize], now);
             }
         }
     }

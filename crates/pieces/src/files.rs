@@ -1,14 +1,20 @@
-//! A table of files that are read in place, with a bounded number of them open.
+//! A table of files that are read, and some of them written, in place, with a bounded number of them open.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use rustix::fs::{OFlags, SeekFrom};
+use rustix::io::Errno;
 
-use crate::error::at_path;
+use crate::RelativePath;
+use crate::beneath::Folder;
+use crate::error::FileError;
+use crate::watch::{Nature, Watch};
 
 /// The number of a file in its [`Files`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,48 +27,84 @@ impl FileId {
     }
 }
 
-/// Files known by number, opened read-only on first use; the least recently used handle is closed when too
-/// many are open.
+/// Files known by number, opened on first use; the least recently used handle is closed when too many are open.
 ///
 /// A node of today has some ten thousand block files, a process often 1,024 handles: hence the bound.
-/// A reader keeps its own reference, so closing never takes a file away under a read.
+/// A reader or writer keeps its own reference, so closing never takes a file away under it.
 pub struct Files {
     handle_limit: usize,
     table: RwLock<Table>,
-    clock: AtomicU64,
+    /// Handles opened so far: the clock of the least recently used.
+    opened: AtomicU64,
+    /// Held while files are synced: who comes second has the first one's work done when it returns.
+    syncing: Mutex<()>,
 }
 
 #[derive(Default)]
 struct Table {
-    entries: Vec<Entry>,
+    entries: Vec<Arc<Entry>>,
+    handles: Vec<Option<Handle>>,
     open: Vec<FileId>,
 }
 
 struct Entry {
-    path: PathBuf,
+    place: Place,
     key: Option<[u8; 8]>,
-    handle: Option<Handle>,
+    watch: Watch,
+    /// Written to since it was last synced.
+    dirty: AtomicBool,
+    /// Its data could not be synced when a handle was closed.
+    lost: AtomicBool,
+}
+
+/// How a file is opened.
+enum Place {
+    /// Read-only.
+    Path(PathBuf),
+    /// Read-write.
+    Scratch(PathBuf),
+    /// Never through a symbolic link; read-write or not.
+    Beneath(Arc<Folder>, RelativePath, bool),
 }
 
 struct Handle {
     file: Arc<File>,
+    /// Twice the number of handles opened when it was last used; odd when it was used again after them.
     used: AtomicU64,
 }
 
-/// A file to read from, and the XOR key to undo.
+/// An open file, and the XOR key to undo.
 pub(crate) struct OpenFile {
     pub(crate) file: Arc<File>,
     pub(crate) key: Option<[u8; 8]>,
 }
 
-impl Table {
-    fn entry(&self, id: FileId) -> Option<&Entry> {
-        self.entries.get(id.0)
+impl Place {
+    fn open(&self) -> io::Result<File> {
+        match self {
+            Self::Path(path) => File::open(path),
+            Self::Scratch(path) => open_scratch(path, false),
+            Self::Beneath(folder, name, write) => folder.file(name, *write),
+        }
     }
 
-    fn handle(&self, id: FileId) -> Option<&Handle> {
-        self.entry(id)?.handle.as_ref()
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Path(path) | Self::Scratch(path) => path.clone(),
+            Self::Beneath(folder, name, _) => folder.full_path(name),
+        }
     }
+
+    fn is_writable(&self) -> bool {
+        matches!(self, Self::Scratch(_) | Self::Beneath(_, _, true))
+    }
+}
+
+/// Opens a file to read and write; a pipe in the way is not waited for.
+pub(crate) fn open_scratch(path: &Path, create: bool) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    File::options().read(true).write(true).create(create).truncate(false).custom_flags(flags).open(path)
 }
 
 impl Files {
@@ -71,17 +113,33 @@ impl Files {
         Arc::new(Self {
             handle_limit: handle_limit.max(1),
             table: RwLock::default(),
-            clock: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            syncing: Mutex::default(),
         })
     }
 
-    /// Adds a file. `key` is Bitcoin Core's `xor.dat`: byte *n* of the file was XORed with byte *n* mod 8 of
-    /// the key; reading through [`crate::Extents`] undoes it.
+    /// Adds a file that is only read, and whose owner may add to it meanwhile. `key` is Bitcoin Core's `xor.dat`:
+    /// byte *n* of the file was XORed with byte *n* mod 8 of the key; reading through [`crate::Extents`] undoes it.
     pub fn add(&self, path: impl Into<PathBuf>, key: Option<[u8; 8]>) -> FileId {
+        self.enter(Place::Path(path.into()), key.filter(|key| *key != [0; 8]), Nature::Foreign)
+    }
+
+    /// Adds a file that is read and written.
+    pub(crate) fn add_scratch(&self, path: &Path) -> FileId {
+        self.enter(Place::Scratch(path.to_owned()), None, Nature::Own)
+    }
+
+    /// Adds a file below a folder that is read and, with `write`, written.
+    pub(crate) fn add_beneath(&self, folder: &Arc<Folder>, name: RelativePath, write: bool) -> FileId {
+        self.enter(Place::Beneath(Arc::clone(folder), name, write), None, Nature::Own)
+    }
+
+    fn enter(&self, place: Place, key: Option<[u8; 8]>, nature: Nature) -> FileId {
         let mut table = self.table.write();
         let id = FileId(table.entries.len());
-        let key = key.filter(|key| *key != [0; 8]);
-        table.entries.push(Entry { path: path.into(), key, handle: None });
+        let (dirty, lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        table.entries.push(Arc::new(Entry { place, key, watch: Watch::new(nature), dirty, lost }));
+        table.handles.push(None);
         id
     }
 
@@ -97,63 +155,180 @@ impl Files {
 
     /// Where the file is.
     pub fn path(&self, id: FileId) -> Option<PathBuf> {
-        self.table.read().entry(id).map(|entry| entry.path.clone())
+        Some(self.table.read().entries.get(id.0)?.place.path())
     }
 
     /// Closes all handles (they open again when needed): a pruned file gives its space back only then.
     pub fn close_handles(&self) {
         let mut table = self.table.write();
         table.open.clear();
-        table.entries.iter_mut().for_each(|entry| entry.handle = None);
+        table.handles.iter_mut().for_each(|handle| *handle = None);
     }
 
-    /// The handle when the file is open already: opening may wait for the disk.
+    /// What the files are from now on is right: they are about to be verified.
+    pub(crate) fn forget_identities(&self) {
+        self.close_handles();
+        self.table.read().entries.iter().for_each(|entry| entry.watch.forget());
+    }
+
+    /// The handle when the file is open already and needs no look: both may wait for the disk.
     pub(crate) fn opened(&self, id: FileId) -> Option<OpenFile> {
         let table = self.table.read();
-        let entry = table.entry(id)?;
-        let handle = entry.handle.as_ref()?;
-        handle.used.store(self.tick(), Ordering::Relaxed);
+        let handle = table.handles.get(id.0)?.as_ref()?;
+        let entry = table.entries.get(id.0)?;
+        if entry.watch.is_due() {
+            return None;
+        }
+        // No read-modify-write: every thread that serves comes by here.
+        handle.used.store(2 * self.opened.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         Some(OpenFile { file: Arc::clone(&handle.file), key: entry.key })
     }
 
-    /// The handle, opened when needed.
+    /// The handle, opened when needed. Fails when the file is no longer the one that it was.
     pub(crate) fn open(&self, id: FileId) -> io::Result<OpenFile> {
         if let Some(file) = self.opened(id) {
             return Ok(file);
         }
-        let path = self.path(id).ok_or(io::ErrorKind::NotFound)?;
-        let file = Arc::new(File::open(&path).map_err(|error| at_path(&path, &error))?);
-        let mut table = self.table.write();
-        if table.handle(id).is_none() && table.open.len() >= self.handle_limit {
-            Self::close_oldest(&mut table);
-        }
-        let Table { entries, open } = &mut *table;
-        let entry = entries.get_mut(id.0).ok_or(io::ErrorKind::NotFound)?;
-        let handle = entry.handle.get_or_insert_with(|| {
-            open.push(id);
-            Handle { file, used: AtomicU64::new(self.tick()) }
-        });
-        Ok(OpenFile { file: Arc::clone(&handle.file), key: entry.key })
-    }
-
-    fn close_oldest(table: &mut Table) {
-        let used = |id: &FileId| table.handle(*id).map_or(0, |handle| handle.used.load(Ordering::Relaxed));
-        let oldest = table.open.iter().enumerate().min_by_key(|(_, id)| used(id)).map(|(at, _)| at);
-        if let Some(at) = oldest {
-            let id = table.open.swap_remove(at);
-            if let Some(entry) = table.entries.get_mut(id.0) {
-                entry.handle = None;
+        let entry = self.entry(id)?;
+        let handle = self.handle(id, &entry).and_then(|file| entry.watch.look(&file).map(|()| file));
+        match handle {
+            Ok(file) => Ok(OpenFile { file, key: entry.key }),
+            Err(error) => {
+                // What is there now may be right when it is asked for again.
+                self.close(id);
+                Err(FileError::wrap(id, entry.place.path(), error))
             }
         }
     }
 
-    /// The error with the file's path in front.
-    pub(crate) fn blame(&self, id: FileId, error: &io::Error) -> io::Error {
-        at_path(&self.path(id).unwrap_or_else(|| Path::new("?").to_owned()), error)
+    fn entry(&self, id: FileId) -> io::Result<Arc<Entry>> {
+        Ok(Arc::clone(self.table.read().entries.get(id.0).ok_or(io::ErrorKind::NotFound)?))
     }
 
-    fn tick(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::Relaxed)
+    fn handle(&self, id: FileId, entry: &Entry) -> io::Result<Arc<File>> {
+        if let Some(Some(handle)) = self.table.read().handles.get(id.0) {
+            return Ok(Arc::clone(&handle.file));
+        }
+        let file = Arc::new(entry.place.open()?);
+        let used = AtomicU64::new(2 * (self.opened.fetch_add(1, Ordering::Relaxed) + 1));
+        let mut table = self.table.write();
+        let isnt_open = matches!(table.handles.get(id.0), Some(None));
+        let oldest =
+            if isnt_open && table.open.len() >= self.handle_limit { table.take_oldest() } else { None };
+        if isnt_open {
+            table.open.push(id);
+        }
+        let slot = table.handles.get_mut(id.0).ok_or(io::ErrorKind::NotFound)?;
+        let file = Arc::clone(&slot.get_or_insert(Handle { file, used }).file);
+        drop(table);
+        if let Some((entry, handle)) = oldest {
+            entry.close(&handle.file);
+        }
+        Ok(file)
+    }
+
+    fn close(&self, id: FileId) {
+        let mut table = self.table.write();
+        table.open.retain(|open| *open != id);
+        if let Some(handle) = table.handles.get_mut(id.0) {
+            *handle = None;
+        }
+    }
+
+    /// Writes all of `buffers` at `offset` of a file; an error names it.
+    pub(crate) fn write_all_at(
+        &self,
+        id: FileId,
+        mut offset: u64,
+        mut buffers: &mut [IoSlice<'_>],
+    ) -> io::Result<()> {
+        let entry = self.entry(id)?;
+        let file = self.open(id)?.file;
+        entry.dirty.store(true, Ordering::Release);
+        entry.watch.writing();
+        let mut written = Ok(());
+        while !buffers.is_empty() {
+            let batch = buffers.split_at(buffers.len().min(MAX_BUFFERS)).0;
+            match rustix::io::pwritev(&file, batch, offset) {
+                Ok(0) => written = Err(io::ErrorKind::WriteZero.into()),
+                Ok(bytes) => {
+                    offset += bytes as u64;
+                    IoSlice::advance_slices(&mut buffers, bytes);
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => written = Err(errno.into()),
+            }
+            if written.is_err() {
+                break;
+            }
+        }
+        entry.watch.wrote();
+        written.map_err(|error| FileError::wrap(id, entry.place.path(), error))
+    }
+
+    /// Whether nothing was ever written to a range of a file of ours. False also where the file system cannot tell,
+    /// and where the file cannot be opened.
+    pub(crate) fn is_hole(&self, id: FileId, range: &Range<u64>) -> bool {
+        let Some(file) =
+            self.entry(id).ok().filter(|entry| entry.place.is_writable()).and(self.open(id).ok())
+        else {
+            return false;
+        };
+        // Moves the file's own offset, which nobody uses.
+        match rustix::fs::seek(&file.file, SeekFrom::Data(range.start)) {
+            Ok(data) => data >= range.end,
+            Err(errno) => errno == Errno::NXIO,
+        }
+    }
+
+    /// Waits until what was written is on the medium (`fdatasync`). An error names its file, whose other data are
+    /// then in doubt as well; the other files are synced all the same.
+    pub(crate) fn sync(&self) -> Result<(), Vec<io::Error>> {
+        let _guard = self.syncing.lock();
+        let entries = self.table.read().entries.clone();
+        let dirty = entries.iter().enumerate().filter(|(_, entry)| entry.dirty.swap(false, Ordering::AcqRel));
+        let failed: Vec<io::Error> = dirty
+            .filter_map(|(n, entry)| {
+                let lost = entry.lost.swap(false, Ordering::AcqRel);
+                let synced = self.open(FileId(n)).and_then(|open| Ok(rustix::fs::fdatasync(&open.file)?));
+                let error = if lost { Some(io::ErrorKind::Other.into()) } else { synced.err() };
+                error.map(|error| match FileError::of(&error) {
+                    Some(_) => error,
+                    None => FileError::wrap(FileId(n), entry.place.path(), error),
+                })
+            })
+            .collect();
+        if failed.is_empty() { Ok(()) } else { Err(failed) }
+    }
+
+    /// The error with the file named.
+    pub(crate) fn blame(&self, id: FileId, error: io::Error) -> io::Error {
+        FileError::wrap(id, self.path(id).unwrap_or_default(), error)
+    }
+}
+
+/// `IOV_MAX`: more buffers than this in one call are an error.
+const MAX_BUFFERS: usize = 1024;
+
+impl Entry {
+    /// A handle that was written to is closed: an error of writing back would be told to nobody afterwards.
+    fn close(&self, file: &File) {
+        if self.dirty.load(Ordering::Acquire) && rustix::fs::fdatasync(file).is_err() {
+            self.lost.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Table {
+    /// Takes out the least recently used handle.
+    fn take_oldest(&mut self) -> Option<(Arc<Entry>, Handle)> {
+        let used = |id: &FileId| match self.handles.get(id.0) {
+            Some(Some(handle)) => handle.used.load(Ordering::Relaxed),
+            _ => 0,
+        };
+        let at = self.open.iter().enumerate().min_by_key(|(_, id)| used(id)).map(|(at, _)| at)?;
+        let id = self.open.swap_remove(at);
+        Some((Arc::clone(self.entries.get(id.0)?), self.handles.get_mut(id.0)?.take()?))
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use sha2::{Digest, Sha256};
-
-use crate::BLOCK_BYTES;
 use crate::merkle::Hash;
+use crate::piece_bytes::PieceBytes;
+use crate::sha;
 
 /// Memory for failed attempts of one store: some 400 attempts at pieces of 4 MiB. The oldest go first.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -20,16 +19,19 @@ pub(crate) struct Suspects {
 /// One failed attempt: for each block its sender and hash.
 struct Attempt {
     piece: u32,
-    blocks: Vec<(u64, Hash)>,
+    blocks: Vec<(Option<u64>, Hash)>,
 }
 
 /// The hash of each block of a piece, computed without any lock.
-pub(crate) fn block_hashes(data: &[u8]) -> Vec<Hash> {
-    data.chunks(BLOCK_BYTES as usize).map(|block| Sha256::digest(block).into()).collect()
+pub(crate) fn block_hashes(bytes: &PieceBytes) -> Vec<Hash> {
+    let mut hashes = Vec::new();
+    bytes.portions().iter().for_each(|portion| sha::sha256_leaves(portion, &mut hashes));
+    hashes
 }
 
 /// The different senders, in ascending order.
-pub(crate) fn distinct(mut senders: Vec<u64>) -> Vec<u64> {
+pub(crate) fn distinct(senders: Vec<Option<u64>>) -> Vec<u64> {
+    let mut senders: Vec<u64> = senders.into_iter().flatten().collect();
     senders.sort_unstable();
     senders.dedup();
     senders
@@ -37,7 +39,7 @@ pub(crate) fn distinct(mut senders: Vec<u64>) -> Vec<u64> {
 
 impl Suspects {
     /// Remembers a failed attempt.
-    pub(crate) fn remember(&mut self, piece: u32, senders: &[u64], hashes: Vec<Hash>) {
+    pub(crate) fn remember(&mut self, piece: u32, senders: &[Option<u64>], hashes: Vec<Hash>) {
         let attempt = Attempt { piece, blocks: senders.iter().copied().zip(hashes).collect() };
         self.bytes += attempt.bytes();
         self.attempts.push_back(attempt);
@@ -69,7 +71,7 @@ impl Suspects {
 
 impl Attempt {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.blocks.len() * size_of::<(u64, Hash)>()
+        size_of::<Self>() + self.blocks.len() * size_of::<(Option<u64>, Hash)>()
     }
 }
 
@@ -81,7 +83,7 @@ mod tests {
     fn memory_is_bounded_and_the_oldest_attempt_goes_first() {
         let mut suspects = Suspects::default();
         for piece in 0..1000 {
-            suspects.remember(piece, &[1; 256], vec![[0; 32]; 256]);
+            suspects.remember(piece, &[Some(1); 256], vec![[0; 32]; 256]);
             assert!(suspects.bytes <= MAX_BYTES);
         }
         assert!(!suspects.knows(0) && suspects.knows(999));
@@ -92,10 +94,10 @@ mod tests {
     #[test]
     fn an_attempt_larger_than_the_bound_is_kept_alone() {
         let mut suspects = Suspects::default();
-        suspects.remember(1, &[1], vec![[0; 32]]);
-        suspects.remember(2, &vec![1; 1 << 17], vec![[0; 32]; 1 << 17]);
+        suspects.remember(1, &[Some(1)], vec![[0; 32]]);
+        suspects.remember(2, &vec![Some(1); 1 << 17], vec![[0; 32]; 1 << 17]);
         assert!(!suspects.knows(1) && suspects.knows(2));
-        suspects.remember(3, &[1], vec![[0; 32]]);
+        suspects.remember(3, &[Some(1)], vec![[0; 32]]);
         assert!(!suspects.knows(2) && suspects.knows(3));
     }
 }

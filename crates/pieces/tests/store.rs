@@ -53,8 +53,10 @@ fn fetch(store: &Store, data: &[u8], n: u32, from: impl Fn(u32) -> u64) -> Piece
     let wanted = store.wanted_blocks(piece, 0..u32::MAX).unwrap();
     for block in &wanted {
         let last = wanted.last() == Some(block);
-        let write = put(store, data, piece, *block, from(*block));
-        assert_eq!(write, if last { BlockWrite::Completed } else { BlockWrite::Stored });
+        match put(store, data, piece, *block, from(*block)) {
+            BlockWrite::Hashable => store.hash_arrived(piece),
+            write => assert_eq!(write, if last { BlockWrite::Completed } else { BlockWrite::Stored }),
+        }
     }
     store.finish_piece(piece).unwrap()
 }

@@ -29,7 +29,7 @@ pub struct Counters {
     pub unsolicited_blocks: AtomicU64,
     /// Batches for which a worker had to wait for the disk.
     pub disk_reads: AtomicU64,
-    /// Batches that could not be read.
+    /// Blocks that could not be read.
     pub failed_reads: AtomicU64,
     /// Requests answered with a reject, or with nothing.
     pub refused_requests: AtomicU64,
@@ -51,6 +51,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Hashes what came of a piece on a worker, while the rest comes.
+    pub(crate) fn hash_arrived(&self, store: Arc<Store>, piece: PieceIndex) {
+        // A panic is the worker's own: the piece is then lost, and asked for again.
+        self.handle.spawn_blocking(move || store.hash_arrived(piece));
+    }
+
     /// Judges a whole piece on a worker; the verdict goes to the outbox.
     pub(crate) fn finish_piece(&self, torrent: u32, store: Arc<Store>, piece: PieceIndex) {
         let outbox = Arc::clone(&self.outbox);

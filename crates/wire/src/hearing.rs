@@ -195,18 +195,13 @@ impl Link {
         }
     }
 
-    /// Served blocks that turn out to be unreadable: the file was cut, pruned or moved away.
-    pub(crate) fn unreadable(&mut self, spans: &[Span], error: &io::Error) {
+    /// A block to be served that turns out to be unreadable: the file was cut, pruned or moved away.
+    pub(crate) fn unreadable(&mut self, span: Span, error: &io::Error) {
         count(&self.context.counters.failed_reads, 1);
+        self.refuse(span);
         let torrent = self.shared.torrent.load(Ordering::Acquire);
-        let mut last = None;
-        for span in spans {
-            self.refuse(*span);
-            if last.replace(span.piece) != Some(span.piece) {
-                let verdict = Verdict { torrent, piece: span.piece, verdict: Err(error.to_string()) };
-                self.context.outbox.push_verdict(verdict);
-            }
-        }
+        let verdict = Verdict { torrent, piece: span.piece, verdict: Err(error.to_string()) };
+        self.context.outbox.push_verdict(verdict);
     }
 
     fn hear_block(&mut self, piece: u32, begin: u32, data: &[u8]) -> Result<(), CloseReason> {
@@ -236,6 +231,7 @@ impl Link {
             BlockWrite::Duplicate | BlockWrite::NotWanted => {
                 count(&self.context.counters.wasted_bytes, bytes);
             }
+            BlockWrite::Hashable => self.context.hash_arrived(Arc::clone(store), index),
             BlockWrite::Completed => {
                 let torrent = self.shared.torrent.load(Ordering::Acquire);
                 self.context.finish_piece(torrent, Arc::clone(store), index);

@@ -145,7 +145,7 @@ impl Hub {
         }
         drop(registry);
         if let Some(store) = store {
-            store.0.geometry().pieces().for_each(|piece| store.0.abandon_piece(piece));
+            store.0.abandon_all();
         }
     }
 

@@ -34,8 +34,8 @@ pub enum Filled {
     Ready,
     /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
     Disk(DiskRead),
-    /// These cannot be read.
-    Failed(Vec<Span>, io::Error),
+    /// This one cannot be read.
+    Failed(Span, io::Error),
 }
 
 /// A batch that a worker fills.
@@ -46,27 +46,27 @@ pub struct DiskRead {
 }
 
 impl DiskRead {
-    /// Reads, waiting for the disk.
+    /// Reads, waiting for the disk. What cannot be read leaves no gap in the batch.
     pub fn run(mut self, store: &Store) -> DiskDone {
-        let mut rest = self.buffer.bytes_mut();
-        let mut result = Ok(());
-        for request in &self.requests {
-            let Some((slot, after)) = slot(rest, request) else { break };
-            rest = after;
-            result = store.read_exact_at(request.offset, slot);
-            if result.is_err() {
-                break;
+        let (mut filled, mut failed) = (0, Vec::new());
+        self.requests.retain(|request| {
+            let room = self.buffer.bytes_mut().get_mut(filled..).unwrap_or_default();
+            let Some((bytes, _)) = slot(room, request) else { return false };
+            match store.read_exact_at(request.offset, bytes) {
+                Ok(()) => filled += request.bytes(),
+                Err(error) => failed.push((request.span, error)),
             }
-        }
-        DiskDone { read: self, result }
+            failed.last().is_none_or(|(span, _)| *span != request.span)
+        });
+        DiskDone { read: self, failed }
     }
 }
 
-/// A batch that a worker has filled, or failed to.
+/// A batch that a worker has filled, and the requests that it could not read.
 #[derive(Debug)]
 pub struct DiskDone {
     read: DiskRead,
-    result: io::Result<()>,
+    failed: Vec<(Span, io::Error)>,
 }
 
 /// The requests of one peer and the batch on its way.
@@ -145,7 +145,9 @@ impl Serving {
             return Filled::Nothing;
         }
         let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
+        let mut most = usize::MAX;
         while let Some(count) = self.run_length(buffer.bytes().len() - self.filled) {
+            let count = count.min(most);
             let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
             match read_run(store, room, self.queue.iter().take(count)) {
                 Ok(NowRead::Done) => {
@@ -160,12 +162,14 @@ impl Serving {
                     self.reading = true;
                     return Filled::Disk(DiskRead { buffer, requests: self.queue.drain(..count).collect() });
                 }
+                // Its neighbours may be sound: one by one from here on.
+                Err(_) if count > 1 => most = 1,
                 Err(error) => {
                     self.buffer = Some(buffer);
-                    return Filled::Failed(
-                        self.queue.drain(..count).map(|request| request.span).collect(),
-                        error,
-                    );
+                    return match self.queue.pop_front() {
+                        Some(request) => Filled::Failed(request.span, error),
+                        None => Filled::Nothing,
+                    };
                 }
             }
         }
@@ -173,17 +177,14 @@ impl Serving {
         Filled::Ready
     }
 
-    /// The worker is back; an error names what cannot be read.
-    pub fn disk_done(&mut self, done: DiskDone) -> Result<(), (Vec<Span>, io::Error)> {
-        let DiskDone { read: DiskRead { buffer, requests }, result } = done;
+    /// The worker is back; what it could not read.
+    pub fn disk_done(&mut self, done: DiskDone) -> Vec<(Span, io::Error)> {
+        let DiskDone { read: DiskRead { buffer, requests }, failed } = done;
         self.reading = false;
         self.buffer = Some(buffer);
-        if let Err(error) = result {
-            return Err((requests.iter().map(|request| request.span).collect(), error));
-        }
         self.filled = requests.iter().map(Request::bytes).sum();
         self.payload = requests.iter().map(|request| u64::from(request.span.length)).sum();
-        Ok(())
+        failed
     }
 
     /// How many requests from the front lie one behind the other and fit `room`.

@@ -4,9 +4,13 @@
 use super::{Filled, Serving};
 use crate::batch::BatchPool;
 use crate::message::{Message, Span};
-use blockswarm_pieces::{Geometry, PieceHashes, Store, TorrentHasher};
+use blockswarm_pieces::{
+    FaultKind, FileEntry, FolderLayout, Geometry, PieceHashes, RelativePath, Store, StoreOptions,
+    TorrentHasher,
+};
 use proptest::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const PIECE: u32 = 32_768;
 
@@ -32,9 +36,9 @@ fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
             Filled::Ready => {}
             Filled::Disk(read) => {
                 assert!(!serving.is_idle() && serving.pending().is_empty());
-                serving.disk_done(read.run(store)).unwrap();
+                assert!(serving.disk_done(read.run(store)).is_empty());
             }
-            Filled::Failed(spans, error) => panic!("{spans:?} {error}"),
+            Filled::Failed(span, error) => panic!("{span:?} {error}"),
         }
         if serving.is_idle() {
             return out;
@@ -73,19 +77,55 @@ proptest! {
     }
 }
 
+/// A torrent of two files of one piece each, and the second file's path.
+fn two_files(folder: &std::path::Path) -> (Arc<Store>, std::path::PathBuf) {
+    let files = [FileEntry { length: u64::from(PIECE), padding: false }; 2];
+    let geometry = Geometry::v1(&files, PIECE).unwrap();
+    let mut hasher = TorrentHasher::new(PIECE).unwrap();
+    hasher.update(&vec![5; 2 * PIECE as usize]);
+    let hashes = PieceHashes { v1: Some(hasher.finish().pieces), v2: None };
+    let layout = FolderLayout {
+        files: ["a", "b"].map(|name| RelativePath::new(&[name]).unwrap()).into(),
+        ..FolderLayout::default()
+    };
+    for name in ["a", "b"] {
+        std::fs::write(folder.join(name), vec![5; PIECE as usize]).unwrap();
+    }
+    let store = Store::open_folder(geometry, hashes, folder, layout, &StoreOptions::default()).unwrap();
+    assert_eq!(store.verify_pieces(0..2, &AtomicBool::new(false)).unwrap(), 2);
+    (store, folder.join("b"))
+}
+
 #[test]
-fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
-    let data = vec![5; 2 * PIECE as usize];
-    let (folder, store) = store(&data);
-    let file = std::fs::File::options().write(true).open(folder.path().join("data")).unwrap();
-    file.set_len(u64::from(PIECE)).unwrap();
-    let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
-    let gone = Span { piece: 1, begin: 0, length: 16_384 };
-    serving.push(gone, u64::from(PIECE));
-    serving.push(Span { piece: 0, begin: 0, length: 10 }, 0);
-    let Filled::Failed(spans, _) = serving.fill(&store) else { panic!("piece 1 is cut off") };
-    assert_eq!(spans, [gone]);
-    assert_eq!(written(&mut serving, &store, 99).len(), 23);
+fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
+    for on_a_worker in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, cut) = two_files(folder.path());
+        if on_a_worker {
+            store.extents().files().close_handles();
+        }
+        std::fs::File::options().write(true).open(cut).unwrap().set_len(0).unwrap();
+        let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
+        let spans: Vec<Span> =
+            [PIECE - 10, PIECE].map(|at| Span { piece: at / PIECE, begin: at % PIECE, length: 10 }).into();
+        serving.push(spans[0], u64::from(PIECE) - 10);
+        serving.push(spans[1], u64::from(PIECE));
+        let (mut failed, mut sent) = (Vec::new(), 0);
+        while !serving.is_idle() {
+            match serving.fill(&store) {
+                Filled::Disk(read) => {
+                    failed.extend(serving.disk_done(read.run(&store)).into_iter().map(|(span, _)| span));
+                }
+                Filled::Failed(span, _) => failed.push(span),
+                Filled::Nothing | Filled::Ready => {}
+            }
+            sent += serving.pending().len();
+            serving.wrote(serving.pending().len());
+        }
+        assert_eq!((failed, sent), (vec![spans[1]], 23), "read by a worker: {on_a_worker}");
+        assert_eq!(store.fault().unwrap().kind, FaultKind::Changed);
+        assert_eq!(store.servable().to_bytes(), [0x80], "only the file that was cut is lost");
+    }
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! Whether a file is still the one that was verified: looked at when it is opened, and once a second while it is read.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::FileIdentity;
+
+/// Between two looks at a file that is read.
+const INTERVAL_MS: u64 = 1_000;
+
+/// What a file may do while it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nature {
+    /// Of a program that goes on writing to it, as a node to its block files: may grow, and lose what lies behind
+    /// our runs. A run that is cut off shows when it is read.
+    Foreign,
+    /// Of the torrent: nobody but us writes to it.
+    Own,
+}
+
+/// What is known of one file since it was first opened.
+pub(crate) struct Watch {
+    nature: Nature,
+    looked_at_ms: AtomicU64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    identity: Option<FileIdentity>,
+    /// It had a name.
+    linked: bool,
+    /// Writes of ours that have begun, and that have ended.
+    begun: u64,
+    ended: u64,
+    /// The time in `identity` is older than the last write of ours.
+    outdated: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(nature: Nature) -> Self {
+        Self { nature, looked_at_ms: AtomicU64::new(0), seen: Mutex::default() }
+    }
+
+    /// Whether it is time for another look.
+    pub(crate) fn is_due(&self) -> bool {
+        now_ms().saturating_sub(self.looked_at_ms.load(Ordering::Relaxed)) >= INTERVAL_MS
+    }
+
+    /// Looks at the file; the first look says what the later ones are held against.
+    pub(crate) fn look(&self, file: &File) -> io::Result<()> {
+        self.looked_at_ms.store(now_ms(), Ordering::Relaxed);
+        let mut seen = self.seen.lock();
+        // Under the lock: no write of ours begins between this look and its judgement.
+        let metadata = file.metadata()?;
+        let (now, linked) = (FileIdentity::from(&metadata), metadata.nlink() > 0);
+        let Some(was) = seen.identity else {
+            (seen.identity, seen.linked, seen.outdated) = (Some(now), linked, seen.begun > seen.ended);
+            return Ok(());
+        };
+        if seen.linked && !linked {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted"));
+        }
+        let mut held = was;
+        match self.nature {
+            Nature::Foreign => (held.size, held.modified_ns) = (now.size, now.modified_ns),
+            Nature::Own if seen.outdated || seen.begun > seen.ended => held.modified_ns = now.modified_ns,
+            Nature::Own => {}
+        }
+        if let Some(change) = now.change_since(&held) {
+            return Err(changed(change));
+        }
+        if seen.outdated && seen.begun == seen.ended {
+            (seen.identity, seen.outdated) = (Some(now), false);
+        }
+        Ok(())
+    }
+
+    /// A write of ours begins; [`Self::wrote`] follows.
+    pub(crate) fn writing(&self) {
+        let mut seen = self.seen.lock();
+        seen.begun += 1;
+        seen.outdated = true;
+    }
+
+    pub(crate) fn wrote(&self) {
+        self.seen.lock().ended += 1;
+    }
+
+    /// What the file is from now on is right: it is about to be verified.
+    pub(crate) fn forget(&self) {
+        self.seen.lock().identity = None;
+        self.looked_at_ms.store(0, Ordering::Relaxed);
+    }
+}
+
+fn changed(change: crate::FileChange) -> io::Error {
+    let kind = match change {
+        crate::FileChange::Missing => io::ErrorKind::NotFound,
+        // Of all kinds the one that says: not the file that it was.
+        _ => io::ErrorKind::StaleNetworkFileHandle,
+    };
+    io::Error::new(kind, change.to_string())
+}
+
+/// Milliseconds of a clock that is read without a system call and steps by the kernel's tick.
+fn now_ms() -> u64 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    // From 1 on: 0 is before any look, also right after the machine's start.
+    (now.tv_sec.cast_unsigned() * 1_000 + now.tv_nsec.cast_unsigned() / 1_000_000).saturating_add(INTERVAL_MS)
+}
