@@ -53,10 +53,11 @@ pub struct Extents {
     length: u64,
 }
 
-/// A run over bytes of a file.
+/// A run as others see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileRun {
-    pub(crate) file: FileId,
+    /// `None` is padding.
+    pub(crate) file: Option<FileId>,
     pub(crate) offset: u64,
     pub(crate) length: u64,
 }
@@ -137,12 +138,15 @@ impl Extents {
         self.runs.len()
     }
 
-    /// The runs in order; `None` stands for padding.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = Option<FileRun>> + '_ {
+    /// The runs in order.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = FileRun> + '_ {
         let ends = self.runs.iter().skip(1).map(|next| next.start).chain([self.length]);
-        self.runs.iter().zip(ends).map(|(run, end)| match run.place {
-            Place::File(file, offset) => Some(FileRun { file, offset, length: end - run.start }),
-            Place::Zeros => None,
+        self.runs.iter().zip(ends).map(|(run, end)| {
+            let (file, offset) = match run.place {
+                Place::File(file, offset) => (Some(file), offset),
+                Place::Zeros => (None, 0),
+            };
+            FileRun { file, offset, length: end - run.start }
         })
     }
 

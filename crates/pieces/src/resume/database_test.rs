@@ -11,7 +11,7 @@ fn record(pieces: u32) -> ResumeRecord {
     let geometry = Geometry::new(u64::from(pieces) * u64::from(BLOCK_BYTES), BLOCK_BYTES).unwrap();
     let had = Bitmap::new(pieces);
     had.set(pieces / 2);
-    ResumeRecord::new(&geometry, &had, &[], true)
+    ResumeRecord::new(&geometry, had.to_bytes(), &[], true)
 }
 
 /// A file with some records in it, cleanly closed.

@@ -59,8 +59,9 @@ impl MadeHashes {
             return None;
         }
         let number = |id: FileId| before.files.binary_search_by_key(&id, |(id, ..)| *id).ok();
-        let run = |FileRun { file, offset, length }| Some(Run { file: number(file)? as u32, offset, length });
-        let runs = extents.runs().map(|place| place.and_then(run)).collect::<Option<_>>()?;
+        let run =
+            |FileRun { file, offset, length }| Some(Run { file: number(file?)? as u32, offset, length });
+        let runs = extents.runs().map(run).collect::<Option<_>>()?;
         let files = before.files.into_iter().map(|(_, path, identity)| (path, identity)).collect();
         Some(Self { files, runs, length: extents.length(), hashes: hashes.clone() })
     }

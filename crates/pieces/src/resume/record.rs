@@ -45,12 +45,12 @@ pub struct Resumed {
 }
 
 impl ResumeRecord {
-    /// The pieces `had` are on disk, synced, in these files. `open`: whether a writer goes on.
-    pub fn new(geometry: &Geometry, had: &Bitmap, files: &[PlacedFile], open: bool) -> Self {
+    /// The pieces `had` (a BEP 3 bitfield) are on disk, synced, in these files. `open`: whether a writer goes on.
+    pub fn new(geometry: &Geometry, had: Vec<u8>, files: &[PlacedFile], open: bool) -> Self {
         Self {
             geometry: digest(geometry),
             pieces: geometry.piece_count(),
-            had: had.to_bytes(),
+            had,
             files: files.iter().map(|file| file.identity).collect(),
             open,
         }

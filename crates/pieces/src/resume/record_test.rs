@@ -40,7 +40,7 @@ fn pieces(ranges: &[Range<u32>]) -> Vec<u32> {
 #[test]
 fn after_a_clean_end_all_is_trusted_and_nothing_is_hashed() {
     let (geometry, files) = scene();
-    let record = ResumeRecord::new(&geometry, &bitmap(&[0, 3, 8]), &files, false);
+    let record = ResumeRecord::new(&geometry, bitmap(&[0, 3, 8]).to_bytes(), &files, false);
     let resumed = record.trust(&geometry, &files);
     assert_eq!(
         (trusted(&resumed), pieces(&resumed.to_check), resumed.crashed),
@@ -53,7 +53,7 @@ type Edit = fn(&mut FileIdentity);
 #[test]
 fn after_a_clean_end_only_the_files_that_differ_are_hashed_again() {
     let (geometry, files) = scene();
-    let record = ResumeRecord::new(&geometry, &bitmap(&[0, 3, 8]), &files, false);
+    let record = ResumeRecord::new(&geometry, bitmap(&[0, 3, 8]).to_bytes(), &files, false);
     let changes: [(Edit, FileChange); 4] = [
         (|now| now.device += 1, FileChange::Replaced),
         (|now| now.inode += 9, FileChange::Replaced),
@@ -77,7 +77,7 @@ fn after_a_clean_end_only_the_files_that_differ_are_hashed_again() {
 #[test]
 fn after_a_crash_what_was_recorded_is_trusted_and_the_rest_hashed() {
     let (geometry, files) = scene();
-    let record = ResumeRecord::new(&geometry, &bitmap(&[0, 3, 8]), &files, true);
+    let record = ResumeRecord::new(&geometry, bitmap(&[0, 3, 8]).to_bytes(), &files, true);
     let mut now = files.clone();
     now[0].identity.iter_mut().for_each(|now| now.modified_ns += 5);
     now[1].identity.iter_mut().for_each(|now| now.size -= 5);
@@ -98,7 +98,7 @@ fn a_piece_across_two_files_is_lost_with_either() {
     geometry.pieces().for_each(|piece| {
         had.set(piece.get());
     });
-    let record = ResumeRecord::new(&geometry, &had, &files, false);
+    let record = ResumeRecord::new(&geometry, had.to_bytes(), &files, false);
     let mut now = files;
     now[1].identity.iter_mut().for_each(|now| now.inode = 77);
     let resumed = record.trust(&geometry, &now);
@@ -108,7 +108,7 @@ fn a_piece_across_two_files_is_lost_with_either() {
 #[test]
 fn a_record_of_another_torrent_or_place_is_worth_nothing() {
     let (geometry, files) = scene();
-    let record = ResumeRecord::new(&geometry, &bitmap(&[0, 3, 8]), &files, false);
+    let record = ResumeRecord::new(&geometry, bitmap(&[0, 3, 8]).to_bytes(), &files, false);
     let other = Geometry::v2(&[3 * PIECE, 2 * PIECE + 1, 4 * PIECE - 1], BLOCK_BYTES).unwrap();
     assert_eq!(trusted(&record.trust(&other, &files)), []);
     let resumed = record.trust(&geometry, &files[..2]);

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod read;
+mod resume;
 mod verify;
 mod write;
 
