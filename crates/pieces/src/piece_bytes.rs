@@ -1,10 +1,10 @@
 //! The bytes of one piece in memory, in portions that are hashed, written and freed without being moved.
 
-use crate::budget::Reservation;
+use crate::budget::{BUFFER_BYTES, Reservation};
 
 /// Bytes in a portion: enough to fill the widest lanes with leaves, little enough to be hashed while it is in the
 /// nearest caches; a multiple of the block, so that no block lies in two.
-pub(crate) const PORTION_BYTES: usize = 256 * 1024;
+pub(crate) const PORTION_BYTES: usize = BUFFER_BYTES;
 
 /// A piece's bytes and the memory they are charged to.
 pub(crate) struct PieceBytes {
@@ -47,7 +47,7 @@ impl PieceBytes {
         let end = at + data.len();
         let Some(portion) = self.portions.get_mut(n).filter(|_| end <= whole) else { return false };
         if portion.capacity() == 0 {
-            portion.reserve_exact(whole);
+            *portion = self.reservation.buffer(whole);
         }
         if portion.len() < at {
             portion.resize(at, 0);
@@ -97,6 +97,12 @@ impl PieceBytes {
             head.copy_from_slice(portion.split_at(head.len()).0);
             (n, at, rest) = (n + 1, 0, tail);
         }
+    }
+}
+
+impl Drop for PieceBytes {
+    fn drop(&mut self) {
+        self.reservation.give_back(self.portions.iter_mut().map(std::mem::take));
     }
 }
 
