@@ -153,6 +153,11 @@ impl Files {
         self.table.read().open.len()
     }
 
+    /// Whether a key has to be undone in any of them.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.table.read().entries.iter().any(|entry| entry.key.is_some())
+    }
+
     /// Where the file is.
     pub fn path(&self, id: FileId) -> Option<PathBuf> {
         Some(self.table.read().entries.get(id.0)?.place.path())

@@ -13,7 +13,7 @@ const MOST_BYTES: u64 = 4 * 1024 * 1024;
 /// Readers of one torrent, told apart by position; a bounded number of them. Only reads that had to wait for the
 /// disk are looked at, so what is in memory is served as if this were not here.
 #[derive(Debug)]
-pub struct ReadAhead {
+pub(crate) struct ReadAhead {
     piece_length: u64,
     most_streams: usize,
     streams: Vec<Stream>,
@@ -36,14 +36,14 @@ struct Stream {
 
 impl ReadAhead {
     /// For a torrent cut in pieces of so many bytes; more readers than `most_streams` push out the one quiet for longest.
-    pub fn new(piece_length: u32, most_streams: usize) -> Self {
+    pub(crate) fn new(piece_length: u32, most_streams: usize) -> Self {
         let piece_length = u64::from(piece_length);
         Self { piece_length, most_streams: most_streams.max(1), streams: Vec::new(), clock: 0 }
     }
 
     /// A read of `range` has to wait: what to ask the disk for behind it. `None` for a reader that is not seen to go
     /// forward, or has asked for enough. May be beyond the torrent's end.
-    pub fn waited(&mut self, range: &Range<u64>) -> Option<Range<u64>> {
+    pub(crate) fn waited(&mut self, range: &Range<u64>) -> Option<Range<u64>> {
         self.clock += 1;
         // Reads since its last wait were in memory and not seen. The kernel reads ahead as well, now and then.
         let goes_on =
