@@ -213,6 +213,20 @@ export declare class Store {
   /** Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable. */
   verify(first: number, end: number, cancel?: CancelFlag | undefined | null): Promise<Verified>
   /**
+   * Forgets the fault and hashes, on a worker, the pieces that are not servable; returns how many are now. What still
+   * fails is a fault again.
+   */
+  recheck(cancel?: CancelFlag | undefined | null): Promise<Verified>
+  /** Whether its files failed since the last `recheck`. */
+  isFaulty(): boolean
+  /** On a worker: writes the good pieces that wait in memory. ERR_DISK_FULL, ERR_IO. */
+  flush(): Promise<void>
+  /**
+   * On a worker: writes the good pieces that wait in memory, waits until all is on the medium, and says which pieces
+   * are (a BEP 3 bitfield): what may be remembered over a crash. ERR_DISK_FULL, ERR_IO.
+   */
+  checkpoint(): Promise<Buffer>
+  /**
    * On a worker: whether all pieces together have the pieces root. True at once where the piece layer is
    * known. All pieces must be servable.
    */
@@ -240,6 +254,7 @@ export interface Batch {
   incoming: Array<Incoming>
   links: Array<LinkEvent>
   pieces: Array<PieceVerdict>
+  faults: Array<TorrentFault>
   datagrams: Array<Datagram>
   dropped: Dropped
 }
@@ -460,7 +475,7 @@ export interface NetworkParams {
 export interface PieceVerdict {
   torrent: number
   piece: number
-  /** `io`: the piece could not be kept, or a served one could not be read. */
+  /** `io`: the piece could not be kept. */
   outcome: 'good' | 'bad' | 'io'
   message?: string
   /** Links that sent blocks of it. */
@@ -542,6 +557,14 @@ export interface StoreHashes {
   pieceLayer?: Uint8Array
 }
 
+/** A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`. */
+export interface TorrentFault {
+  torrent: number
+  kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction'
+  /** The system's words, with the file's path. */
+  message: string
+}
+
 /** The hashes of a hybrid torrent over some bytes. */
 export interface TorrentHashes {
   /** Bytes hashed. */
@@ -554,8 +577,8 @@ export interface TorrentHashes {
   pieceLayer: Buffer
 }
 
-/** What `verify` found. */
+/** What `verify` or `recheck` found. */
 export interface Verified {
-  /** Pieces of the range that are right. */
+  /** Pieces that are right. */
   servable: number
 }

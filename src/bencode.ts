@@ -81,6 +81,23 @@ export function decodePrefix(
   return { value, endOffset: reader.offset };
 }
 
+/**
+ * Decodes a dictionary that fills `bytes` one level deep: its values stay bencoded, as views into the input. All of it
+ * is checked, within the limits, but takes no memory: for a `.torrent`, of which not everything is wanted, and the info
+ * dictionary as it was hashed.
+ *
+ * @throws BlockswarmError ERR_BENCODE, also when it is not a dictionary
+ */
+export function decodeShallow(
+  bytes: Uint8Array,
+  limits: Partial<BencodeLimits> = {},
+): Map<string, Uint8Array> {
+  const reader = new Reader(bytes, { ...DEFAULT_LIMITS, ...limits });
+  const values = reader.shallowDict();
+  if (reader.offset !== bytes.length) throw fault(reader.offset, 'bytes after the end');
+  return values;
+}
+
 /** Whether a decoded value is a dictionary. */
 export function isDict(value: BencodeValue | undefined): value is BencodeDict {
   return value instanceof Map;
@@ -124,6 +141,9 @@ export function encode(value: Encodable): Uint8Array {
   return bytes;
 }
 
+/** Where bytes of the input are. */
+type Span = [start: number, end: number];
+
 class Reader {
   offset = 0;
   private readonly bytes: Uint8Array;
@@ -140,21 +160,55 @@ class Reader {
   }
 
   value(depth: number): BencodeValue {
+    const head = this.head(depth);
+    if (head === INTEGER) return this.integer();
+    if (head === LIST) return this.list(depth + 1);
+    if (head === DICT) return this.dict(depth + 1);
+    const [start, end] = this.string();
+    return this.bytes.subarray(start, end);
+  }
+
+  /** The outermost dictionary, its values as they lie in the input. */
+  shallowDict(): Map<string, Uint8Array> {
+    if (this.head(0) !== DICT) throw this.fault('expected a dictionary');
+    const dict = new Map<string, Uint8Array>();
+    for (let key = this.firstKey(); key !== null; key = this.nextKey(key)) {
+      const start = this.offset;
+      this.skip(1);
+      dict.set(this.text(key), this.bytes.subarray(start, this.offset));
+    }
+    return dict;
+  }
+
+  /** Moves behind a value, which is checked as by `value` but not built. */
+  private skip(depth: number): void {
+    const head = this.head(depth);
+    if (head === INTEGER) {
+      this.integer();
+    } else if (head === LIST) {
+      this.offset += 1;
+      while (this.peek() !== END) this.skip(depth + 1);
+      this.offset += 1;
+    } else if (head === DICT) {
+      for (let key = this.firstKey(); key !== null; key = this.nextKey(key)) this.skip(depth + 1);
+    } else {
+      this.string();
+    }
+  }
+
+  /** Counts the value that begins here and returns its first byte. */
+  private head(depth: number): number {
     if (++this.tokens > this.limits.maxTokens) throw this.fault(`more than ${this.limits.maxTokens} values`);
     const head = this.peek();
-    if (head >= DIGIT_0 && head <= DIGIT_9) {
-      const [start, end] = this.string();
-      return this.bytes.subarray(start, end);
-    }
-    if (head === INTEGER) return this.integer();
+    if (head === INTEGER || (head >= DIGIT_0 && head <= DIGIT_9)) return head;
     if (head !== LIST && head !== DICT) throw this.fault('expected a value');
     if (depth >= this.limits.maxDepth) throw this.fault(`deeper than ${this.limits.maxDepth}`);
-    this.offset += 1;
-    return head === LIST ? this.list(depth + 1) : this.dict(depth + 1);
+    return head;
   }
 
   private list(depth: number): BencodeValue[] {
     const list: BencodeValue[] = [];
+    this.offset += 1;
     while (this.peek() !== END) list.push(this.value(depth));
     this.offset += 1;
     return list;
@@ -162,21 +216,39 @@ class Reader {
 
   private dict(depth: number): BencodeDict {
     const dict: BencodeDict = new Map();
-    let previous: string | null = null;
-    while (this.peek() !== END) {
-      const keyOffset = this.offset;
-      const [start, end] = this.string();
-      const key = this.buffer.toString('latin1', start, end);
-      if (previous !== null && key <= previous) throw fault(keyOffset, 'keys not sorted or not unique');
-      previous = key;
-      dict.set(key, this.value(depth));
+    for (let key = this.firstKey(); key !== null; key = this.nextKey(key)) {
+      const text = this.text(key);
+      dict.set(text, this.value(depth));
     }
-    this.offset += 1;
     return dict;
   }
 
+  /** Enters a dictionary; `null` behind its end when it is empty. */
+  private firstKey(): Span | null {
+    this.offset += 1;
+    return this.nextKey(null);
+  }
+
+  /** The key here, which must come after the one before it; `null` behind the dictionary's end. */
+  private nextKey(previous: Span | null): Span | null {
+    const keyOffset = this.offset;
+    if (this.peek() === END) {
+      this.offset += 1;
+      return null;
+    }
+    const key = this.string();
+    if (previous !== null && this.buffer.compare(this.buffer, ...previous, ...key) <= 0) {
+      throw fault(keyOffset, 'keys not sorted or not unique');
+    }
+    return key;
+  }
+
+  private text([start, end]: Span): string {
+    return this.buffer.toString('latin1', start, end);
+  }
+
   /** Reads a byte string and returns where its bytes are. */
-  private string(): [start: number, end: number] {
+  private string(): Span {
     const start = this.offset;
     let length = 0;
     for (let byte = this.peek(); byte !== COLON; byte = this.peek()) {

@@ -171,6 +171,16 @@ export class Store {
     return (await task((cancel) => this.inner.verify(first, end, cancel), signal)).servable;
   }
 
+  /** Hashes the pieces that are not servable, after a fault; returns how many are now. What still fails is a fault. */
+  async recheck(signal?: AbortSignal): Promise<number> {
+    return (await task((cancel) => this.inner.recheck(cancel), signal)).servable;
+  }
+
+  /** Whether its files failed since the last `recheck`. */
+  isFaulty(): boolean {
+    return this.inner.isFaulty();
+  }
+
   /** Whether all pieces together have the v2 root; all of them must be servable. */
   verifyRoot(signal?: AbortSignal): Promise<boolean> {
     return task((cancel) => this.inner.verifyRoot(cancel), signal);

@@ -7,6 +7,7 @@ import {
   bytesText,
   decode,
   decodePrefix,
+  decodeShallow,
   encode,
   isDict,
   keyText,
@@ -139,6 +140,56 @@ t.test('a prefix is read with its end', async (t) => {
   t.same(value, new Map([['msg_type', 1]]));
   t.same(bytes.subarray(endOffset), latin1('INFO'));
   t.throws(() => decodePrefix(bytes, { maxBytes: 10 }), { code: 'ERR_BENCODE' });
+});
+
+t.test('a dictionary is read one level deep, and checked to the bottom', async (t) => {
+  const bytes = latin1('d1:ali1e2:xxe1:bd1:ci2eee');
+  t.same(
+    [...decodeShallow(bytes)],
+    [
+      ['a', latin1('li1e2:xxe')],
+      ['b', latin1('d1:ci2ee')],
+    ],
+  );
+  t.equal(decodeShallow(bytes).get('a')?.buffer, bytes.buffer, 'its values are views into the input');
+  for (const text of ['le', 'i1e', '1:a', '', 'd1:ai1ee1:b', 'd1:ad1:bi1e1:bi1eee']) {
+    t.throws(() => decodeShallow(latin1(text)), { code: 'ERR_BENCODE' }, text);
+  }
+  t.throws(() => decodeShallow(bytes, { maxTokens: 5 }), { code: 'ERR_BENCODE' });
+  t.throws(() => decodeShallow(bytes, { maxDepth: 1 }), { code: 'ERR_BENCODE' });
+  t.ok(decodeShallow(bytes, { maxTokens: 6, maxDepth: 2 }));
+});
+
+t.test('reading one level deep refuses exactly what reading all of it refuses', async () => {
+  const letters = fc.array(fc.constantFrom(...'deli0123:-ab'), { maxLength: 30 }).map((all) => all.join(''));
+  const bytes = fc.oneof(
+    anyValue.map(encode),
+    letters.map((text) => latin1(`d1:a${text}e`)),
+  );
+  const limits = { maxDepth: 6, maxTokens: 20 };
+  const code = (input: Uint8Array) => {
+    try {
+      return [...decodeShallow(input, limits)].every(([, value]) => fault(value, limits) === null)
+        ? null
+        : 'differs';
+    } catch (error) {
+      return (error as BlockswarmError).code;
+    }
+  };
+  fc.assert(
+    fc.property(bytes, (input) => input[0] !== 0x64 || code(input) === fault(input, limits)),
+    { numRuns: 2000 },
+  );
+});
+
+t.test('three million values take no memory, and one more is refused', async (t) => {
+  const list = (values: number) => latin1(`d1:al${'de'.repeat(values - 2)}ee`);
+  const limits = { maxBytes: 2 ** 24, maxTokens: 3_000_000 };
+  t.equal(decodeShallow(list(3_000_000), limits).size, 1);
+  t.throws(() => decodeShallow(list(3_000_001), limits), {
+    code: 'ERR_BENCODE',
+    message: /more than 3000000/,
+  });
 });
 
 t.test('writes what has one spelling', async (t) => {

@@ -5,7 +5,9 @@ use crate::store::Store;
 use crate::task::Job;
 use blockswarm_net::{NetError, RuntimeOptions, UdpLimits, tcp};
 use blockswarm_pieces::PieceOutcome;
-use blockswarm_wire::events::{Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, Verdict};
+use blockswarm_wire::events::{
+    Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
+};
 use blockswarm_wire::{Hello as WireHello, Hub, HubOptions, Limits};
 use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -256,7 +258,7 @@ impl From<WireEvent> for LinkEvent {
 pub struct PieceVerdict {
     pub torrent: u32,
     pub piece: u32,
-    /// `io`: the piece could not be kept, or a served one could not be read.
+    /// `io`: the piece could not be kept.
     #[napi(ts_type = "'good' | 'bad' | 'io'")]
     pub outcome: String,
     pub message: Option<String>,
@@ -267,20 +269,37 @@ pub struct PieceVerdict {
 }
 
 impl From<Verdict> for PieceVerdict {
-    fn from(Verdict { torrent, piece, verdict }: Verdict) -> Self {
+    fn from(Verdict { torrent, verdict }: Verdict) -> Self {
         let links = |ids: Vec<u64>| ids.into_iter().filter_map(|id| u32::try_from(id).ok()).collect();
-        let (outcome, message, senders, culprits) = match verdict {
-            Ok(verdict) => {
-                let (outcome, message) = match verdict.outcome {
-                    PieceOutcome::Good => ("good", None),
-                    PieceOutcome::Bad => ("bad", None),
-                    PieceOutcome::Io(error) => ("io", Some(error.to_string())),
-                };
-                (outcome, message, links(verdict.senders), links(verdict.culprits))
-            }
-            Err(message) => ("io", Some(message), Vec::new(), Vec::new()),
+        let (outcome, message) = match verdict.outcome {
+            PieceOutcome::Good => ("good", None),
+            PieceOutcome::Bad => ("bad", None),
+            PieceOutcome::Io(error) => ("io", Some(error.to_string())),
         };
-        Self { torrent, piece, outcome: outcome.to_owned(), message, senders, culprits }
+        Self {
+            torrent,
+            piece: verdict.piece.get(),
+            outcome: outcome.to_owned(),
+            message,
+            senders: links(verdict.senders),
+            culprits: links(verdict.culprits),
+        }
+    }
+}
+
+/// A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`.
+#[napi(object, object_from_js = false)]
+pub struct TorrentFault {
+    pub torrent: u32,
+    #[napi(ts_type = "'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction'")]
+    pub kind: String,
+    /// The system's words, with the file's path.
+    pub message: String,
+}
+
+impl From<WireFault> for TorrentFault {
+    fn from(WireFault { torrent, fault }: WireFault) -> Self {
+        Self { torrent, kind: fault.kind.as_str().to_owned(), message: fault.message }
     }
 }
 
@@ -305,6 +324,7 @@ pub struct Batch {
     pub incoming: Vec<Incoming>,
     pub links: Vec<LinkEvent>,
     pub pieces: Vec<PieceVerdict>,
+    pub faults: Vec<TorrentFault>,
     pub datagrams: Vec<Datagram>,
     pub dropped: Dropped,
 }
@@ -488,6 +508,7 @@ impl Reactor {
             incoming: drained.incoming.into_iter().map(Incoming::from).collect(),
             links: drained.links.into_iter().map(LinkEvent::from).collect(),
             pieces: drained.verdicts.into_iter().map(PieceVerdict::from).collect(),
+            faults: drained.faults.into_iter().map(TorrentFault::from).collect(),
             datagrams: datagrams.collect(),
             dropped: Dropped { datagrams: count(lost.saturating_sub(before)) },
         }

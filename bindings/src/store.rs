@@ -148,10 +148,10 @@ pub fn hash_extents(
     })))
 }
 
-/// What `verify` found.
+/// What `verify` or `recheck` found.
 #[napi(object, object_from_js = false)]
 pub struct Verified {
-    /// Pieces of the range that are right.
+    /// Pieces that are right.
     pub servable: u32,
 }
 
@@ -195,6 +195,37 @@ impl Store {
             let servable = store.verify_pieces(first..end, &cancelled).map_err(refused)?;
             Ok(Verified { servable })
         }))
+    }
+
+    /// Forgets the fault and hashes, on a worker, the pieces that are not servable; returns how many are now. What still
+    /// fails is a fault again.
+    #[napi(catch_unwind, ts_return_type = "Promise<Verified>")]
+    pub fn recheck(&self, cancel: Option<&CancelFlag>) -> AsyncTask<Job<Verified>> {
+        let (store, cancelled) = (Arc::clone(&self.store), flag(cancel));
+        AsyncTask::new(Job::new(move || {
+            Ok(Verified { servable: store.recheck(&cancelled).map_err(refused)? })
+        }))
+    }
+
+    /// Whether its files failed since the last `recheck`.
+    #[napi(catch_unwind)]
+    pub fn is_faulty(&self) -> bool {
+        self.store.fault().is_some()
+    }
+
+    /// On a worker: writes the good pieces that wait in memory. ERR_DISK_FULL, ERR_IO.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn flush(&self) -> AsyncTask<Job<()>> {
+        let store = Arc::clone(&self.store);
+        AsyncTask::new(Job::new(move || store.flush().map_err(refused)))
+    }
+
+    /// On a worker: writes the good pieces that wait in memory, waits until all is on the medium, and says which pieces
+    /// are (a BEP 3 bitfield): what may be remembered over a crash. ERR_DISK_FULL, ERR_IO.
+    #[napi(catch_unwind, ts_return_type = "Promise<Buffer>")]
+    pub fn checkpoint(&self) -> AsyncTask<Job<Buffer>> {
+        let store = Arc::clone(&self.store);
+        AsyncTask::new(Job::new(move || Ok(store.checkpoint().map_err(refused)?.into())))
     }
 
     /// On a worker: whether all pieces together have the pieces root. True at once where the piece layer is

@@ -56,8 +56,7 @@ async function readTorrent(path: string, signal: AbortSignal): Promise<Uint8Arra
 }
 
 function torrentJson(metainfo: Metainfo) {
-  const { name, lengthBytes, pieceLengthBytes, pieceCount, infoHashV1, infoHashV2, trackers, files } =
-    metainfo;
+  const { name, lengthBytes, pieceLengthBytes, pieceCount, infoHashV1, infoHashV2, files } = metainfo;
   return {
     name,
     lengthBytes,
@@ -66,7 +65,7 @@ function torrentJson(metainfo: Metainfo) {
     infoHashV1: infoHashV1 && toHex(infoHashV1),
     infoHashV2: infoHashV2 && toHex(infoHashV2),
     private: metainfo.private,
-    trackers,
+    trackers: metainfo.trackerTiers.flat(),
     files: files.map(({ path, lengthBytes: bytes }) => ({ path: path.join('/'), lengthBytes: bytes })),
   };
 }

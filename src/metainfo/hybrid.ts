@@ -6,9 +6,10 @@
  * tracker: whoever makes it gets the same infohash.
  */
 
-import { type Encodable, encode, textKey } from '../bencode.js';
+import { buildMetainfo } from './build.js';
 import { hashInfoV1, hashInfoV2 } from './infohash.js';
-import { type Metainfo, parseMetainfo } from './metainfo.js';
+import type { Metainfo } from './metainfo.js';
+import { planTorrent } from './plan.js';
 
 /** Piece length of every torrent that blockswarm makes of the chain. */
 export const PIECE_LENGTH_BYTES = 4 * 1024 * 1024;
@@ -43,40 +44,22 @@ export interface HybridTorrent extends Metainfo {
  * @throws BlockswarmError ERR_METAINFO
  */
 export function makeHybrid(file: HybridFile): HybridTorrent {
-  const leaf = map([
-    ['length', file.lengthBytes],
-    ['pieces root', file.piecesRoot],
-  ]);
-  const info = map([
-    ['file tree', map([[textKey(file.name), map([['', leaf]])]])],
-    ['length', file.lengthBytes],
-    ['meta version', 2],
-    ['name', file.name],
-    ['piece length', file.pieceLengthBytes],
-    ['pieces', file.pieces],
-  ]);
-  const layers: [string, Encodable][] = [];
-  if (file.lengthBytes > file.pieceLengthBytes) {
-    layers.push([Buffer.from(file.piecesRoot).toString('latin1'), file.pieceLayer]);
-  }
-  const metainfoBytes = encode(
-    map([
-      ['info', info],
-      ['piece layers', map(layers)],
-    ]),
-  );
-  const metainfo = parseMetainfo(metainfoBytes);
+  const { name, lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer } = file;
+  const plan = planTorrent({
+    name,
+    kind: 'hybrid',
+    pieceLengthBytes,
+    files: [{ path: [name], lengthBytes }],
+    multiFile: false,
+  });
+  const { metainfo, metainfoBytes } = buildMetainfo(plan, { pieces, files: [{ piecesRoot, pieceLayer }] });
   return {
     ...metainfo,
     metainfoBytes,
-    pieces: file.pieces,
-    piecesRoot: file.piecesRoot,
-    pieceLayer: metainfo.pieceLayer ?? file.pieceLayer,
+    pieces,
+    piecesRoot,
+    pieceLayer: metainfo.pieceLayer ?? pieceLayer,
     infoHashV1: hashInfoV1(metainfo.infoBytes),
     infoHashV2: hashInfoV2(metainfo.infoBytes),
   };
-}
-
-function map(entries: [string, Encodable][]): Map<string, Encodable> {
-  return new Map(entries);
 }

@@ -2,52 +2,73 @@
  * Torrents as values: `.torrent` files and info dictionaries, v1 (BEP 3), v2 and hybrid (BEP 52).
  *
  * Strict: canonical bencoding only, sizes that agree, halves of a hybrid that agree, piece layers that hash to their
- * roots. Bounded by what other clients accept: an info dictionary of at most 4 MiB, fewer than 2^21 pieces.
+ * roots. Odd names are made safe, not refused. Bounded by what other clients accept: an info dictionary of at most 4 MiB,
+ * fewer than 2^21 pieces.
  */
 
-import { type BencodeDict, type BencodeValue, bytesText, decode, encode, isDict } from '../bencode.js';
+import { type BencodeDict, type BencodeValue, bytesText, decode, decodeShallow, isDict } from '../bencode.js';
 import { BlockswarmError } from '../errors.js';
 import { sameBytes } from '../units.js';
-import { checkHybrid, checkName, nameV1, readFilesV1, readFilesV2, type TorrentFile } from './file-tree.js';
 import { hashInfoV1, hashInfoV2 } from './infohash.js';
+import { type DhtNode, readNodes, readTrackerTiers, readWebSeeds } from './peer-sources.js';
 import { layerRoot } from './piece-layer.js';
+import { type PathRepair, readTorrentFiles, type TorrentFile } from './torrent-files.js';
 
 /** Longest info dictionary: libtorrent refuses to send or take a longer one. */
 export const MAX_INFO_BYTES = 4 * 1024 * 1024;
-/** Longest `.torrent`: an info dictionary and its piece layers. */
+/**
+ * Longest `.torrent`: the longest info dictionary and piece layers for its pieces. libtorrent reads 10 MB, which is less
+ * than a hybrid with the longest info needs.
+ */
 export const MAX_METAINFO_BYTES = 16 * 1024 * 1024;
 /** Pieces are fewer than this (libtorrent's limit). */
 export const MAX_PIECES = 2 ** 21;
+/** Longest piece. */
+export const MAX_PIECE_LENGTH_BYTES = 512 * 1024 * 1024;
+/** Shortest piece of v2: one leaf. */
+export const MIN_PIECE_LENGTH_V2_BYTES = 16 * 1024;
 
-const LIMITS = { maxBytes: MAX_METAINFO_BYTES, maxDepth: 80, maxTokens: 500_000 };
-const MAX_PIECE_LENGTH_BYTES = 512 * 1024 * 1024;
-const MIN_PIECE_LENGTH_V2_BYTES = 16 * 1024;
-const MAX_TRACKERS = 100;
-const MAX_URL_BYTES = 2048;
+/** libtorrent's limits. All of it is checked, but only what is used of it is built, and takes memory. */
+const LIMITS = { maxBytes: MAX_METAINFO_BYTES, maxDepth: 100, maxTokens: 3_000_000 };
+/** A file takes at least 20 bytes and 3 values: an info dictionary of 4 MiB needs no more. */
+const INFO_LIMITS = { maxBytes: MAX_INFO_BYTES, maxDepth: LIMITS.maxDepth - 1, maxTokens: 1_000_000 };
 
-/** A torrent. For a multi-file one `piecesRoot` and `pieceLayer` are `null`. */
+/** A torrent. For a multi-file one `piecesRoot` and `pieceLayer` are `null`: its files have them. */
 export interface Metainfo {
-  /** The file's name, or the folder's when there are several files. */
+  /** The file's name, or the folder's when there are several files; safe on disk (`safe-path.ts`). */
   readonly name: string;
+  /** The name as the metainfo says: to tell, never to open. */
+  readonly rawName: string;
   /** Bytes of content, padding excluded. */
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;
   readonly pieceCount: number;
   /** v1: SHA-1 of each piece, pieces × 20 bytes. */
   readonly pieces: Uint8Array | null;
-  /** v2, single file: root of its merkle tree, 32 bytes. */
+  /** v2, single file: as in `TorrentFile`. */
   readonly piecesRoot: Uint8Array | null;
-  /**
-   * v2, single file: SHA-256 roots of the pieces, pieces × 32 bytes, proven against `piecesRoot`. Empty when the file
-   * is no longer than a piece (its root is the piece's); `null` when not known, as in a bare info dictionary.
-   */
+  /** v2, single file: as in `TorrentFile`. */
   readonly pieceLayer: Uint8Array | null;
+  /** In the order of their bytes, padding included. */
   readonly files: readonly TorrentFile[];
   readonly multiFile: boolean;
+  /** Paths that had to be changed to be safe, and links that lead nowhere. */
+  readonly repairs: readonly PathRepair[];
   /** BEP 27: peers come from its trackers only. */
   readonly private: boolean;
-  /** Tracker URLs in order; empty for ours. */
-  readonly trackers: readonly string[];
+  /** Text that some trackers ask for, so that the infohash differs. */
+  readonly source: string | null;
+  /** Tracker URLs; those of a tier are equals, a later tier is for when all before it fail (BEP 12). */
+  readonly trackerTiers: readonly (readonly string[])[];
+  /** URLs of HTTP servers that have the content (BEP 19). */
+  readonly webSeeds: readonly string[];
+  /** Nodes of the DHT to begin with (BEP 5). */
+  readonly nodes: readonly DhtNode[];
+  /** As its maker wrote it: any characters. */
+  readonly comment: string | null;
+  readonly createdBy: string | null;
+  /** Unix seconds. */
+  readonly creationDate: number | null;
   /** The bencoded info dictionary: what the infohashes are of. */
   readonly infoBytes: Uint8Array;
   readonly infoHashV1: Uint8Array | null;
@@ -60,18 +81,23 @@ export interface Metainfo {
  * @throws BlockswarmError ERR_BENCODE, ERR_METAINFO
  */
 export function parseMetainfo(bytes: Uint8Array): Metainfo {
-  const root = decode(bytes, LIMITS);
-  const info = isDict(root) ? root.get('info') : undefined;
-  if (!isDict(root) || !isDict(info)) throw bad('no `info` dictionary');
-  // Canonical input: encoding again gives the very bytes that were hashed.
-  const metainfo = readInfo(info, encode(info));
-  const layers = readLayers(root.get('piece layers'), metainfo);
-  const needsLayers = metainfo.infoHashV2 !== null && metainfo.infoHashV1 === null;
-  const layered = metainfo.files.filter((file) => hasLayer(file, metainfo.pieceLengthBytes));
-  if (layers === null && needsLayers && layered.length > 0) throw bad('`piece layers` is missing');
-  let { pieceLayer } = metainfo;
-  for (const [, layer] of layers ?? []) if (!metainfo.multiFile) pieceLayer = layer;
-  return { ...metainfo, pieceLayer, trackers: readTrackers(root) };
+  const root = decodeShallow(bytes, LIMITS);
+  const infoBytes = root.get('info');
+  if (infoBytes === undefined) throw bad('no `info` dictionary');
+  const field = (key: string): BencodeValue | undefined => {
+    const value = root.get(key);
+    return value && decode(value, { ...INFO_LIMITS, maxBytes: MAX_METAINFO_BYTES });
+  };
+  const date = field('creation date');
+  return {
+    ...addLayers(parseInfo(infoBytes), field('piece layers')),
+    trackerTiers: readTrackerTiers(field('announce'), field('announce-list')),
+    webSeeds: readWebSeeds(field('url-list')),
+    nodes: readNodes(field('nodes')),
+    comment: readText(field('comment.utf-8') ?? field('comment')),
+    createdBy: readText(field('created by')),
+    creationDate: typeof date === 'number' && date >= 0 ? date : null,
+  };
 }
 
 /**
@@ -80,56 +106,46 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
  * @throws BlockswarmError ERR_BENCODE, ERR_METAINFO
  */
 export function parseInfo(infoBytes: Uint8Array): Metainfo {
-  const info = decode(infoBytes, { ...LIMITS, maxBytes: MAX_INFO_BYTES });
+  const info = decode(infoBytes, INFO_LIMITS);
   if (!isDict(info)) throw bad('the info is not a dictionary');
-  return readInfo(info, infoBytes);
-}
-
-function readInfo(info: BencodeDict, infoBytes: Uint8Array): Metainfo {
-  if (infoBytes.length > MAX_INFO_BYTES) throw bad(`an info dictionary of more than ${MAX_INFO_BYTES} bytes`);
-  const rawName = info.get('name');
   const version = info.get('meta version');
-  const nameV2 = rawName instanceof Uint8Array ? bytesText(rawName) : null;
-  const name = checkName(version === undefined ? nameV1(rawName) : nameV2);
   if (version !== undefined && version !== 2) throw bad('`meta version` is not 2');
   const pieces = info.get('pieces');
-  if (pieces === undefined && version === undefined) throw bad('neither `pieces` nor `meta version`');
-  const pieceLengthBytes = readPieceLength(info.get('piece length'), version === 2);
+  const halves = { v1: pieces !== undefined, v2: version === 2 };
+  if (!halves.v1 && !halves.v2) throw bad('neither `pieces` nor `meta version`');
+  const pieceLengthBytes = readPieceLength(info.get('piece length'), halves.v2);
 
-  const v1 = pieces === undefined ? null : readFilesV1(info, name);
-  const v2 = version === undefined ? null : readFilesV2(info, name);
-  if (v1 !== null && v2 !== null) {
-    if (v1.multiFile !== v2.multiFile) throw bad('the v1 and v2 halves list different files');
-    checkHybrid(v1.files, v2.files, pieceLengthBytes);
-  }
-  const { files, multiFile } = v2 ?? v1 ?? { files: [], multiFile: false };
+  const { files, multiFile, ...names } = readTorrentFiles(info, halves, pieceLengthBytes);
   const lengthBytes = sum(files.filter((file) => !file.padding).map((file) => file.lengthBytes));
   if (lengthBytes === 0) throw bad('no content');
   // v1 pieces run across files, padding included; v2 pieces never do.
-  const pieceCount =
-    v1 !== null
-      ? Math.ceil(sum(v1.files.map((file) => file.lengthBytes)) / pieceLengthBytes)
-      : sum(files.map((file) => Math.ceil(file.lengthBytes / pieceLengthBytes)));
+  const pieceCount = halves.v1
+    ? Math.ceil(sum(files.map((file) => file.lengthBytes)) / pieceLengthBytes)
+    : sum(files.map((file) => Math.ceil(file.lengthBytes / pieceLengthBytes)));
   if (pieceCount >= MAX_PIECES) throw bad(`${pieceCount} pieces, the limit is ${MAX_PIECES}`);
   if (pieces !== undefined && !(pieces instanceof Uint8Array && pieces.length === pieceCount * 20)) {
     throw bad(`\`pieces\` does not hold ${pieceCount} hashes of 20 bytes`);
   }
-  const only = multiFile || v2 === null ? undefined : files[0];
   return {
-    name,
+    ...names,
     lengthBytes,
     pieceLengthBytes,
     pieceCount,
     pieces: pieces ?? null,
-    piecesRoot: only?.piecesRoot ?? null,
-    pieceLayer: only === undefined || hasLayer(only, pieceLengthBytes) ? null : new Uint8Array(0),
+    ...onlyHashes(files, multiFile),
     files,
     multiFile,
     private: info.get('private') === 1,
-    trackers: [],
+    source: readText(info.get('source')),
+    trackerTiers: [],
+    webSeeds: [],
+    nodes: [],
+    comment: null,
+    createdBy: null,
+    creationDate: null,
     infoBytes,
-    infoHashV1: v1 === null ? null : hashInfoV1(infoBytes),
-    infoHashV2: v2 === null ? null : hashInfoV2(infoBytes),
+    infoHashV1: halves.v1 ? hashInfoV1(infoBytes) : null,
+    infoHashV2: halves.v2 ? hashInfoV2(infoBytes) : null,
   };
 }
 
@@ -143,49 +159,45 @@ function readPieceLength(value: BencodeValue | undefined, v2: boolean): number {
   return value;
 }
 
-/** Whether the file has an entry in `piece layers`: it is longer than a piece. */
-function hasLayer(file: TorrentFile, pieceLengthBytes: number): boolean {
-  return file.piecesRoot !== null && file.lengthBytes > pieceLengthBytes;
+/** The v2 hashes of the only file of a single-file torrent. */
+function onlyHashes(files: readonly TorrentFile[], multiFile: boolean) {
+  const only = multiFile ? undefined : files[0];
+  return { piecesRoot: only?.piecesRoot ?? null, pieceLayer: only?.pieceLayer ?? null };
 }
 
-/** Reads and proves `piece layers`: one entry for each file that needs one, and no other. `null` when absent. */
-function readLayers(value: BencodeValue | undefined, metainfo: Metainfo): Map<string, Uint8Array> | null {
-  if (value === undefined) return null;
-  if (!isDict(value)) throw bad('`piece layers` is not a dictionary');
-  const { pieceLengthBytes } = metainfo;
+/** Reads and proves `piece layers`: one entry for each file that is longer than a piece, and no other. */
+function addLayers(metainfo: Metainfo, layers: BencodeValue | undefined): Metainfo {
+  const { pieceLengthBytes, multiFile } = metainfo;
+  if (layers === undefined) {
+    const needed = metainfo.files.some((file) => file.piecesRoot !== null && file.pieceLayer === null);
+    if (needed && metainfo.infoHashV1 === null) throw bad('`piece layers` is missing');
+    return metainfo;
+  }
+  if (!isDict(layers)) throw bad('`piece layers` is not a dictionary');
   const proven = new Map<string, Uint8Array>();
-  for (const file of metainfo.files) {
-    if (file.piecesRoot === null || !hasLayer(file, pieceLengthBytes)) continue;
+  const files = metainfo.files.map((file) => {
+    if (file.piecesRoot === null || file.pieceLayer !== null) return file;
     const key = Buffer.from(file.piecesRoot).toString('latin1');
-    const layer = value.get(key);
-    if (
-      !(layer instanceof Uint8Array) ||
-      layer.length !== Math.ceil(file.lengthBytes / pieceLengthBytes) * 32
-    ) {
-      throw bad('`piece layers` lacks a file or has it with a wrong length');
-    }
+    const pieceLayer = readLayer(layers, key, Math.ceil(file.lengthBytes / pieceLengthBytes));
     // Two files with the same root have the same content: proven once.
-    if (!proven.has(key) && !sameBytes(layerRoot(layer, pieceLengthBytes), file.piecesRoot)) {
+    if (!proven.has(key) && !sameBytes(layerRoot(pieceLayer, pieceLengthBytes), file.piecesRoot)) {
       throw bad('a piece layer does not hash to its `pieces root`');
     }
-    proven.set(key, layer);
-  }
-  if (proven.size !== value.size) throw bad('`piece layers` has an entry of no file');
-  return proven;
+    proven.set(key, pieceLayer);
+    return { ...file, pieceLayer };
+  });
+  if (proven.size !== layers.size) throw bad('`piece layers` has an entry of no file');
+  return { ...metainfo, files, ...onlyHashes(files, multiFile) };
 }
 
-/** Reads `announce` and `announce-list` (BEP 12) as one list. What is no URL of a tracker is passed over. */
-function readTrackers(root: BencodeDict): string[] {
-  const tiers = root.get('announce-list');
-  const entries = [root.get('announce'), ...(Array.isArray(tiers) ? tiers.flat() : [])];
-  const trackers = new Set<string>();
-  for (const entry of entries) {
-    if (trackers.size >= MAX_TRACKERS) break;
-    if (!(entry instanceof Uint8Array) || entry.length > MAX_URL_BYTES) continue;
-    const url = bytesText(entry);
-    if (url !== null && /^(?:https?|udp|wss?):\/\/[^\s\p{C}]+$/iu.test(url)) trackers.add(url);
-  }
-  return [...trackers];
+function readLayer(layers: BencodeDict, key: string, pieces: number): Uint8Array {
+  const layer = layers.get(key);
+  if (layer instanceof Uint8Array && layer.length === pieces * 32) return layer;
+  throw bad('`piece layers` lacks a file or has it with a wrong length');
+}
+
+function readText(value: BencodeValue | undefined): string | null {
+  return value instanceof Uint8Array ? bytesText(value) : null;
 }
 
 function sum(lengths: readonly number[]): number {

@@ -11,7 +11,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { Reactor, type ReactorStats, type Store } from '../native.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
-import type { SwarmOptions } from '../swarm/swarm-options.js';
+import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 
 export interface PeerNodeOptions {
   /** Where to listen for peers (TCP) and the DHT (UDP): one port for both. */
@@ -29,6 +29,8 @@ const lookupAgainMs = 15_000;
 const hurryMs = 1000;
 /** BEP 5: announcements are forgotten after about half an hour. */
 const announceAgainMs = 15 * 60_000;
+/** Between two looks at files that failed. */
+const recheckMs = 60_000;
 /** With this many peers a torrent looks for no more. */
 const enoughPeers = 30;
 /** Pieces on their way in, over all torrents, in memory. */
@@ -99,7 +101,22 @@ export class PeerNode {
   addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
     const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
     const content = { store, lengthBytes, pieceLengthBytes };
-    return this.add({ infoHashV1, infoHashV2, infoBytes, content, ...more });
+    let isRechecking = false;
+    const events: SwarmEvents = {
+      ...more.events,
+      fault: (fault) => {
+        // What fails again while it is rechecked is another fault.
+        if (!isRechecking) {
+          isRechecking = true;
+          void this.#recheck(swarm, store).finally(() => {
+            isRechecking = false;
+          });
+        }
+        more.events?.fault?.(fault);
+      },
+    };
+    const swarm = this.add({ infoHashV1, infoHashV2, infoBytes, content, ...more, events });
+    return swarm;
   }
 
   /** How many peers served us a verified piece. */
@@ -136,6 +153,20 @@ export class PeerNode {
     this.session.apply(batch);
   }
 
+  /** A disk that was gone may come back, a full one may have room: looks once a minute until nothing fails. */
+  async #recheck(swarm: Swarm, store: Store): Promise<void> {
+    const { signal } = this.#stop;
+    while (swarm.state !== 'closed' && !signal.aborted) {
+      try {
+        await delay(recheckMs, undefined, { signal, ref: false });
+        await store.recheck(signal);
+        if (!store.isFaulty()) return swarm.resume();
+      } catch {
+        // The node is closing.
+      }
+    }
+  }
+
   /** Asks the DHT for peers while they are wanted, and announces us; both names of a hybrid. */
   async #discover(swarm: Swarm): Promise<void> {
     const dht = this.#dht;
@@ -146,18 +177,18 @@ export class PeerNode {
     while (swarm.state !== 'closed' && !signal.aborted) {
       try {
         const nowMs = performance.now();
-        if (swarm.state !== 'seeding' && swarm.status().links < enoughPeers) {
+        if (isLooking(swarm) && swarm.status().links < enoughPeers) {
           for (const name of names) {
             for await (const address of dht.lookup(name, { signal })) swarm.addPeers([address], 'dht');
           }
         }
-        if (nowMs - announcedMs > announceAgainMs) {
+        if (swarm.state !== 'paused' && nowMs - announcedMs > announceAgainMs) {
           let taken = 0;
           for (const name of names) taken += await dht.announce(name, this.address.port, { signal });
           // Nobody took it: the DHT is not there yet.
           if (taken > 0) announcedMs = nowMs;
         }
-        const lonely = swarm.state !== 'seeding' && swarm.status().links === 0;
+        const lonely = isLooking(swarm) && swarm.status().links === 0;
         await delay(lonely || announcedMs < 0 ? hurryMs : lookupAgainMs, undefined, { signal });
       } catch {
         // The node is closing; or a walk failed, which must not end more than this try.
@@ -165,6 +196,11 @@ export class PeerNode {
       }
     }
   }
+}
+
+/** Whether it wants pieces, or the info dictionary. */
+function isLooking({ state }: Swarm): boolean {
+  return state === 'fetching' || state === 'metadata';
 }
 
 /** BEP 20: client and version, then random. */

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import { type ExtentsHandle, fileExtents, Store } from '../native.js';
+import type { TorrentFault } from '../swarm/link-host.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
@@ -61,7 +62,7 @@ export class Seeder {
         }
         const catalogues = await makeCatalogues(source, state, signal, report);
         served.push(...catalogues);
-        for (const [torrent, extents] of served) serve(peerNode, torrent, extents);
+        for (const [torrent, extents] of served) serve(peerNode, torrent, extents, report);
         return new Seeder(
           source,
           peerNode,
@@ -85,11 +86,12 @@ export class Seeder {
   }
 }
 
-function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle): void {
+function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle, report: Report): void {
   const store = Store.overExtents(torrent, extents);
   // Hashed a moment ago: that is where the torrent comes from.
   store.setServableAll();
-  peerNode.addContent(torrent, store);
+  const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
+  peerNode.addContent(torrent, store, { events: { fault } });
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

@@ -41,6 +41,7 @@ export class SegmentDownload {
   #judge: BlocksJudge;
   #report: JudgeReport;
   #failure: unknown = null;
+  #moved = false;
   readonly #options: SegmentDownloadOptions;
 
   private constructor(options: SegmentDownloadOptions) {
@@ -70,9 +71,9 @@ export class SegmentDownload {
           if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);
           void download.#judgePiece(piece);
         },
-        // A piece that we have and cannot read back harms whoever asked for it, not this job.
-        ioError: (message, piece) =>
-          download.#has(piece) || download.#fail(pieceWriteError(torrent.name, message)),
+        ioError: (message) => download.#fail(pieceWriteError(torrent.name, message)),
+        // What the engine has taken harms whoever asks for it, not this job.
+        fault: ({ message }) => download.#moved || download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
     return download;
@@ -100,6 +101,7 @@ export class SegmentDownload {
 
   /** The engine has the blocks: from now on the same pieces are served from its files. */
   async moveTo(extents: ExtentsHandle): Promise<void> {
+    this.#moved = true;
     this.store.moveTo(extents);
     await rm(this.scratchPath, { force: true });
   }

@@ -51,6 +51,14 @@ export class HaveMap {
     return true;
   }
 
+  /** Returns whether it was there. Of a map that has all, nothing is taken. */
+  remove(piece: number): boolean {
+    if (this.#all || !this.has(piece)) return false;
+    this.#bits[piece >> 3] = (this.#bits[piece >> 3] ?? 0) & ~(0x80 >> (piece & 7));
+    this.#count--;
+    return true;
+  }
+
   /** Takes over a whole map. */
   replace(bits: Uint8Array): void {
     this.#all = false;

@@ -89,8 +89,7 @@ export interface PieceVerdict {
   readonly torrent: number;
   readonly piece: number;
   /**
-   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise; or it was servable
-   * and could not be read.
+   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise.
    */
   readonly outcome: 'good' | 'bad' | 'io';
   readonly message?: string | undefined;
@@ -100,11 +99,21 @@ export interface PieceVerdict {
   readonly culprits: readonly number[];
 }
 
+/** A torrent's files failed: pieces are not servable any more. Said once until its store is rechecked. */
+export interface TorrentFault {
+  readonly torrent: number;
+  /** `changed`: cut short, replaced, or written to by somebody else. `contradiction`: v1 and v2 hashes disagree. */
+  readonly kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction';
+  /** The system's words, with the file's path. */
+  readonly message: string;
+}
+
 /** The part of a native batch that concerns swarms. */
 export interface LinkBatch {
   readonly incoming: readonly Incoming[];
   readonly links: readonly LinkEvent[];
   readonly pieces: readonly PieceVerdict[];
+  readonly faults: readonly TorrentFault[];
 }
 
 /** What the swarm tells the byte mover to do. */

@@ -186,6 +186,13 @@ export class Picker {
     return taken;
   }
 
+  /** The piece was had and cannot be read any more. */
+  lose(piece: number): void {
+    if (!this.#had.remove(piece)) return;
+    if (this.wants(piece)) this.#wantedLeft++;
+    this.#addMissing(piece);
+  }
+
   /** Asks again for a piece whose verdict never came: what is in hand is skipped by the link. */
   reopen(piece: number): void {
     this.#open.get(piece)?.reopen();

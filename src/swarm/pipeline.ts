@@ -43,7 +43,6 @@ export class Pipeline {
   readonly #judgedSinceMs = new Map<number, number>();
   /** Links that could not be asked for more: no memory for another piece. Until a verdict or the next tick. */
   readonly #starved = new Set<number>();
-  #pausedUntilMs = 0;
 
   constructor(
     host: LinkHost,
@@ -60,16 +59,11 @@ export class Pipeline {
     this.#maxQueuedBlocks = options.maxQueuedBlocks ?? 1024;
   }
 
-  /** Asks for nothing until then, as when the disk is full. */
-  pause(untilMs: number): void {
-    this.#pausedUntilMs = untilMs;
-  }
-
   /** Tops up a peer that runs low. */
   feed(peer: Peer, nowMs: number): void {
     if (!peer.isOpen || peer.isClosing || peer.peerChoking || !peer.interested) return;
     if (this.#starved.has(peer.link)) return;
-    if (nowMs < peer.restUntilMs || nowMs < this.#pausedUntilMs) return;
+    if (nowMs < peer.restUntilMs) return;
     const depth = this.#depth(peer);
     if (peer.stripes.length > 0 && peer.queuedBlocks > depth / 2) return;
     while (peer.stripes.length === 0 || peer.queuedBlocks + STRIPE_BLOCKS <= depth) {

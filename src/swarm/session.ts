@@ -121,6 +121,7 @@ export class Session {
     for (const event of batch.links) of(event.torrent)?.onLink(event, nowMs);
     // Behind the links: the ranges that completed a piece come before its verdict.
     for (const verdict of batch.pieces) of(verdict.torrent)?.onVerdict(verdict, nowMs);
+    for (const fault of batch.faults) of(fault.torrent)?.onFault(fault);
     for (const swarm of touched) swarm.flush(nowMs);
   }
 
@@ -172,6 +173,7 @@ export class Session {
   #choke(nowMs: number): void {
     const peers: Peer[] = [];
     for (const swarm of this.#byTorrent.values()) {
+      if (swarm.state === 'paused') continue;
       for (const peer of swarm.peers.values()) if (peer.isOpen && !peer.isClosing) peers.push(peer);
     }
     this.#choker.run(peers, nowMs);

@@ -1,10 +1,13 @@
 /** What the owner of a swarm gives it, is told by it, and may ask of it. */
-import type { PieceStore } from './link-host.js';
+import type { PieceStore, TorrentFault } from './link-host.js';
 import type { PickOrder } from './picker.js';
 import type { PipelineOptions } from './pipeline.js';
 
-/** `metadata`: no store yet. `fetching`: wanted pieces are missing. `seeding`: none is. */
-export type SwarmState = 'metadata' | 'fetching' | 'seeding' | 'closed';
+/**
+ * `metadata`: no store yet. `fetching`: wanted pieces are missing. `seeding`: none is. `paused`: its files failed;
+ * nothing is fetched, nobody served or met.
+ */
+export type SwarmState = 'metadata' | 'fetching' | 'seeding' | 'paused' | 'closed';
 
 /** A torrent's bytes and how they are cut. */
 export interface SwarmContent {
@@ -45,14 +48,18 @@ export interface SwarmEvents {
   metadata?(infoBytes: Uint8Array): void;
   /** The piece is verified and on disk. */
   piece?(piece: number): void;
-  /** Every wanted piece is there now; again after more was wanted. Not told when `add` finds nothing missing. */
+  /** Every wanted piece is there now; again after more was wanted or a pause ended. Not told when `add` finds nothing missing. */
   complete?(): void;
-  /** A piece could not be written: fetching goes on after a pause, unless the swarm is closed. Or not read. */
+  /** A piece could not be written: the swarm pauses, and tries again after 30 s unless it is closed. */
   ioError?(message: string, piece: number): void;
+  /** The torrent's files failed: the swarm pauses until its owner has rechecked the store and calls `resume`. */
+  fault?(fault: TorrentFault): void;
 }
 
 export interface SwarmStatus {
   readonly state: SwarmState;
+  /** Why it is paused, else `null`. */
+  readonly pauseReason: string | null;
   readonly links: number;
   readonly knownPeers: number;
   readonly pieceCount: number;

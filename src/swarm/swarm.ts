@@ -6,7 +6,8 @@
 import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
 import { Geometry } from './geometry.js';
-import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict } from './link-host.js';
+import { HaveMap } from './have-map.js';
+import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
 import { type ExtensionInfo, MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
@@ -25,7 +26,15 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'm
   closed(swarm: Swarm): void;
 }
 
+/** What there is to do once the torrent's pieces are known. */
+interface Work {
+  readonly content: SwarmContent;
+  readonly picker: Picker;
+  readonly pipeline: Pipeline;
+}
+
 const SEED_GRACE_MS = 30_000;
+/** Somebody may make room on a full disk: tried again after this. */
 const IO_PAUSE_MS = 30_000;
 
 export class Swarm {
@@ -39,10 +48,11 @@ export class Swarm {
   readonly #peers: Peers;
   readonly #blame: Blame;
   readonly #metadata: MetadataExchange;
-  #work: { picker: Picker; pipeline: Pipeline } | null = null;
+  #work: Work | null = null;
   #state: SwarmState = 'metadata';
   #seedingSinceMs = 0;
   #hungry = false;
+  #pause: { readonly reason: string; readonly untilMs: number } | null = null;
   #pastDownloadedBytes = 0;
   #pastUploadedBytes = 0;
 
@@ -104,6 +114,7 @@ export class Swarm {
     }
     return {
       state: this.#state,
+      pauseReason: this.#pause?.reason ?? null,
       links: this.peers.size,
       knownPeers: this.#peers.knownCount,
       pieceCount: picker?.geometry.pieceCount ?? 0,
@@ -145,6 +156,13 @@ export class Swarm {
     this.flush(this.#context.clock());
   }
 
+  /** Ends a pause: the files are right again, and the store rechecked. */
+  resume(): void {
+    if (this.#state !== 'paused' || !this.#work) return;
+    this.#compare(this.#work);
+    this.#resume(this.#context.clock());
+  }
+
   /** Closes all links; what was verified stays on disk. Idempotent. */
   close(): void {
     if (this.#state === 'closed') return;
@@ -157,7 +175,7 @@ export class Swarm {
 
   /** Dials one address that is due. Called by the session, which shares out the global limits. */
   dial(nowMs: number): boolean {
-    if (this.#state === 'closed') return false;
+    if (this.#state === 'closed' || this.#state === 'paused') return false;
     // Somebody who has everything is of no use to us when we have everything as well.
     const suits = (known: KnownPeer) => this.#state !== 'seeding' || !known.seed;
     const peer = this.#peers.dial(nowMs, suits, (known) => {
@@ -171,7 +189,7 @@ export class Swarm {
 
   /** Lets a connection from outside in; false when it is not welcome. */
   onIncoming(incoming: Incoming, nowMs: number): boolean {
-    if (this.#state === 'closed') return false;
+    if (this.#state === 'closed' || this.#state === 'paused') return false;
     const v1 = this.infoHashV1;
     const asV2 = v1 === null || Buffer.compare(incoming.infoHash, v1) !== 0;
     const peer = this.#peers.accept(incoming, this.#hello(asV2, incoming), nowMs);
@@ -202,19 +220,29 @@ export class Swarm {
     if (!work || this.#state === 'closed') return;
     const { piece, outcome } = verdict;
     if (this.#blame.judge(verdict, nowMs)) this.#applyStanding(nowMs);
+    const message = verdict.message ?? 'input or output failed';
     work.pipeline.decided(piece);
-    work.pipeline.revoke(outcome === 'good' ? work.picker.done(piece) : work.picker.reset(piece));
     this.#hungry = true;
     if (outcome === 'good') {
-      this.#host.announceHave(this.torrent, piece);
-      for (const peer of this.peers.values()) if (peer.interested && peer.has(piece)) this.#reconsider(peer);
+      this.#had(piece, work);
       this.#events.piece?.(piece);
       this.#settleState(nowMs);
-    } else if (outcome === 'io') {
-      // A piece we have failed when it was read for a peer: that is no reason to stop fetching.
-      if (!work.picker.has(piece)) work.pipeline.pause(nowMs + IO_PAUSE_MS);
-      this.#events.ioError?.(verdict.message ?? 'input or output failed', piece);
+      return;
     }
+    work.pipeline.revoke(work.picker.reset(piece));
+    if (outcome === 'io') {
+      this.#pauseFor(message, nowMs + IO_PAUSE_MS);
+      this.#events.ioError?.(message, piece);
+    }
+  }
+
+  /** The torrent's files failed: what is not servable any more is not had. */
+  onFault(fault: TorrentFault): void {
+    const work = this.#work;
+    if (!work || this.#state === 'closed') return;
+    this.#compare(work);
+    this.#pauseFor(fault.message, Number.POSITIVE_INFINITY);
+    this.#events.fault?.(fault);
   }
 
   /** Asks for more where stripes became free. Called at the end of a batch. */
@@ -234,6 +262,7 @@ export class Swarm {
       else if (this.#isUseless(peer, nowMs)) this.#drop(peer, 'both-complete');
     }
     this.#metadata.tick(this.peers.values(), nowMs);
+    if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#work?.pipeline.tick(nowMs);
     this.#feed(nowMs);
   }
@@ -248,7 +277,7 @@ export class Swarm {
       picker.want(first, end, priority);
     }
     const pipeline = new Pipeline(this.#host, picker, this.peers, this.#options.pipeline);
-    this.#work = { picker, pipeline };
+    this.#work = { content, picker, pipeline };
     this.#enterState(nowMs);
     for (const peer of this.peers.values()) {
       picker.availability.add(peer.have);
@@ -322,7 +351,7 @@ export class Swarm {
     const isChoked = peer.peerChoking && (!wasChoking || peer.stripes.length > 0);
     if (isChoked) pipeline.release(peer);
     if (isChoked || event.rejected?.length) this.#hungry = true;
-    if (event.state === 'open') pipeline.feed(peer, nowMs);
+    if (event.state === 'open' && this.#state === 'fetching') pipeline.feed(peer, nowMs);
   }
 
   #onClosed(peer: Peer, reason: string, nowMs: number): void {
@@ -368,13 +397,51 @@ export class Swarm {
     for (const peer of this.peers.values()) pipeline.feed(peer, nowMs);
   }
 
+  /** One more piece is had. */
+  #had(piece: number, { picker, pipeline }: Work): void {
+    pipeline.revoke(picker.done(piece));
+    this.#host.announceHave(this.torrent, piece);
+    for (const peer of this.peers.values()) if (peer.interested && peer.has(piece)) this.#reconsider(peer);
+  }
+
+  /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
+  #compare(work: Work): void {
+    const servable = new HaveMap(work.content.store.servable());
+    for (let piece = 0; piece < work.picker.geometry.pieceCount; piece++) {
+      if (!servable.has(piece)) work.picker.lose(piece);
+      else if (!work.picker.has(piece)) this.#had(piece, work);
+    }
+  }
+
+  /** Lets all peers wait: the first reason stays until the pause ends, the longest pause counts. */
+  #pauseFor(reason: string, untilMs: number): void {
+    const pause = this.#pause ?? { reason, untilMs };
+    this.#pause = { ...pause, untilMs: Math.max(pause.untilMs, untilMs) };
+    const nowMs = this.#context.clock();
+    for (const peer of this.peers.values()) {
+      this.#work?.pipeline.release(peer);
+      if (peer.unchoked) peer.setChoked(true, nowMs);
+    }
+    this.#enterState(nowMs);
+  }
+
+  #resume(nowMs: number): void {
+    this.#pause = null;
+    this.#settleState(nowMs);
+    for (const peer of this.peers.values()) this.#reconsider(peer);
+    this.#hungry = true;
+    this.#context.changed(this);
+    this.flush(nowMs);
+  }
+
   #settleState(nowMs: number): void {
     if (this.#enterState(nowMs) && this.#state === 'seeding') this.#events.complete?.();
   }
 
   /** Returns whether the state is another one now. */
   #enterState(nowMs: number): boolean {
-    const state = this.#work?.picker.wantedLeft === 0 ? 'seeding' : 'fetching';
+    const done = this.#work?.picker.wantedLeft === 0;
+    const state = this.#pause ? 'paused' : done ? 'seeding' : 'fetching';
     if (state === this.#state || this.#state === 'closed') return false;
     this.#state = state;
     for (const peer of this.peers.values()) peer.seeding = state === 'seeding';

@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { catalogueHead, catalogueRecord } from '../../src/chain/catalogue.js';
 import { formatPeerAddress } from '../../src/connector.js';
-import { makeHybrid, PIECE_LENGTH_BYTES } from '../../src/metainfo/hybrid.js';
+import { type HybridTorrent, makeHybrid, PIECE_LENGTH_BYTES } from '../../src/metainfo/hybrid.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
 import { fileExtents, hashExtents, networkParams, Store } from '../../src/native.js';
 import { PeerNode } from '../../src/node/peer-node.js';
 import { type SegmentTorrents, Source } from '../../src/node/source.js';
+import type { TorrentFault } from '../../src/swarm/link-host.js';
 import { bootstrap, bootstrapped, startBootstrap } from '../helpers/bootstrap.js';
 import { cli, cliJson, programPath, startSeed } from '../helpers/cli.js';
 import { recordOffsets, samplePath } from '../helpers/engine.js';
@@ -322,6 +323,43 @@ t.test('a catalogue of too little work is refused with code 5', async (t) => {
     code: 5,
     stderr: /ERR_CATALOGUE/,
   });
+});
+
+t.test('a seed whose file is cut pauses that torrent, says why, and serves the others', async (t) => {
+  const folder = tempFolder(t);
+  const { signal } = new AbortController();
+  const seed = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null });
+  t.teardown(() => seed.close());
+  const make = async (name: string, fill: number) => {
+    const path = join(folder, name);
+    writeFileSync(path, Buffer.alloc(2 * PIECE_LENGTH_BYTES, fill));
+    const extents = fileExtents(path, 2 * PIECE_LENGTH_BYTES);
+    const hashes = await hashExtents(extents, PIECE_LENGTH_BYTES);
+    const torrent = makeHybrid({ name, pieceLengthBytes: PIECE_LENGTH_BYTES, ...hashes });
+    const store = Store.overExtents(torrent, extents);
+    await store.verify(0, 2, signal);
+    return { path, torrent, store };
+  };
+  const [cut, whole] = [await make('cut', 1), await make('whole', 2)];
+  const fault = new Promise<TorrentFault>((resolve) => {
+    seed.addContent(cut.torrent, cut.store, { events: { fault: resolve } });
+  });
+  seed.addContent(whole.torrent, whole.store);
+  truncateSync(cut.path, PIECE_LENGTH_BYTES);
+
+  const leech = new PeerNode({ listen: '127.0.0.1:0', peers: [seed.address], dht: null });
+  t.teardown(() => leech.close());
+  const fetch = ({ torrent }: { torrent: HybridTorrent }) =>
+    new Promise<void>((resolve) => {
+      const store = Store.openScratch(torrent, join(folder, `${torrent.name}.part`));
+      leech.addContent(torrent, store, { events: { complete: () => resolve() } });
+    });
+  void fetch(cut);
+  t.match(await fault, { kind: 'changed', message: /cut/ }, 'the reason names the file');
+  const swarm = [...seed.session.swarms].find((each) => each.state === 'paused');
+  t.match(swarm?.status().pauseReason, /cut/);
+  await fetch(whole);
+  t.equal([...seed.session.swarms].filter((each) => each.state === 'seeding').length, 1);
 });
 
 t.test('a full disk ends the job with code 6, and it goes on when there is room', async (t) => {

@@ -1,6 +1,8 @@
 /** Hashes of a file's bytes for torrents, written plainly from BEP 3 and BEP 52: the tests' own second opinion. */
 
 import { createHash } from 'node:crypto';
+import type { ContentHashes } from '../../src/metainfo/info-dict.js';
+import type { TorrentPlan } from '../../src/metainfo/plan.js';
 
 const LEAF_BYTES = 16 * 1024;
 
@@ -34,6 +36,19 @@ export function torrentHashes(content: Uint8Array, pieceLengthBytes: number): To
     pieces: Buffer.concat(pieces),
     piecesRoot: tree(leaves, 1),
     pieceLayer: Buffer.concat(layer),
+  };
+}
+
+/** The hashes of a planned torrent's content: bytes of each of its files, padding included. */
+export function contentHashes(plan: TorrentPlan, content: readonly Uint8Array[]): ContentHashes {
+  const { kind, pieceLengthBytes } = plan;
+  return {
+    pieces: kind === 'v2' ? null : torrentHashes(Buffer.concat(content), pieceLengthBytes).pieces,
+    files: plan.files.map((file, i) =>
+      kind === 'v1' || file.padding || file.lengthBytes === 0
+        ? null
+        : torrentHashes(content[i] ?? new Uint8Array(), pieceLengthBytes),
+    ),
   };
 }
 

@@ -15,6 +15,16 @@ t.test('reads the fields of a link', async (t) => {
   t.match(magnet, { name: 'a b c', trackers: ['udp://a.example:80'], peers: ['1.2.3.4:5'] });
 });
 
+t.test('the files that are wanted come as ranges, in order and joined (BEP 53)', async (t) => {
+  const select = (so: string) => parseMagnet(`magnet:?xt=urn:btih:${V1}&so=${so}`).selectedFiles;
+  t.same(select('4-7,2,0,3,9-9'), [
+    { first: 0, end: 1 },
+    { first: 2, end: 8 },
+    { first: 9, end: 10 },
+  ]);
+  for (const so of ['', 'a', '1-', '-1', '1,,2', '3-1', '12345678', '1 ']) t.equal(select(so), null, so);
+});
+
 t.test('reads numbered topics, upper case and base32', async (t) => {
   const base32 = 'KAHSTQGFG726IHDK6Z3LOYZ55HIIBURX';
   const read = (link: string) => {
@@ -29,9 +39,9 @@ t.test('reads numbered topics, upper case and base32', async (t) => {
 
 t.test('passes over what it does not need', async (t) => {
   const magnet = parseMagnet(
-    `magnet:?xt=urn:sha1:ABC&xt=urn:btih:${V1}&tr=file%3A%2F%2F%2Fx&dn=..%2Fetc&xl=7`,
+    `magnet:?xt=urn:sha1:ABC&xt=urn:btih:${V1}&tr=file%3A%2F%2F%2Fx&dn=..%2Fetc&xl=7&ws=ftp%3A%2F%2Fa&so=7-3`,
   );
-  t.match(magnet, { name: null, trackers: [], infoHashV2: null });
+  t.match(magnet, { name: '.._etc', trackers: [], infoHashV2: null, selectedFiles: null });
 });
 
 t.test('refuses links without one clear infohash', async (t) => {
@@ -56,10 +66,23 @@ t.test('refuses links without one clear infohash', async (t) => {
 t.test('what is written is read back', async () => {
   const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null });
   const hash = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
-  const name = fc.stringMatching(/^[a-z0-9 &=+%#ä₿-]{1,20}$/);
+  const name = fc
+    .stringMatching(/^[a-z0-9 &=+%#ä₿-]{0,19}[a-z0-9]$/)
+    .filter((text) => !/^(con|prn|aux|nul)$/.test(text));
   fc.assert(
     fc.property(hash(20), maybe(hash(32)), maybe(name), (infoHashV1, infoHashV2, name) => {
-      const magnet = { infoHashV1, infoHashV2, name, trackers: ['udp://a:1'], peers: ['[::1]:2'] };
+      const magnet = {
+        infoHashV1,
+        infoHashV2,
+        name,
+        trackers: ['udp://a:1'],
+        webSeeds: ['https://a/b?c=d&e'],
+        peers: ['[::1]:2'],
+        selectedFiles: [
+          { first: 0, end: 1 },
+          { first: 4, end: 8 },
+        ],
+      };
       const read = parseMagnet(formatMagnet(magnet));
       return JSON.stringify(read) === JSON.stringify(magnet);
     }),

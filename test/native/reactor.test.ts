@@ -1,6 +1,6 @@
 /** The native link does what its double does: the policy that was proven on one holds on the other. */
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -31,6 +31,7 @@ async function pair(t: Test): Promise<LinkPair> {
   const [seed, leech] = [reactor(t), reactor(t)];
   return {
     seed: { host: seed, address: seed.listen('127.0.0.1', 0), store: full },
+    cutFiles: () => truncateSync(path),
     leech: { host: leech, address: leech.listen('127.0.0.1', 0), store: empty },
     step: () => new Promise((resolve) => setTimeout(resolve, 2)),
     close: async () => {

@@ -11,6 +11,7 @@ import type {
   LinkHost,
   PieceStore,
   PieceVerdict,
+  TorrentFault,
 } from '../../src/swarm/link-host.js';
 
 /** One of two hosts that can reach each other. */
@@ -26,6 +27,8 @@ export interface LinkPair {
   readonly seed: LinkSide;
   /** Its store has nothing. */
   readonly leech: LinkSide;
+  /** The seed's files are cut to nothing. */
+  cutFiles(): void;
   /** Lets a little time pass, 1 to 10 ms; resolves when both sides may be drained. */
   step(): Promise<void>;
   close(): Promise<void>;
@@ -57,6 +60,7 @@ class Observer {
   readonly incoming: Incoming[] = [];
   readonly events: LinkEvent[] = [];
   readonly verdicts: PieceVerdict[] = [];
+  readonly faults: TorrentFault[] = [];
 
   constructor(side: LinkSide) {
     this.side = side;
@@ -68,6 +72,7 @@ class Observer {
     this.incoming.push(...batch.incoming);
     this.events.push(...batch.links);
     this.verdicts.push(...batch.pieces);
+    this.faults.push(...batch.faults);
   }
 
   of(link: number): LinkEvent[] {
@@ -373,5 +378,19 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     const link = bench.leech.side.host.connect(bench.leech.torrent, host, 1, hello(LEECH_ID));
     t.ok(await bench.until(() => bench.leech.last(link)?.state === 'closed'));
     t.equal(bench.leech.of(link).length, 1);
+  });
+
+  await check('files that fail are told once; what was in them is rejected and not had', async (t, bench) => {
+    const { down } = await bench.serving();
+    const { host } = bench.leech.side;
+    bench.pair.cutFiles();
+    t.equal(host.fetch(down, 0, 0, 1), true);
+    t.ok(await bench.until(() => bench.seed.faults.length > 0));
+    t.ok(await bench.until(() => bench.leech.triples(down, 'rejected').includes('0,0,1')));
+    t.equal(host.fetch(down, 1, 0, 1), true);
+    t.ok(await bench.until(() => bench.leech.triples(down, 'rejected').includes('1,0,1')));
+    t.match(bench.seed.faults, [{ torrent: bench.seed.torrent, kind: 'changed', message: /./ }]);
+    t.equal(bench.seed.faults.length, 1);
+    t.same([...bench.seed.side.store.servable()], [0]);
   });
 }

@@ -11,8 +11,12 @@ const makePair = async (): Promise<LinkPair> => {
     const host = new SimHost(network, { address });
     return { host, address: host.address, store: new SimStore(CONFORMANCE_SHAPE, { complete }) };
   };
+  const seed = side('10.0.0.1', true);
   return {
-    seed: side('10.0.0.1', true),
+    seed,
+    cutFiles: () => {
+      seed.store.filesCut = true;
+    },
     leech: side('10.0.0.2', false),
     step: async () => clock.run(2),
     close: async () => {},

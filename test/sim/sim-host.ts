@@ -11,6 +11,7 @@ import type {
   LinkHost,
   PieceStore,
   PieceVerdict,
+  TorrentFault,
 } from '../../src/swarm/link-host.js';
 import type { SimClock } from './sim-clock.js';
 import { SimLink } from './sim-link.js';
@@ -66,6 +67,7 @@ export class SimHost implements LinkHost {
   readonly #changed = new Set<SimLink>();
   #incoming: Incoming[] = [];
   #verdicts: PieceVerdict[] = [];
+  #faults: TorrentFault[] = [];
   readonly #hellos = new Map<number, Hello>();
   #nextId = 1;
   #nextPort = 40_000;
@@ -188,10 +190,11 @@ export class SimHost implements LinkHost {
       links.push(link.takeEvent());
       if (link.state === 'closed') this.#links.delete(link.id);
     }
-    const batch = { incoming: this.#incoming, links, pieces: this.#verdicts };
+    const batch = { incoming: this.#incoming, links, pieces: this.#verdicts, faults: this.#faults };
     this.#changed.clear();
     this.#incoming = [];
     this.#verdicts = [];
+    this.#faults = [];
     return batch;
   }
 
@@ -215,11 +218,18 @@ export class SimHost implements LinkHost {
     this.network.clock.after((BLOCK_BYTES * 1000) / rate, () => {
       this.#isServing = false;
       const { piece, block } = wanted;
-      if (link.state === 'open' && link.torrent?.store?.isServable(piece)) {
+      const torrent = link.state === 'open' ? link.torrent : null;
+      const read = torrent?.store?.read(piece) ?? 'missing';
+      if (read === 'whole') {
         link.send({ type: 'block', piece, block, good: !this.options.corrupts?.(piece, block) });
         link.uploadedBytes += BLOCK_BYTES;
         this.sentBlocks++;
         this.changed(link);
+      } else if (torrent) {
+        link.send({ type: 'reject', piece, block });
+        if (read === 'failed')
+          this.#faults.push({ torrent: torrent.id, kind: 'changed', message: 'cut short' });
+        this.#wake();
       }
       this.serve();
     });

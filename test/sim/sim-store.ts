@@ -18,6 +18,8 @@ export class SimStore implements PieceStore {
   readonly shape: SimShape;
   /** Writes fail while set. */
   diskFull = false;
+  /** The next read fails while set. */
+  filesCut = false;
   readonly #servable: Uint8Array;
   #servableCount = 0;
   readonly #assemblies = new Map<number, Map<number, SimBlock>>();
@@ -48,6 +50,15 @@ export class SimStore implements PieceStore {
     if (this.isServable(piece)) return;
     this.#servable[piece >> 3] = (this.#servable[piece >> 3] ?? 0) | (0x80 >> (piece & 7));
     this.#servableCount++;
+  }
+
+  /** Whether the piece can be read; when not, everything in the files is lost. */
+  read(piece: number): 'whole' | 'missing' | 'failed' {
+    if (!this.isServable(piece)) return 'missing';
+    if (!this.filesCut) return 'whole';
+    this.#servable.fill(0);
+    this.#servableCount = 0;
+    return 'failed';
   }
 
   hasBlock(piece: number, block: number): boolean {

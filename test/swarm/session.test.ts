@@ -1,5 +1,12 @@
 import t from 'tap';
-import type { Hello, LinkBatch, LinkEvent, LinkHost, PieceStore } from '../../src/swarm/link-host.js';
+import type {
+  Hello,
+  LinkBatch,
+  LinkEvent,
+  LinkHost,
+  PieceStore,
+  TorrentFault,
+} from '../../src/swarm/link-host.js';
 import { Session, type SessionOptions } from '../../src/swarm/session.js';
 import type { SwarmOptions } from '../../src/swarm/swarm-options.js';
 import { encodeExtensionHandshake } from '../../src/wire/extension-handshake.js';
@@ -108,7 +115,7 @@ function setup(
     ...changes,
   });
   const apply = (batch: Partial<LinkBatch>) =>
-    session.apply({ incoming: [], links: [], pieces: [], ...batch }, nowMs);
+    session.apply({ incoming: [], links: [], pieces: [], faults: [], ...batch }, nowMs);
   const wait = (ms: number) => {
     for (const endMs = nowMs + ms; nowMs < endMs; ) {
       nowMs = Math.min(endMs, nowMs + 1000);
@@ -212,22 +219,86 @@ t.test('a stripe of which a part was rejected is asked for again, whole', async 
   t.same(host.take(), [`fetch ${link} 0 0 64`]);
 });
 
-t.test('a piece that we have and cannot read is reported, and fetching goes on', async (t) => {
-  const faults: unknown[] = [];
-  const { host, event, apply, open } = setup({
+t.test('files that fail pause their torrent, and no other', async (t) => {
+  const told: TorrentFault[] = [];
+  const { host, session, swarm, event, apply, wait, open } = setup({
     pieces: 8,
-    swarm: { events: { ioError: (...fault) => faults.push(fault) } },
+    swarm: { events: { fault: (fault) => told.push(fault) } },
   });
+  const other = session.add({
+    infoHashV1: bytes(20, 8),
+    infoHashV2: null,
+    content: { store: fullStore, pieceLengthBytes: PIECE, lengthBytes: 4 * PIECE },
+  });
+  const link = open(1, { peerInterested: true });
+  apply({
+    links: [event(link, { finished: [0, 0, 64], peerInterested: true })],
+    pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [link], culprits: [] }],
+  });
+  t.equal(swarm.has(0), true);
+  host.take();
+  const fault = { torrent: 1, kind: 'io', message: 'EIO' } as const;
+  apply({ faults: [fault] });
+  t.same(told, [fault]);
+  t.equal(swarm.state, 'paused');
+  t.match(swarm.status(), { pauseReason: 'EIO', hadPieces: 0 });
+  const commands = host.take();
+  t.ok(commands.includes(`choke ${link}`), 'nobody is served');
+  t.ok(commands.includes(`cancel ${link} 1 0 64`), 'nothing is asked for');
+  swarm.addPeers([{ host: '1.2.3.9', port: 6881 }]);
+  wait(100_000);
+  t.same(
+    host.take().filter((line) => !line.startsWith('close')),
+    [],
+    'nobody is met, asked or served, however long it takes',
+  );
+  t.equal(other.state, 'seeding');
+  swarm.resume();
+  t.equal(swarm.state, 'fetching');
+  t.equal(swarm.status().pauseReason, null);
+  t.ok(
+    host.take().some((line) => line.startsWith('connect')),
+    'the address is dialled now',
+  );
+});
+
+t.test('a piece that is read again after a pause counts as had', async (t) => {
+  const { session, apply } = setup();
+  let bits = 0b1111_0000;
+  const swarm = session.add({
+    infoHashV1: bytes(20, 8),
+    infoHashV2: null,
+    content: {
+      store: { servable: () => Uint8Array.of(bits) },
+      pieceLengthBytes: PIECE,
+      lengthBytes: 4 * PIECE,
+    },
+  });
+  bits = 0b1101_0000;
+  apply({ faults: [{ torrent: swarm.torrent, kind: 'io', message: 'EIO' }] });
+  t.same([swarm.state, swarm.has(1), swarm.has(2)], ['paused', true, false]);
+  bits = 0b1111_0000;
+  swarm.resume();
+  t.same([swarm.state, swarm.has(2)], ['seeding', true]);
+});
+
+t.test('a piece that cannot be written pauses its torrent for 30 s', async (t) => {
+  const { host, swarm, event, apply, wait, open } = setup();
   const link = open(1);
   apply({
     links: [event(link, { finished: [0, 0, 64] })],
-    pieces: [{ torrent: 1, piece: 0, outcome: 'good', senders: [link], culprits: [] }],
+    pieces: [{ torrent: 1, piece: 0, outcome: 'io', message: 'full', senders: [link], culprits: [] }],
   });
-  apply({ pieces: [{ torrent: 1, piece: 0, outcome: 'io', message: 'EIO', senders: [], culprits: [] }] });
-  t.same(faults, [['EIO', 0]]);
+  t.match(swarm.status(), { state: 'paused', pauseReason: 'full' });
   host.take();
-  apply({ links: [event(link, { finished: [1, 0, 64] })] });
-  t.ok(host.take().some((line) => line.startsWith(`fetch ${link}`)));
+  wait(29_000);
+  t.same(host.take(), []);
+  wait(1000);
+  t.equal(swarm.state, 'fetching');
+  t.ok(
+    host.take().some((line) => line.startsWith(`fetch ${link}`)),
+    'pieces are asked for again',
+  );
 });
 
 t.test('a silent peer is snubbed after 20 s, one that delivered before after 60 s', async (t) => {

@@ -9,12 +9,14 @@ use crate::encode::{EncodingFault, Hash, Reader, sha256d};
 use crate::header::{HEADER_BYTES, Header, RawHeader};
 use crate::merkle::merkle_root;
 use crate::params::Params;
-use crate::transaction::{LEAST_TRANSACTION_BYTES, Transaction};
+use crate::transaction::{LEAST_TRANSACTION_BYTES, Transaction, push_ids};
 
 /// Bytes and weight units that a block may have.
 pub const MAX_BLOCK_BYTES: usize = 4_000_000;
 /// Bytes of a transaction that could be an inner node of the merkle tree.
 const NODE_BYTES: usize = 64;
+/// Transactions that are hashed together, while their bytes are still in the core's cache.
+const ID_BATCH: usize = 512;
 /// What a witness commitment starts with: OP_RETURN, a push of 36 bytes, `aa21a9ed`.
 const COMMITMENT_HEAD: [u8; 6] = [0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed];
 
@@ -177,21 +179,26 @@ impl<'a> Transactions<'a> {
             node_size: false,
             later_coinbase: false,
         };
+        let mut batch = Vec::with_capacity(count.min(ID_BATCH));
         for i in 0..count {
             let transaction = Transaction::read(reader)?;
-            let txid = transaction.txid();
-            all.txids.push(txid);
             all.stripped_bytes += transaction.stripped_bytes();
             all.has_witness |= transaction.has_witness();
             all.node_size |= transaction.stripped_bytes() == NODE_BYTES;
             if i == 0 {
-                all.wtxids.push([0; 32]);
                 all.coinbase = Some(transaction);
             } else {
-                all.wtxids.push(if transaction.has_witness() { transaction.wtxid() } else { txid });
                 all.inputs.push(transaction.input_count() as u32);
                 all.later_coinbase |= transaction.is_coinbase();
             }
+            batch.push(transaction);
+            if batch.len() == ID_BATCH || i + 1 == count {
+                push_ids(&batch, &mut all.txids, &mut all.wtxids);
+                batch.clear();
+            }
+        }
+        if let Some(coinbase) = all.wtxids.first_mut() {
+            *coinbase = [0; 32];
         }
         match reader.offset() {
             _ if count == 0 => Err(BlockFault::Length),

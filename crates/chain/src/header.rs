@@ -1,5 +1,7 @@
 //! One block header: 80 bytes, and what they say.
 
+use blockswarm_pieces::sha::sha256d_many;
+
 use crate::encode::{Hash, sha256d};
 
 /// Bytes of a block header.
@@ -59,6 +61,14 @@ impl Header {
 /// The block hash of a raw header, internal order.
 pub fn block_hash(raw: &RawHeader) -> Hash {
     sha256d([raw])
+}
+
+/// The block hashes of raw headers, hashed together.
+pub fn block_hashes(headers: &[RawHeader]) -> Vec<Hash> {
+    let raw: Vec<&[u8]> = headers.iter().map(|header| &header[..]).collect();
+    let mut hashes = vec![[0; 32]; raw.len()];
+    sha256d_many(&raw, &mut hashes);
+    hashes
 }
 
 fn part<const N: usize>(raw: &RawHeader, offset: usize) -> [u8; N] {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::encode::Hash;
-use crate::header::{HEADER_BYTES, Header, RawHeader, block_hash};
+use crate::header::{HEADER_BYTES, Header, RawHeader, block_hashes};
 use crate::params::Params;
 use crate::pow;
 use crate::u256::U256;
@@ -19,6 +19,9 @@ const MAX_TIMEWARP_SECONDS: u32 = 600;
 const MEDIAN_SPAN: usize = 11;
 /// Headers between two stored sums of work.
 const WORK_SPAN: usize = 2016;
+
+/// Headers that are hashed together.
+const HASH_BATCH: usize = 256;
 
 /// The rule a header broke. Shown as Core's reject reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,8 +170,10 @@ impl HeaderChain {
     /// nothing after it does.
     pub fn append(&mut self, bytes: &[u8], now: u64) -> Result<(), HeaderFault> {
         let (headers, rest) = bytes.as_chunks::<HEADER_BYTES>();
-        for raw in headers {
-            self.push(raw, now)?;
+        for batch in headers.chunks(HASH_BATCH) {
+            for (raw, hash) in batch.iter().zip(block_hashes(batch)) {
+                self.push(raw, hash, now)?;
+            }
         }
         if rest.is_empty() {
             return Ok(());
@@ -176,8 +181,8 @@ impl HeaderChain {
         Err(self.fault(HeaderRule::Truncated, format!("{} bytes of 80", rest.len())))
     }
 
-    fn push(&mut self, raw: &RawHeader, now: u64) -> Result<(), HeaderFault> {
-        let (header, hash) = (Header::parse(raw), block_hash(raw));
+    fn push(&mut self, raw: &RawHeader, hash: Hash, now: u64) -> Result<(), HeaderFault> {
+        let header = Header::parse(raw);
         match self.headers.last().map(Header::parse) {
             None if *raw == self.params.genesis_header => {}
             None => {

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::header::block_hash;
 use crate::testdata;
 
 const LATER: u64 = 4_000_000_000;

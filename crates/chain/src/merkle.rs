@@ -1,6 +1,8 @@
 //! Bitcoin's merkle tree over transaction hashes (Core's `consensus/merkle.cpp`).
 
-use crate::encode::{Hash, sha256d};
+use blockswarm_pieces::sha::sha256d_pairs;
+
+use crate::encode::Hash;
 
 /// The root over `hashes`, and whether two equal neighbours were hashed together on the way.
 ///
@@ -11,13 +13,12 @@ pub fn merkle_root(mut hashes: Vec<Hash>) -> (Hash, bool) {
     let mut mutated = false;
     while hashes.len() > 1 {
         mutated |= hashes.chunks_exact(2).any(|pair| pair[0] == pair[1]);
-        let parents = hashes.len().div_ceil(2);
-        for i in 0..parents {
-            let left = hashes[2 * i];
-            let right = hashes.get(2 * i + 1).copied().unwrap_or(left);
-            hashes[i] = sha256d([&left, &right]);
+        if hashes.len() % 2 == 1 {
+            hashes.extend(hashes.last().copied());
         }
-        hashes.truncate(parents);
+        let mut parents = Vec::with_capacity(hashes.len() / 2);
+        sha256d_pairs(&hashes, &mut parents);
+        hashes = parents;
     }
     (hashes.first().copied().unwrap_or_default(), mutated)
 }

@@ -3,6 +3,8 @@
 //! Accepts exactly what Core's `UnserializeTransaction` accepts and would write back byte for byte
 //! (`primitives/transaction.h`, BIP 144). Says nothing about whether the transaction is valid.
 
+use blockswarm_pieces::sha::sha256d_many;
+
 use crate::encode::{EncodingFault, Hash, Reader, sha256d};
 
 /// Bytes of an input with an empty script: outpoint, length, sequence.
@@ -142,6 +144,38 @@ impl<'a> Transaction<'a> {
     pub fn parts(&self) -> [&'a [u8]; 3] {
         [self.version, self.inputs, self.lock_time]
     }
+}
+
+/// Appends the id of each transaction and its hash with the witness, all hashed together.
+pub fn push_ids(transactions: &[Transaction<'_>], txids: &mut Vec<Hash>, wtxids: &mut Vec<Hash>) {
+    let witnessed = || transactions.iter().filter(|transaction| transaction.has_witness());
+    let mut stripped = Vec::with_capacity(witnessed().map(Transaction::stripped_bytes).sum());
+    for transaction in witnessed() {
+        for part in [transaction.version, transaction.inputs, transaction.outputs, transaction.lock_time] {
+            stripped.extend_from_slice(part);
+        }
+    }
+    let mut rest = &stripped[..];
+    let mut messages: Vec<&[u8]> = Vec::with_capacity(2 * transactions.len());
+    for transaction in transactions {
+        messages.push(if transaction.has_witness() {
+            let (own, others) = rest.split_at(transaction.stripped_bytes());
+            rest = others;
+            own
+        } else {
+            transaction.bytes
+        });
+    }
+    messages.extend(witnessed().map(|transaction| transaction.bytes));
+    let mut hashes = vec![[0; 32]; messages.len()];
+    sha256d_many(&messages, &mut hashes);
+    let (plain, witness) = hashes.split_at(transactions.len());
+    let mut witness = witness.iter();
+    txids.extend_from_slice(plain);
+    wtxids.extend(transactions.iter().zip(plain).map(|(transaction, txid)| {
+        let own = if transaction.has_witness() { witness.next() } else { None };
+        *own.unwrap_or(txid)
+    }));
 }
 
 fn read_list<'a, T>(

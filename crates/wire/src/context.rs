@@ -3,7 +3,8 @@
 use crate::batch::BatchPool;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
-use blockswarm_pieces::{PieceIndex, Store};
+use blockswarm_pieces::{PieceIndex, PieceOutcome, PieceVerdict, Store};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +30,7 @@ pub struct Counters {
     pub unsolicited_blocks: AtomicU64,
     /// Batches for which a worker had to wait for the disk.
     pub disk_reads: AtomicU64,
-    /// Blocks that could not be read.
+    /// Served blocks that could not be read.
     pub failed_reads: AtomicU64,
     /// Requests answered with a reject, or with nothing.
     pub refused_requests: AtomicU64,
@@ -62,12 +63,15 @@ impl Context {
         let outbox = Arc::clone(&self.outbox);
         self.handle.spawn_blocking(move || {
             let verdict = match catch_unwind(AssertUnwindSafe(|| store.finish_piece(piece))) {
-                Ok(Some(verdict)) => Ok(verdict),
+                Ok(Some(verdict)) => verdict,
                 // Taken by somebody else, who reports it.
                 Ok(None) => return,
-                Err(_) => Err("the judge of the piece panicked".to_owned()),
+                Err(_) => {
+                    let outcome = PieceOutcome::Io(io::Error::other("the judge of the piece panicked"));
+                    PieceVerdict { piece, outcome, senders: Vec::new(), culprits: Vec::new() }
+                }
             };
-            outbox.push_verdict(Verdict { torrent, piece: piece.get(), verdict });
+            outbox.push_verdict(Verdict { torrent, verdict });
         });
     }
 }

@@ -3,7 +3,7 @@
 use crate::limits::CloseReason;
 use crate::peer_pieces::set_bit;
 use crate::shared::LinkShared;
-use blockswarm_pieces::PieceVerdict;
+use blockswarm_pieces::{Fault, PieceVerdict};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -150,10 +150,17 @@ pub struct LinkEvent {
 pub struct Verdict {
     /// The torrent.
     pub torrent: u32,
-    /// Piece number.
-    pub piece: u32,
-    /// What the store says; `Err` when a served piece could not be read.
-    pub verdict: Result<PieceVerdict, String>,
+    /// What the store says.
+    pub verdict: PieceVerdict,
+}
+
+/// A torrent whose files failed: pieces are not servable any more.
+#[derive(Debug, Clone)]
+pub struct TorrentFault {
+    /// The torrent.
+    pub torrent: u32,
+    /// The first thing that went wrong.
+    pub fault: Fault,
 }
 
 /// What [`Outbox::drain`] hands over.
@@ -165,6 +172,8 @@ pub struct Drained {
     pub links: Vec<LinkEvent>,
     /// Judged pieces.
     pub verdicts: Vec<Verdict>,
+    /// Torrents whose files failed.
+    pub faults: Vec<TorrentFault>,
 }
 
 /// Collects events and wakes whoever drains: once until the next drain.
@@ -180,6 +189,7 @@ struct Queue {
     incoming: Vec<Incoming>,
     links: VecDeque<Arc<LinkShared>>,
     verdicts: Vec<Verdict>,
+    faults: Vec<TorrentFault>,
 }
 
 impl Outbox {
@@ -210,16 +220,13 @@ impl Outbox {
         self.push(|queue| queue.incoming.push(incoming));
     }
 
-    /// A judged piece, or one that cannot be read: said once until it is drained.
     pub(crate) fn push_verdict(&self, verdict: Verdict) {
-        self.push(|queue| {
-            let same = |other: &Verdict| {
-                other.verdict.is_err() && (other.torrent, other.piece) == (verdict.torrent, verdict.piece)
-            };
-            if verdict.verdict.is_ok() || !queue.verdicts.iter().any(same) {
-                queue.verdicts.push(verdict);
-            }
-        });
+        self.push(|queue| queue.verdicts.push(verdict));
+    }
+
+    /// The store says each fault once.
+    pub(crate) fn push_fault(&self, fault: TorrentFault) {
+        self.push(|queue| queue.faults.push(fault));
     }
 
     /// Takes everything, of links at most 4,096 records: the rest wakes again.
@@ -229,6 +236,7 @@ impl Outbox {
         let mut queue = self.queue.lock();
         let incoming = std::mem::take(&mut queue.incoming);
         let verdicts = std::mem::take(&mut queue.verdicts);
+        let faults = std::mem::take(&mut queue.faults);
         let count = queue.links.len().min(LINKS_PER_DRAIN);
         let links: Vec<_> = queue.links.drain(..count).collect();
         let more = !queue.links.is_empty();
@@ -237,7 +245,7 @@ impl Outbox {
         if more {
             self.wake();
         }
-        Drained { incoming, links, verdicts }
+        Drained { incoming, links, verdicts, faults }
     }
 
     /// Forgets everything and wakes no more.

@@ -1,14 +1,12 @@
 //! What a link does with each message of its peer and each command of TypeScript.
 
 use crate::context::count;
-use crate::events::Verdict;
 use crate::fetching::Arrival;
 use crate::limits::CloseReason;
 use crate::link::Link;
 use crate::message::{BLOCK_BYTES, Message, Span};
 use crate::shared::Command;
 use blockswarm_pieces::{BlockWrite, Store};
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -195,13 +193,10 @@ impl Link {
         }
     }
 
-    /// A block to be served that turns out to be unreadable: the file was cut, pruned or moved away.
-    pub(crate) fn unreadable(&mut self, span: Span, error: &io::Error) {
+    /// A served block that turns out to be unreadable: why, the store says to whoever heeds its faults.
+    pub(crate) fn unreadable(&mut self, span: Span) {
         count(&self.context.counters.failed_reads, 1);
         self.refuse(span);
-        let torrent = self.shared.torrent.load(Ordering::Acquire);
-        let verdict = Verdict { torrent, piece: span.piece, verdict: Err(error.to_string()) };
-        self.context.outbox.push_verdict(verdict);
     }
 
     fn hear_block(&mut self, piece: u32, begin: u32, data: &[u8]) -> Result<(), CloseReason> {

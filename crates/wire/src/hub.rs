@@ -3,7 +3,7 @@
 use crate::batch::BatchPool;
 use crate::connect;
 use crate::context::{Context, Counters, count};
-use crate::events::{Drained, Outbox};
+use crate::events::{Drained, Outbox, TorrentFault};
 use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
@@ -12,14 +12,17 @@ use blockswarm_pieces::{Budget, Store};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// After a failed accept (out of descriptors): before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Between two looks at good pieces that wait to be written.
+const WRITE_TICK: Duration = Duration::from_secs(1);
 
 /// Sizes of a hub.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +82,7 @@ impl Hub {
         };
         let budget = Budget::new(options.assembly_bytes);
         let core = Arc::new(Core { context: Arc::new(context), budget, registry: Mutex::default() });
+        runtime.handle().spawn(write_out_regularly(Arc::downgrade(&core)));
         Ok(Self { core, runtime, udp: Mutex::new(None), closed: AtomicBool::new(false) })
     }
 
@@ -117,7 +121,11 @@ impl Hub {
         let mut registry = self.core.registry.lock();
         registry.last_torrent += 1;
         let id = registry.last_torrent;
-        registry.torrents.insert(id, Torrent { store, links: HashSet::new() });
+        registry.torrents.insert(id, Torrent { store: store.clone(), links: HashSet::new() });
+        drop(registry);
+        if let Some(store) = store {
+            self.core.heed_faults(id, &store.0);
+        }
         id
     }
 
@@ -126,13 +134,15 @@ impl Hub {
         let store = self.core.charged(store);
         let mut registry = self.core.registry.lock();
         let Registry { torrents, links, .. } = &mut *registry;
-        let Some(torrent) = torrents.get_mut(&torrent).filter(|torrent| torrent.store.is_none()) else {
+        let Some(entry) = torrents.get_mut(&torrent).filter(|torrent| torrent.store.is_none()) else {
             return false;
         };
-        torrent.store = Some(Arc::clone(&store));
-        for link in torrent.links.iter().filter_map(|id| links.get(id)) {
+        entry.store = Some(Arc::clone(&store));
+        for link in entry.links.iter().filter_map(|id| links.get(id)) {
             link.tell(Command::Attach(Arc::clone(&store)));
         }
+        drop(registry);
+        self.core.heed_faults(torrent, &store.0);
         true
     }
 
@@ -146,6 +156,7 @@ impl Hub {
         drop(registry);
         if let Some(store) = store {
             store.0.abandon_all();
+            self.runtime.handle().spawn_blocking(move || store.0.flush_older_than(Duration::ZERO));
         }
     }
 
@@ -233,8 +244,7 @@ impl Hub {
         }
         let wanted = || store.0.wanted_blocks(index, first..end);
         let Ok(wanted) = wanted().or_else(|_| {
-            // Pieces that only peers now gone (or lying) had would stop every torrent of the process.
-            self.abandon_idle_pieces();
+            self.make_room();
             wanted()
         }) else {
             return false;
@@ -300,22 +310,25 @@ impl Hub {
         self.core.context.outbox.close();
     }
 
-    /// Ends all links and joins the threads, at most `bound` long. Idempotent.
+    /// Ends all links and joins the threads, at most `bound` long, and writes the good pieces that still wait.
+    /// Idempotent.
     pub fn close(&self, bound: Duration) {
         self.begin_close();
         *self.udp.lock() = None;
         self.runtime.close(bound);
+        for store in self.core.stores() {
+            // Who cares for what is lost at the very end flushes the store before.
+            let _ = store.0.flush();
+        }
         *self.core.registry.lock() = Registry::default();
     }
 
-    fn abandon_idle_pieces(&self) {
+    /// Makes room for a piece: those that only peers now gone (or lying) had would stop every torrent of the process,
+    /// and good ones may wait to be written by a store that gets no more of them.
+    fn make_room(&self) {
         let idle = self.core.context.limits.piece_idle;
-        let registry = self.core.registry.lock();
-        registry
-            .torrents
-            .values()
-            .filter_map(|torrent| torrent.store.as_ref())
-            .for_each(|store| store.0.abandon_idle(idle));
+        self.core.stores().iter().for_each(|store| store.0.abandon_idle(idle));
+        self.core.write_out(Duration::ZERO);
     }
 
     fn tell(&self, link: u32, command: Command) {
@@ -334,6 +347,28 @@ impl Core {
     fn charged(&self, store: Arc<Store>) -> Arc<StoreRef> {
         store.set_budget(Arc::clone(&self.budget));
         Arc::new(StoreRef(store))
+    }
+
+    /// Tells TypeScript when the torrent's files fail.
+    fn heed_faults(&self, torrent: u32, store: &Arc<Store>) {
+        let (outbox, weak) = (Arc::clone(&self.context.outbox), Arc::downgrade(store));
+        store.on_fault(move || {
+            if let Some(fault) = weak.upgrade().and_then(|store| store.fault()) {
+                outbox.push_fault(TorrentFault { torrent, fault });
+            }
+        });
+    }
+
+    fn stores(&self) -> Vec<Arc<StoreRef>> {
+        self.registry.lock().torrents.values().filter_map(|torrent| torrent.store.clone()).collect()
+    }
+
+    /// Writes good pieces that have waited for `age`, on workers.
+    fn write_out(&self, age: Duration) {
+        for store in self.stores().into_iter().filter(|store| store.0.has_unwritten()) {
+            // What cannot be written is a fault of the store.
+            self.context.handle.spawn_blocking(move || store.0.flush_older_than(age));
+        }
     }
 
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
@@ -390,6 +425,15 @@ impl Core {
         link.queued_blocks.store(0, Ordering::Relaxed);
         link.set_waiting(false);
         link.update(|record| record.close_reason = Some(reason));
+    }
+}
+
+/// Pieces that nobody wants to write yet are written all the same: a crash of the process should cost seconds of work.
+async fn write_out_regularly(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(WRITE_TICK).await;
+        let Some(core) = core.upgrade() else { return };
+        core.write_out(core.context.limits.write_behind_age);
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Limits {
     pub requests_out: u32,
     /// Without a block, before an unfinished piece loses its memory to one that has none.
     pub piece_idle: Duration,
+    /// How long a good piece may wait in memory for its neighbours before it is written.
+    pub write_behind_age: Duration,
     /// Blocks that TypeScript may queue on one link.
     pub queued_blocks: u32,
     /// Extension messages that wait for TypeScript.
@@ -57,6 +59,7 @@ impl Default for Limits {
             requests_in: 500,
             requests_out: 256,
             piece_idle: Duration::from_secs(30),
+            write_behind_age: Duration::from_secs(5),
             queued_blocks: 32_768,
             extension_in_bytes: 256 * 1024,
             out_bytes: 2 * 1024 * 1024,

@@ -175,8 +175,8 @@ impl Link {
                 done = finished(&mut self.disk) => {
                     self.disk = None;
                     let done = done.map_err(|_| CloseReason::Ours("internal".to_owned()))?;
-                    for (span, error) in self.serving.disk_done(done) {
-                        self.unreadable(span, &error);
+                    if let Some(span) = self.serving.disk_done(done) {
+                        self.unreadable(span);
                     }
                 }
             }
@@ -297,8 +297,8 @@ impl Link {
                 self.disk = Some(self.context.handle.spawn_blocking(move || read.run(&store)));
                 false
             }
-            Filled::Failed(span, error) => {
-                self.unreadable(span, &error);
+            Filled::Failed(span) => {
+                self.unreadable(span);
                 true
             }
         }

@@ -35,7 +35,7 @@ pub enum Filled {
     /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
     Disk(DiskRead),
     /// This one cannot be read.
-    Failed(Span, io::Error),
+    Failed(Span),
 }
 
 /// A batch that a worker fills.
@@ -46,27 +46,28 @@ pub struct DiskRead {
 }
 
 impl DiskRead {
-    /// Reads, waiting for the disk. What cannot be read leaves no gap in the batch.
+    /// Reads, waiting for the disk, up to the first request that fails.
     pub fn run(mut self, store: &Store) -> DiskDone {
-        let (mut filled, mut failed) = (0, Vec::new());
-        self.requests.retain(|request| {
-            let room = self.buffer.bytes_mut().get_mut(filled..).unwrap_or_default();
-            let Some((bytes, _)) = slot(room, request) else { return false };
-            match store.read_exact_at(request.offset, bytes) {
-                Ok(()) => filled += request.bytes(),
-                Err(error) => failed.push((request.span, error)),
+        let mut rest = self.buffer.bytes_mut();
+        let mut count = 0;
+        for request in &self.requests {
+            let Some((slot, after)) = slot(rest, request) else { break };
+            rest = after;
+            if store.read_exact_at(request.offset, slot).is_err() {
+                break;
             }
-            failed.last().is_none_or(|(span, _)| *span != request.span)
-        });
-        DiskDone { read: self, failed }
+            count += 1;
+        }
+        DiskDone { read: self, count }
     }
 }
 
-/// A batch that a worker has filled, and the requests that it could not read.
+/// A batch that a worker has filled as far as it could.
 #[derive(Debug)]
 pub struct DiskDone {
     read: DiskRead,
-    failed: Vec<(Span, io::Error)>,
+    /// Requests that were read; the one behind them could not be.
+    count: usize,
 }
 
 /// The requests of one peer and the batch on its way.
@@ -145,9 +146,9 @@ impl Serving {
             return Filled::Nothing;
         }
         let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
-        let mut most = usize::MAX;
+        let mut at_most = usize::MAX;
         while let Some(count) = self.run_length(buffer.bytes().len() - self.filled) {
-            let count = count.min(most);
+            let count = count.min(at_most);
             let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
             match read_run(store, room, self.queue.iter().take(count)) {
                 Ok(NowRead::Done) => {
@@ -162,14 +163,12 @@ impl Serving {
                     self.reading = true;
                     return Filled::Disk(DiskRead { buffer, requests: self.queue.drain(..count).collect() });
                 }
-                // Its neighbours may be sound: one by one from here on.
-                Err(_) if count > 1 => most = 1,
-                Err(error) => {
+                // One of them: its neighbours are asked for alone.
+                Err(_) if count > 1 => at_most = 1,
+                Err(_) => {
                     self.buffer = Some(buffer);
-                    return match self.queue.pop_front() {
-                        Some(request) => Filled::Failed(request.span, error),
-                        None => Filled::Nothing,
-                    };
+                    let failed = self.queue.pop_front();
+                    return failed.map_or(Filled::Nothing, |request| Filled::Failed(request.span));
                 }
             }
         }
@@ -177,14 +176,19 @@ impl Serving {
         Filled::Ready
     }
 
-    /// The worker is back; what it could not read.
-    pub fn disk_done(&mut self, done: DiskDone) -> Vec<(Span, io::Error)> {
-        let DiskDone { read: DiskRead { buffer, requests }, failed } = done;
+    /// The worker is back; what it could not read. What was behind that is read again.
+    pub fn disk_done(&mut self, done: DiskDone) -> Option<Span> {
+        let DiskDone { read: DiskRead { buffer, requests }, count } = done;
         self.reading = false;
         self.buffer = Some(buffer);
-        self.filled = requests.iter().map(Request::bytes).sum();
-        self.payload = requests.iter().map(|request| u64::from(request.span.length)).sum();
-        failed
+        let (read, rest) = requests.split_at(count.min(requests.len()));
+        self.filled = read.iter().map(Request::bytes).sum();
+        self.payload = read.iter().map(|request| u64::from(request.span.length)).sum();
+        let (failed, behind) = rest.split_first()?;
+        for request in behind.iter().rev() {
+            self.queue.push_front(*request);
+        }
+        Some(failed.span)
     }
 
     /// How many requests from the front lie one behind the other and fit `room`.

@@ -3,6 +3,7 @@
 
 mod swarm;
 
+use blockswarm_pieces::FaultKind;
 use blockswarm_wire::Limits;
 use blockswarm_wire::message::{HashSpan, Message, Span};
 use std::io::{Read, Write};
@@ -229,8 +230,16 @@ fn a_file_cut_short_is_reported_and_rejected() {
     let span = Span { piece: 1, ..BLOCK };
     peer.send(&[Message::Request(span)]);
     assert!(peer.hear(|message| message == Message::Reject(span)).unwrap());
-    node.until("a verdict", |node| node.verdicts.first().map(|verdict| assert_eq!(verdict.piece, 1)));
-    assert!(node.verdicts[0].verdict.is_err());
+    let fault = node.until("a fault", |node| node.faults.first().cloned());
+    assert_eq!((fault.torrent, fault.fault.kind), (1, FaultKind::Changed));
+    assert!(fault.fault.message.contains("seed"));
+    let whole = Span { piece: 0, ..BLOCK };
+    peer.send(&[Message::Request(whole)]);
+    assert!(
+        peer.hear(|message| message == Message::Reject(whole)).unwrap(),
+        "the file is not trusted any more"
+    );
+    assert_eq!(node.faults.len(), 1, "said once");
 }
 
 /// A node that fetches from a raw peer that has everything.

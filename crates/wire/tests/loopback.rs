@@ -4,11 +4,12 @@
 mod swarm;
 
 use blockswarm_net::tcp;
-use blockswarm_pieces::PieceOutcome;
+use blockswarm_pieces::{FolderLayout, PieceOutcome, RelativePath, Store, StoreOptions};
 use blockswarm_wire::message::{Message, Span};
 use blockswarm_wire::{Hello, Limits};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 use swarm::{INFO_HASH, Node, PIECE_LENGTH, Raw, empty_store, full_store, hello, some_bytes};
 
 const BLOCKS: u32 = PIECE_LENGTH / 16_384;
@@ -48,12 +49,12 @@ fn fetches_from_several_seeders_though_one_dies_mid_piece() {
     }
     leech.until("all pieces", |leech| (leech.verdicts.len() == 41).then_some(()));
     assert!(leech.verdicts.iter().all(|verdict| {
-        let verdict = verdict.verdict.as_ref().unwrap();
+        let verdict = &verdict.verdict;
         matches!(verdict.outcome, PieceOutcome::Good) && verdict.culprits.is_empty()
     }));
-    let first = leech.verdicts.iter().find(|verdict| verdict.piece == 0).unwrap();
+    let first = leech.verdicts.iter().find(|verdict| verdict.verdict.piece.get() == 0).unwrap();
     assert_eq!(
-        first.verdict.as_ref().unwrap().senders,
+        first.verdict.senders,
         [u64::from(links[0]), u64::from(links[1])],
         "the dead peer's blocks were kept"
     );
@@ -71,6 +72,42 @@ fn fetches_from_several_seeders_though_one_dies_mid_piece() {
         });
         assert!(event.downloaded_bytes > 0 && event.record.rejected.is_empty());
     }
+}
+
+#[test]
+fn pieces_written_behind_are_served_at_once_and_are_on_disk_when_the_hub_closes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = some_bytes(3 * PIECE_LENGTH as usize);
+    let seed = full_store(folder.path(), "seed", &data);
+    let mut seeder = Node::seeder(1, Arc::clone(&seed), Limits::default());
+    let layout =
+        FolderLayout { files: vec![RelativePath::new(&["file"]).unwrap()], ..FolderLayout::default() };
+    let options = StoreOptions { write_behind: u64::MAX, ..StoreOptions::default() };
+    let (geometry, root) = (seed.geometry().clone(), folder.path().join("leech"));
+    let store = Store::open_folder(geometry, seed.hashes().clone(), &root, layout, &options).unwrap();
+    let hour = Duration::from_secs(3600);
+    let limits = Limits { write_behind_age: hour, ..Limits::default() };
+    let mut middle = Node::seeder(2, Arc::clone(&store), limits);
+    let mut leech = Node::start(3, Limits::default());
+    let last = empty_store(folder.path(), "last", &data);
+    let torrent = leech.hub.add_torrent(Some(Arc::clone(&last)));
+    fetch_all(&mut middle, 1, &mut seeder);
+    assert!(store.has_unwritten() && std::fs::read(root.join("file")).unwrap() != data);
+    fetch_all(&mut leech, torrent, &mut middle);
+    assert!(std::fs::read(folder.path().join("last")).unwrap() == data);
+    middle.hub.close(Duration::from_secs(10));
+    assert!(!store.has_unwritten() && std::fs::read(root.join("file")).unwrap() == data);
+}
+
+/// `node` fetches all of its torrent from a seeder.
+fn fetch_all(node: &mut Node, torrent: u32, from: &mut Node) {
+    let link = node.connect(torrent, from.address);
+    from.until_incoming();
+    node.until("an unchoke", |node| (!node.events.get(&link)?.record.peer_choking).then_some(()));
+    for piece in 0..3 {
+        assert!(node.hub.fetch(link, piece, 0, BLOCKS));
+    }
+    node.until("all pieces", |node| (node.verdicts.len() == 3).then_some(()));
 }
 
 #[test]
@@ -101,13 +138,13 @@ fn names_the_sender_of_a_corrupt_block_when_the_piece_later_passes() {
     assert_eq!(span, Span { piece: 1, begin: 0, length: 16_384 });
     liar.send(&[Message::Piece { piece: 1, begin: 0, data: &[0xee; 16_384] }]);
     leech.until("a verdict", |leech| (!leech.verdicts.is_empty()).then_some(()));
-    let verdict = leech.verdicts.remove(0).verdict.unwrap();
+    let verdict = leech.verdicts.remove(0).verdict;
     assert!(matches!(verdict.outcome, PieceOutcome::Bad) && verdict.culprits.is_empty());
     assert_eq!(verdict.senders, [u64::from(honest), u64::from(liar_link)]);
 
     assert!(leech.hub.fetch(honest, 1, 0, BLOCKS));
     leech.until("a verdict", |leech| (!leech.verdicts.is_empty()).then_some(()));
-    let verdict = leech.verdicts.remove(0).verdict.unwrap();
+    let verdict = leech.verdicts.remove(0).verdict;
     assert!(matches!(verdict.outcome, PieceOutcome::Good));
     assert_eq!(verdict.culprits, [u64::from(liar_link)]);
 }

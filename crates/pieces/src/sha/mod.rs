@@ -1,101 +1,55 @@
 //! The hash functions of BitTorrent and Bitcoin, over many inputs at once.
+//!
+//! SHA-1 and SHA-256 cannot be made faster within one message by vectors, but many messages can be hashed in step,
+//! one in each lane of a register or interleaved: what is here takes many wherever it can. Which implementation does
+//! it is chosen once, by the processor ([`hashing`]): AVX-512 with 16 lanes; SHA-NI with 3 (SHA-256) or 6 (SHA-1)
+//! interleaved streams, also where too few are left to fill AVX-512; AVX2 with 8 lanes where there is no SHA-NI; else
+//! the scalar crates. All give the same answers.
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+mod blocks;
+mod choice;
+mod constants;
+mod many;
+mod scalar;
+mod stream;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "vector instructions; see the module")]
+#[expect(
+    clippy::inline_always,
+    reason = "what a kernel calls must be compiled with the kernel's instructions"
+)]
+#[expect(clippy::many_single_char_names, reason = "FIPS 180-4's names")]
+mod x86;
 
-use crate::BLOCK_BYTES;
+use blocks::MAX_LANES;
 
-/// One SHA-1 fed in portions.
-#[derive(Default)]
-pub struct Sha1Stream(Sha1);
+pub use choice::{available, hashing, warning};
+pub use many::{sha256_leaves, sha256_many, sha256_pairs, sha256d_many, sha256d_pairs};
+pub use stream::{Sha1Stream, Sha1Streams, Sha256Stream};
 
-impl Sha1Stream {
-    /// A stream of no bytes yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
+/// An implementation of the compression functions of SHA-1 and SHA-256 (FIPS 180-4).
+pub trait Hashing: Send + Sync {
+    /// What it is called in `BLOCKSWARM_CPU`.
+    fn name(&self) -> &'static str;
 
-    /// Adds the next bytes.
-    pub fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
-    }
+    /// Streams of SHA-1 that are best hashed together, at most 16; 1 where there is no gain.
+    fn sha1_lanes(&self) -> usize;
 
-    /// The hash of all that was added; the stream starts anew.
-    pub fn finish(&mut self) -> [u8; 20] {
-        self.0.finalize_reset().into()
-    }
+    /// As [`sha1_lanes`](Self::sha1_lanes), of SHA-256.
+    fn sha256_lanes(&self) -> usize;
+
+    /// Compresses each input into the state beside it; any number of streams. All inputs are equally long, in whole
+    /// blocks of 64 bytes.
+    fn sha1_compress(&self, states: &mut [[u32; 5]], inputs: &[&[u8]]);
+
+    /// As [`sha1_compress`](Self::sha1_compress), of SHA-256.
+    fn sha256_compress(&self, states: &mut [[u32; 8]], inputs: &[&[u8]]);
 }
 
-/// One SHA-256 fed in portions.
-#[derive(Default)]
-pub struct Sha256Stream(Sha256);
-
-impl Sha256Stream {
-    /// A stream of no bytes yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds the next bytes.
-    pub fn update(&mut self, data: &[u8]) {
-        self.0.update(data);
-    }
-
-    /// The hash of all that was added; the stream starts anew.
-    pub fn finish(&mut self) -> [u8; 32] {
-        self.0.finalize_reset().into()
-    }
-}
-
-/// Several SHA-1 streams in lock step.
-pub struct Sha1Streams(Vec<Sha1Stream>);
-
-impl Sha1Streams {
-    /// `count` streams of no bytes yet.
-    pub fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Sha1Stream::new()).collect())
-    }
-
-    /// Adds the next bytes to each stream; equally many for all is the fast way.
-    pub fn update(&mut self, inputs: &[&[u8]]) {
-        self.0.iter_mut().zip(inputs).for_each(|(stream, input)| stream.update(input));
-    }
-
-    /// The hashes of all that was added, stream by stream; the streams start anew.
-    pub fn finish(&mut self) -> Vec<[u8; 20]> {
-        self.0.iter_mut().map(Sha1Stream::finish).collect()
-    }
-}
-
-/// Streams that are best hashed together; 1 where there is no gain.
+/// Streams of SHA-1 that are best hashed together; 1 where there is no gain.
 pub fn sha1_lanes() -> usize {
-    1
-}
-
-/// SHA-256 of each input; `out` is as long as `inputs`.
-pub fn sha256_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
-    inputs.iter().zip(out).for_each(|(input, out)| *out = Sha256::digest(input).into());
-}
-
-/// The leaves of BEP 52: SHA-256 of each 16 KiB of `data`, the last may be shorter. Appends.
-pub fn sha256_leaves(data: &[u8], out: &mut Vec<[u8; 32]>) {
-    out.extend(data.chunks(BLOCK_BYTES as usize).map(|leaf| <[u8; 32]>::from(Sha256::digest(leaf))));
-}
-
-/// SHA-256 of each two neighbouring nodes: one level of a BEP 52 tree. An odd last node is passed over. Appends.
-pub fn sha256_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
-    let (pairs, _) = nodes.as_chunks::<2>();
-    out.extend(pairs.iter().map(|pair| <[u8; 32]>::from(Sha256::digest(pair.as_flattened()))));
-}
-
-/// Double SHA-256 of each input, as Bitcoin hashes headers and transactions; `out` is as long as `inputs`.
-pub fn sha256d_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
-    inputs.iter().zip(out).for_each(|(input, out)| *out = Sha256::digest(Sha256::digest(input)).into());
-}
-
-/// Double SHA-256 of each two neighbouring nodes: one level of a Bitcoin Merkle tree. Appends.
-pub fn sha256d_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
-    let (pairs, _) = nodes.as_chunks::<2>();
-    let hash = |pair: &[[u8; 32]; 2]| Sha256::digest(Sha256::digest(pair.as_flattened()));
-    out.extend(pairs.iter().map(|pair| <[u8; 32]>::from(hash(pair))));
+    hashing().sha1_lanes()
 }

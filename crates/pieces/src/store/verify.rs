@@ -55,6 +55,16 @@ impl Store {
         Ok(good)
     }
 
+    /// Forgets the fault, looks at the files anew, and verifies the pieces that are not servable; how many are now. What
+    /// still fails is a fault again.
+    pub fn recheck(&self, cancelled: &AtomicBool) -> Result<u32, PiecesError> {
+        self.clear_fault();
+        for piece in self.geometry.pieces().filter(|piece| !self.servable.get(piece.get())) {
+            self.verify_pieces(piece.get()..piece.get() + 1, cancelled)?;
+        }
+        Ok(self.servable.count())
+    }
+
     /// Marks all pieces servable: the caller has just hashed the same extents with [`crate::hash_extents`]
     /// and found this torrent's hashes.
     pub fn set_servable_all(&self) {

@@ -4,7 +4,7 @@
 
 use blockswarm_net::{RuntimeOptions, UdpLimits, tcp};
 use blockswarm_pieces::{Geometry, PieceHashes, Store, TorrentHasher};
-use blockswarm_wire::events::{Drained, Incoming, LinkEvent, Verdict};
+use blockswarm_wire::events::{Drained, Incoming, LinkEvent, TorrentFault, Verdict};
 use blockswarm_wire::framing::Decoder;
 use blockswarm_wire::handshake::{Handshake, Reserved};
 use blockswarm_wire::message::Message;
@@ -73,6 +73,7 @@ pub struct Node {
     pub address: SocketAddr,
     pub events: HashMap<u32, LinkEvent>,
     pub verdicts: Vec<Verdict>,
+    pub faults: Vec<TorrentFault>,
     pub incoming: Vec<Incoming>,
     /// Incoming links join this torrent by themselves.
     pub open_to: Option<u32>,
@@ -96,7 +97,7 @@ impl Node {
         .unwrap();
         let address = hub.listen(tcp::address("127.0.0.1", 0).unwrap()).unwrap();
         let (events, verdicts, incoming) = (HashMap::new(), Vec::new(), Vec::new());
-        Self { hub, address, events, verdicts, incoming, open_to: None, woken, name }
+        Self { hub, address, events, verdicts, faults: Vec::new(), incoming, open_to: None, woken, name }
     }
 
     /// A hub that serves `store` to whoever comes.
@@ -113,7 +114,8 @@ impl Node {
     /// Takes in what happened: state is overwritten, changes are appended.
     pub fn pump(&mut self, wait: Duration) {
         let _ = self.woken.recv_timeout(wait);
-        let (Drained { incoming, links, verdicts }, _) = self.hub.drain();
+        let (Drained { incoming, links, verdicts, faults }, _) = self.hub.drain();
+        self.faults.extend(faults);
         for caller in &incoming {
             if let Some(torrent) = self.open_to {
                 self.hub.accept(caller.link, torrent, hello(self.name));

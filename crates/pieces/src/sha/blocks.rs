@@ -1,0 +1,121 @@
+//! Messages as blocks: padding, and streams of different lengths in lock step.
+
+use super::constants::{SHA1_START, SHA256_START};
+use super::{Hashing, hashing};
+
+/// Bytes of a block of both functions.
+pub(super) const BLOCK: usize = 64;
+/// The most streams that any implementation compresses at once.
+pub(super) const MAX_LANES: usize = 16;
+/// Messages that are worked on together: the lanes of any implementation are full most of the time.
+pub(super) const BATCH: usize = 64;
+
+/// A hash function with a state of `W` words.
+pub(super) struct Function<const W: usize> {
+    pub(super) start: [u32; W],
+    pub(super) lanes: fn(&dyn Hashing) -> usize,
+    compress: Compress<W>,
+}
+
+type Compress<const W: usize> = fn(&dyn Hashing, &mut [[u32; W]], &[&[u8]]);
+
+pub(super) const SHA1: Function<5> = Function {
+    start: SHA1_START,
+    lanes: |hashing| hashing.sha1_lanes(),
+    compress: |hashing, states, inputs| hashing.sha1_compress(states, inputs),
+};
+
+pub(super) const SHA256: Function<8> = Function {
+    start: SHA256_START,
+    lanes: |hashing| hashing.sha256_lanes(),
+    compress: |hashing, states, inputs| hashing.sha256_compress(states, inputs),
+};
+
+impl<const W: usize> Function<W> {
+    /// Compresses whole blocks, more of some streams than of others: as many together as have some left.
+    pub(super) fn compress_all(&self, states: &mut [[u32; W]], inputs: &[&[u8]]) {
+        let hashing = hashing();
+        if let [first, others @ ..] = inputs
+            && others.iter().all(|input| input.len() == first.len())
+        {
+            if !first.is_empty() {
+                (self.compress)(hashing, states, inputs);
+            }
+            return;
+        }
+        let lanes = (self.lanes)(hashing);
+        for (states, inputs) in states.chunks_mut(lanes).zip(inputs.chunks(lanes)) {
+            let mut rests = inputs.to_vec();
+            while let Some(bytes) = rests.iter().map(|rest| rest.len()).filter(|length| *length > 0).min() {
+                let unfinished: Vec<usize> =
+                    (0..rests.len()).filter(|stream| !rests[*stream].is_empty()).collect();
+                let mut moved: Vec<[u32; W]> = unfinished.iter().map(|stream| states[*stream]).collect();
+                let heads: Vec<&[u8]> = unfinished.iter().map(|stream| &rests[*stream][..bytes]).collect();
+                (self.compress)(hashing, &mut moved, &heads);
+                for (stream, state) in unfinished.into_iter().zip(moved) {
+                    states[stream] = state;
+                    rests[stream] = &rests[stream][bytes..];
+                }
+            }
+        }
+    }
+
+    /// The state after each message, with its place among them.
+    pub(super) fn digest_all(&self, messages: &[&[u8]], mut digest: impl FnMut(usize, [u32; W])) {
+        // Those of as many blocks go together; one number sorts several times faster than a pair.
+        let mut order: Vec<u64> =
+            (0..).zip(messages).map(|(place, message)| (blocks(message) << 32) | place).collect();
+        order.sort_unstable();
+        let place = |key: &u64| *key as u32 as usize;
+        for batch in order.chunks(BATCH) {
+            let heads = batch
+                .iter()
+                .map(|key| messages[place(key)].split_at((key >> 32).saturating_sub(2) as usize * BLOCK));
+            let tails: Vec<Tail> = batch
+                .iter()
+                .zip(heads.clone())
+                .map(|(key, (_, rest))| Tail::new(rest, messages[place(key)].len() as u64))
+                .collect();
+            let heads: Vec<&[u8]> = heads.map(|(head, _)| head).collect();
+            let tails: Vec<&[u8]> = tails.iter().map(Tail::as_slice).collect();
+            let mut states = vec![self.start; batch.len()];
+            self.compress_all(&mut states, &heads);
+            self.compress_all(&mut states, &tails);
+            batch.iter().zip(states).for_each(|(key, state)| digest(place(key), state));
+        }
+    }
+}
+
+/// Blocks of a message with its padding: a bit and a length of 8 bytes at least.
+fn blocks(message: &[u8]) -> u64 {
+    (message.len() as u64 + 9).div_ceil(BLOCK as u64)
+}
+
+/// The end of a message: its last bytes, the bit after them and the length. One block or two.
+pub(super) struct Tail {
+    bytes: [u8; 2 * BLOCK],
+    length: usize,
+}
+
+impl Tail {
+    /// The tail of a message of `length` bytes that ends with `rest`, which is shorter than 120 bytes.
+    pub(super) fn new(rest: &[u8], length: u64) -> Self {
+        let mut tail =
+            Self { bytes: [0; 2 * BLOCK], length: if rest.len() < BLOCK - 8 { BLOCK } else { 2 * BLOCK } };
+        tail.bytes[..rest.len()].copy_from_slice(rest);
+        tail.bytes[rest.len()] = 0x80;
+        tail.bytes[tail.length - 8..tail.length].copy_from_slice(&(length * 8).to_be_bytes());
+        tail
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// A state as the bytes of a hash.
+pub(super) fn bytes_of<const W: usize, const N: usize>(state: [u32; W]) -> [u8; N] {
+    let mut out = [0; N];
+    out.as_chunks_mut().0.iter_mut().zip(state).for_each(|(bytes, word)| *bytes = word.to_be_bytes());
+    out
+}
