@@ -10,6 +10,7 @@
 mod error;
 mod file;
 mod folder;
+mod hashed;
 mod pairing;
 mod reader;
 mod records;
@@ -23,11 +24,14 @@ mod core_files_test;
 #[cfg(test)]
 mod damage_test;
 #[cfg(test)]
+mod hashed_test;
+#[cfg(test)]
 mod scan_test;
 #[cfg(test)]
 mod undo_test;
 
 pub use error::{ScanError, SkipReason, Skipped};
+pub use hashed::HashedFile;
 
 use crate::encode::Hash;
 use crate::header::HEADER_BYTES;
