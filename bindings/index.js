@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Reactor, Store, hashExtents, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Reactor, ResumeDb, SegmentFile, Store, hashExtents, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -782,6 +782,8 @@ export { ExtentsHandle }
 export { HeaderChain }
 export { LockHandle }
 export { Reactor }
+export { ResumeDb }
+export { SegmentFile }
 export { Store }
 export { hashExtents }
 export { lockFile }

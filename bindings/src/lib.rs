@@ -7,5 +7,6 @@ mod engine;
 mod error;
 mod lock;
 mod reactor;
+mod resume;
 mod store;
 mod task;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-fn refused(error: PiecesError) -> napi::Error {
+pub fn refused(error: PiecesError) -> napi::Error {
     coded(error.code(), error)
 }
 
@@ -19,7 +19,7 @@ fn out_of_range(name: &str, value: i64) -> napi::Error {
 }
 
 /// A JavaScript number; torrents and files stay far below 2^53.
-fn number(value: u64) -> i64 {
+pub fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -83,7 +83,7 @@ impl StoreHashes {
     }
 }
 
-fn piece_length(value: i64) -> napi::Result<u32> {
+pub fn piece_length(value: i64) -> napi::Result<u32> {
     u32::try_from(value).map_err(|_| out_of_range("pieceLengthBytes", value))
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 /// A segment's file as it is published.
+#[derive(Clone)]
 pub struct HashedFile {
     /// Where its bytes lie.
     pub extents: Extents,

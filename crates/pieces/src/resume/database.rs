@@ -57,6 +57,13 @@ impl ResumeDb {
         db
     }
 
+    /// Lets go of the file; a later call opens it again.
+    pub fn close(&self) {
+        let database = self.state.lock().database.take();
+        // As in `attempt`.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+
     /// What a person should know, since the last call.
     pub fn warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().warnings)
@@ -212,6 +219,12 @@ impl From<redb::Error> for Failure {
 fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
+
+impl Drop for ResumeDb {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 #[cfg(test)]
