@@ -157,6 +157,14 @@ export declare class LockHandle {
   release(): void
 }
 
+/** How far a task is; read it whenever it is to be shown. */
+export declare class Progress {
+  /** Nothing done yet. */
+  constructor()
+  /** Bytes of files done; all of them in the end. */
+  doneBytes(): number
+}
+
 /** The one engine object of a process. Keeps nothing alive by itself; `shutdown` it. */
 export declare class Reactor {
   /** Starts the threads. `wake` is called when there is something to drain, once until it is drained. */
@@ -238,15 +246,21 @@ export declare class Store {
    */
   save(db: ResumeDb, key: Uint8Array, open: boolean): Promise<void>
   /**
-   * A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
-   * ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
+   * A read-write file at `path` for the whole torrent, made (sparse) when missing; nothing is servable before
+   * `verify`. ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
    */
-  static openScratch(hashes: StoreHashes, path: string): Store
+  static openScratch(layout: TorrentLayout, hashes: ContentHashes, path: string): Store
+  /**
+   * The torrent's own files below the folder `root`, where the layout's paths lead (components parted by slashes);
+   * made when missing, on a worker. Nothing is servable before `verify`. ERR_METAINFO (also for a path that leads out),
+   * ERR_DISK_FULL, ERR_IO (also when a longer file, a link, a pipe or a folder is in the way).
+   */
+  static openFolder(layout: TorrentLayout, hashes: ContentHashes, root: string, options: FolderOptions): Promise<Store>
   /**
    * Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
    * `setServableAll`.
    */
-  static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store
+  static overExtents(layout: TorrentLayout, hashes: ContentHashes, extents: ExtentsHandle): Store
   /** Number of pieces. */
   get pieceCount(): number
   /** Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable. */
@@ -306,6 +320,51 @@ export interface BlockLocation {
   offsetBytes: number
   /** Bytes of the record, its head of 8 bytes included. */
   lengthBytes: number
+}
+
+/** What a check found. */
+export interface CheckedTorrent {
+  /** Pieces in the torrent. */
+  pieceCount: number
+  /** Those that have the torrent's hashes. */
+  goodPieces: number
+  /** By file. */
+  faults: Array<Fault>
+  /** In the torrent's order. */
+  damage: Array<Damage>
+}
+
+/**
+ * Hashes files on a worker that has threads of its own, and compares with a torrent. ERR_METAINFO when the hashes do
+ * not fit the layout or each other; ERR_INTERRUPTED.
+ */
+export declare function checkTorrent(layout: TorrentLayout, hashes: ContentHashes, options: HashOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<CheckedTorrent>
+
+/** The hashes of a torrent's files. Files without bytes and padding have none. */
+export interface ContentHashes {
+  /** v1: pieces × 20 bytes. */
+  pieces: Uint8Array | null
+  /** v2: files × 32 bytes. */
+  roots: Uint8Array | null
+  /**
+   * v2: for each file that is longer than a piece, its pieces × 32 bytes, end to end. Null in a hybrid that came
+   * without.
+   */
+  layers: Uint8Array | null
+}
+
+/** Bytes of a file that are not known to be right. */
+export interface Damage {
+  /** The file's number in the layout. */
+  file: number
+  /** Offset in the file. */
+  startBytes: number
+  /** Offset in the file, half open. */
+  endBytes: number
+  /** `wrong`, `missing`, `unreadable`, `unproven` or `contradiction`. */
+  reason: string
+  /** Those that were never written (holes of a sparse file). */
+  holeBytes: number
 }
 
 /** The last block of the chain with the most work. */
@@ -377,8 +436,46 @@ export interface ExtensionMessage {
   payload: Buffer
 }
 
+/** A file that is not as the torrent says, whatever its bytes are. */
+export interface Fault {
+  /** The file's number in the layout. */
+  file: number
+  /** `missing`, `not-a-file`, `short`, `long`, `unreadable` or `changed`. */
+  fault: string
+  /** The same in words. */
+  message: string
+}
+
+/** How a folder's files are treated. */
+export interface FolderOptions {
+  /** Nothing is made and nothing written. */
+  readOnly: boolean
+  /** Take all of the place on the disk at once; else files are sparse. */
+  preallocate: boolean
+  /** Good pieces that may wait in memory for their neighbours; 0: none does. */
+  writeBehindBytes: number
+  /** Let every `flush` wait until the data are on the medium. */
+  sync: boolean
+  /** Files kept open at a time. */
+  openFiles: number
+}
+
 /** Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range). */
 export declare function hashExtents(extents: ExtentsHandle, pieceLengthBytes: number, cancel?: CancelFlag | undefined | null): Promise<TorrentHashes>
+
+/** How a task runs. */
+export interface HashOptions {
+  /** 0 stands for one a core. */
+  threads: number
+  /** Leave the page cache as it was found. */
+  uncached: boolean
+}
+
+/**
+ * Hashes files for a torrent on a worker that has threads of its own. ERR_IO names a file that cannot be read, is
+ * not as long as listed, or changes meanwhile; ERR_METAINFO, ERR_INTERRUPTED.
+ */
+export declare function hashTorrent(layout: TorrentLayout, options: HashOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<ContentHashes>
 
 /** The first header that does not extend a chain. */
 export interface HeaderFault {
@@ -594,20 +691,6 @@ export interface SocketAddress {
   port: number
 }
 
-/** What a torrent says about its bytes: v1 (`pieces`), v2 (`piecesRoot`, `pieceLayer`) or both. */
-export interface StoreHashes {
-  /** Bytes in the torrent. */
-  lengthBytes: number
-  /** A power of two, 16 KiB to 512 MiB. */
-  pieceLengthBytes: number
-  /** pieces × 20 bytes. */
-  pieces?: Uint8Array
-  /** 32 bytes. */
-  piecesRoot?: Uint8Array
-  /** pieces × 32 bytes; empty or absent in a torrent of one piece. */
-  pieceLayer?: Uint8Array
-}
-
 /** A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`. */
 export interface TorrentFault {
   torrent: number
@@ -626,6 +709,18 @@ export interface TorrentHashes {
   piecesRoot: Buffer
   /** pieces × 32 bytes; empty when there is one piece. */
   pieceLayer: Buffer
+}
+
+/** The files of a torrent in its order, and where they are. */
+export interface TorrentLayout {
+  /** `v1`, `v2` or `hybrid`. */
+  kind: string
+  /** A power of two from 16 KiB to 512 MiB; for v1 any from 1. */
+  pieceLengthBytes: number
+  /** Of each file. */
+  lengthsBytes: Float64Array
+  /** The path of each file in UTF-8, ended by a zero byte; padding has an empty one. */
+  paths: Uint8Array
 }
 
 /** What `verify` or `recheck` found. */

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Reactor, ResumeDb, SegmentFile, Store, hashExtents, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, Store, checkTorrent, hashExtents, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -781,11 +781,14 @@ export { Engine }
 export { ExtentsHandle }
 export { HeaderChain }
 export { LockHandle }
+export { Progress }
 export { Reactor }
 export { ResumeDb }
 export { SegmentFile }
 export { Store }
+export { checkTorrent }
 export { hashExtents }
+export { hashTorrent }
 export { lockFile }
 export { networkParams }
 export { scanDatadir }

@@ -138,13 +138,26 @@ export function hashExtents(
   return task((cancel) => bindings.hashExtents(extents, pieceLengthBytes, cancel), signal);
 }
 
-/** The hashes of a torrent, as metainfo has them: at least one of v1 and v2. */
+/** A torrent of one file and its hashes, as metainfo has them: at least one of v1 and v2. */
 export interface StoreHashes {
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;
   readonly pieces: Uint8Array | null;
   readonly piecesRoot: Uint8Array | null;
   readonly pieceLayer: Uint8Array | null;
+}
+
+export interface FolderOptions {
+  /** Nothing is made and nothing written: what is there is served. */
+  readonly readOnly?: boolean;
+  /** Take all of the place on the disk at once, as far as the file system can; else files are sparse. */
+  readonly preallocate?: boolean;
+  /** Good pieces that may wait in memory to be written with their neighbours; 0: none does. */
+  readonly writeBehindBytes?: number;
+  /** Let every `flush` wait until the data are on the medium. */
+  readonly sync?: boolean;
+  /** Files kept open at a time. */
+  readonly openFiles?: number;
 }
 
 /** One torrent's bytes on disk, served and fetched by the reactor; its methods that wait run on a worker. */
@@ -158,12 +171,32 @@ export class Store {
 
   /** A read-write file, made when missing. Nothing is servable before `verify`. @throws ERR_DISK_FULL, ERR_IO */
   static openScratch(hashes: StoreHashes, path: string): Store {
-    return new Store(call(() => bindings.Store.openScratch(present(hashes), path)));
+    const { layout, content } = oneFile(hashes);
+    return new Store(call(() => bindings.Store.openScratch(flat(layout), packed(layout, content), path)));
+  }
+
+  /**
+   * The torrent's own files below a folder, made when missing. The layout's paths are relative, with slashes; one that
+   * leads out of the folder is refused, and no symbolic link is followed. Nothing is servable before `verify`.
+   * @throws BlockswarmError ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when something else is in a file's place)
+   */
+  static async openFolder(
+    layout: TorrentLayout,
+    hashes: ContentHashes<Uint8Array | null>,
+    root: string,
+    options: FolderOptions = {},
+  ): Promise<Store> {
+    const { readOnly = false, preallocate = false, sync = false } = options;
+    const { writeBehindBytes = 32 * 2 ** 20, openFiles = 64 } = options;
+    const all = { readOnly, preallocate, sync, writeBehindBytes, openFiles };
+    const open = () => bindings.Store.openFolder(flat(layout), packed(layout, hashes), root, all);
+    return new Store(await task(async () => open()));
   }
 
   /** Read-only, over extents. */
   static overExtents(hashes: StoreHashes, extents: ExtentsHandle): Store {
-    return new Store(call(() => bindings.Store.overExtents(present(hashes), extents)));
+    const { layout, content } = oneFile(hashes);
+    return new Store(call(() => bindings.Store.overExtents(flat(layout), packed(layout, content), extents)));
   }
 
   /** Hashes the pieces `[first, end)` where they lie; right ones become servable. Returns how many are right. */
@@ -189,6 +222,16 @@ export class Store {
   /** Says that the bytes were hashed to this torrent just now. */
   setServableAll(): void {
     call(() => this.inner.setServableAll());
+  }
+
+  /** Writes the good pieces that wait in memory. @throws ERR_DISK_FULL, ERR_IO */
+  async flush(): Promise<void> {
+    await task(() => this.inner.flush());
+  }
+
+  /** Writes what waits, and says which pieces are on the medium: what may be remembered over a crash. */
+  async checkpoint(): Promise<Uint8Array> {
+    return task(() => this.inner.checkpoint());
   }
 
   /** One bit a piece, high bit first (BEP 3). */
@@ -230,16 +273,155 @@ export class Store {
   }
 }
 
-/** The addon takes absent fields, not null ones. */
-function present(hashes: StoreHashes): bindings.StoreHashes {
-  const { lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer } = hashes;
+/** A torrent of one file, whose name does not matter. */
+function oneFile({ lengthBytes, pieceLengthBytes, pieces, piecesRoot, pieceLayer }: StoreHashes) {
+  const kind = piecesRoot === null ? 'v1' : pieces === null ? 'v2' : 'hybrid';
+  const layout: TorrentLayout = { kind, pieceLengthBytes, files: [{ path: 'file', lengthBytes }] };
+  const content = { pieces, files: [piecesRoot && { piecesRoot, pieceLayer }] };
+  return { layout, content };
+}
+
+// ---- Torrents made and checked --------------------------------------------------------------------------------
+
+/** A file of a torrent where it lies. */
+export interface ContentFile {
+  /** Empty for padding, which lies nowhere. */
+  readonly path: string;
+  readonly lengthBytes: number;
+}
+
+/** How a torrent is cut, and where its files are. */
+export interface TorrentLayout {
+  readonly kind: 'v1' | 'v2' | 'hybrid';
+  readonly pieceLengthBytes: number;
+  /** In the torrent's order, padding included. */
+  readonly files: readonly ContentFile[];
+}
+
+/** The hashes of a torrent's content, as metainfo has them. A piece layer that is not known is `null`. */
+export interface ContentHashes<Layer extends Uint8Array | null = Uint8Array> {
+  /** SHA-1 of each piece, pieces × 20 bytes; `null` for v2. */
+  readonly pieces: Uint8Array | null;
+  /**
+   * v2: for each file of the layout; `null` for v1, for an empty file and for padding. The layer is pieces × 32 bytes,
+   * empty when the file is no longer than a piece.
+   */
+  readonly files: readonly ({ readonly piecesRoot: Uint8Array; readonly pieceLayer: Layer } | null)[];
+}
+
+export interface HashTorrentOptions {
+  /** Default: one a core. */
+  readonly threads?: number | undefined;
+  /** Leave the page cache as it was found: pages that reading brought into memory leave it. */
+  readonly uncached?: boolean | undefined;
+  /** Told a few times a second how many bytes of files are done. */
+  readonly progress?: (doneBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+const progressMs = 100;
+
+/**
+ * Hashes the files of a torrent on all cores. Memory: the hashes, and half a MiB a thread.
+ * @throws BlockswarmError ERR_IO names a file that cannot be read, is not as long as listed or changes meanwhile;
+ *   ERR_METAINFO
+ */
+export async function hashTorrent(
+  layout: TorrentLayout,
+  options: HashTorrentOptions = {},
+): Promise<ContentHashes> {
+  const { pieces, roots, layers } = await counted(options, (counter, cancel) =>
+    bindings.hashTorrent(flat(layout), hashOptions(options), counter, cancel),
+  );
+  let [rootOffset, layerOffset] = [0, 0];
+  const files = layout.files.map(({ path, lengthBytes }) => {
+    if (!roots || !layers || path === '' || lengthBytes === 0) return null;
+    const layerBytes = lengthBytes > layout.pieceLengthBytes ? 32 * pieceCount(lengthBytes, layout) : 0;
+    const piecesRoot = roots.subarray(rootOffset, rootOffset + 32);
+    const pieceLayer = layers.subarray(layerOffset, layerOffset + layerBytes);
+    rootOffset += 32;
+    layerOffset += layerBytes;
+    return { piecesRoot, pieceLayer };
+  });
+  return { pieces, files };
+}
+
+/** A file that is not as the torrent says, whatever its bytes are. */
+export interface FileFault extends Readonly<bindings.Fault> {
+  readonly fault: 'missing' | 'not-a-file' | 'short' | 'long' | 'unreadable' | 'changed';
+}
+
+/**
+ * Bytes of a file that are not known to be right: `wrong` (each piece in the range holds a wrong byte), `missing` (the
+ * file ends before), `unreadable`, `unproven` (they share a piece with missing or unreadable ones), `contradiction` (the
+ * torrent's v1 and v2 hashes disagree).
+ */
+export interface DamagedRange extends Readonly<bindings.Damage> {
+  readonly reason: 'wrong' | 'missing' | 'unreadable' | 'unproven' | 'contradiction';
+}
+
+export interface CheckedTorrent {
+  readonly pieceCount: number;
+  readonly goodPieces: number;
+  /** Files are named by their number in the layout. */
+  readonly faults: readonly FileFault[];
+  readonly damage: readonly DamagedRange[];
+}
+
+/**
+ * Hashes the files of a torrent on all cores and compares. What is wrong with files is a result.
+ * @throws BlockswarmError ERR_METAINFO when the hashes do not fit the layout or each other
+ */
+export async function checkTorrent(
+  layout: TorrentLayout,
+  hashes: ContentHashes<Uint8Array | null>,
+  options: HashTorrentOptions = {},
+): Promise<CheckedTorrent> {
+  const checked = await counted(options, (counter, cancel) =>
+    bindings.checkTorrent(flat(layout), packed(layout, hashes), hashOptions(options), counter, cancel),
+  );
+  return checked as CheckedTorrent;
+}
+
+/** Runs a task that counts bytes, and tells how far it is. */
+async function counted<T>(
+  { progress, signal }: HashTorrentOptions,
+  start: (counter: bindings.Progress, cancel: bindings.CancelFlag) => Promise<T>,
+): Promise<T> {
+  const counter = new bindings.Progress();
+  const timer = setInterval(() => progress?.(counter.doneBytes()), progressMs);
+  try {
+    return await task(async (cancel) => start(counter, cancel), signal);
+  } finally {
+    clearInterval(timer);
+    progress?.(counter.doneBytes());
+  }
+}
+
+function hashOptions({ threads = 0, uncached = false }: HashTorrentOptions): bindings.HashOptions {
+  return { threads, uncached };
+}
+
+function pieceCount(lengthBytes: number, { pieceLengthBytes }: TorrentLayout): number {
+  return Math.ceil(lengthBytes / pieceLengthBytes);
+}
+
+/** The hashes that the layout's kind has, in few values. */
+function packed({ kind }: TorrentLayout, hashes: ContentHashes<Uint8Array | null>): bindings.ContentHashes {
+  const v2 = kind === 'v1' ? [] : hashes.files.filter((file) => file !== null);
+  const layers = v2.map((file) => file.pieceLayer).filter((layer) => layer !== null);
   return {
-    lengthBytes,
-    pieceLengthBytes,
-    ...(pieces && { pieces }),
-    ...(piecesRoot && { piecesRoot }),
-    ...(pieceLayer && { pieceLayer }),
+    pieces: kind === 'v2' ? null : hashes.pieces,
+    roots: kind === 'v1' ? null : Buffer.concat(v2.map((file) => file.piecesRoot)),
+    layers: layers.length < v2.length || kind === 'v1' ? null : Buffer.concat(layers),
   };
+}
+
+/** A layout as few values: there may be hundreds of thousands of files. */
+function flat({ kind, pieceLengthBytes, files }: TorrentLayout): bindings.TorrentLayout {
+  const lengthsBytes = Float64Array.from(files, ({ lengthBytes }) => lengthBytes);
+  const paths = Buffer.from(files.map(({ path }) => `${path}\0`).join(''));
+  return { kind, pieceLengthBytes, lengthsBytes, paths };
 }
 
 // ---- Resuming ------------------------------------------------------------------------------------------------

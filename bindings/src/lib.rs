@@ -5,6 +5,7 @@ mod datadir;
 #[cfg(feature = "engine")]
 mod engine;
 mod error;
+mod hash;
 mod lock;
 mod reactor;
 mod resume;

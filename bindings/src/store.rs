@@ -1,15 +1,18 @@
 //! A torrent's bytes for JavaScript: hashing, extents, and the piece store. No block becomes a value here.
 use crate::error::coded;
+use crate::hash::{ContentHashes, Layout, TorrentLayout};
 use crate::task::Job;
 use blockswarm_pieces::{
-    Extents, FileHashes, Geometry, PieceHashes, PiecesError, Store as PieceStore, hash_extents as hash,
+    Allocation, Extents, FolderLayout, PieceHashes, PiecesError, Store as PieceStore, StoreOptions,
+    SyncPolicy, hash_extents as hash,
 };
-use napi::bindgen_prelude::{AsyncTask, Buffer, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi_derive::napi;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The error for JavaScript.
 pub fn refused(error: PiecesError) -> napi::Error {
     coded(error.code(), error)
 }
@@ -50,39 +53,7 @@ pub fn flag(cancel: Option<&CancelFlag>) -> Arc<AtomicBool> {
     cancel.map(|cancel| Arc::clone(&cancel.raised)).unwrap_or_default()
 }
 
-/// What a torrent says about its bytes: v1 (`pieces`), v2 (`piecesRoot`, `pieceLayer`) or both.
-#[napi(object, object_to_js = false)]
-pub struct StoreHashes {
-    /// Bytes in the torrent.
-    pub length_bytes: i64,
-    /// A power of two, 16 KiB to 512 MiB.
-    pub piece_length_bytes: i64,
-    /// pieces × 20 bytes.
-    pub pieces: Option<Uint8Array>,
-    /// 32 bytes.
-    pub pieces_root: Option<Uint8Array>,
-    /// pieces × 32 bytes; empty or absent in a torrent of one piece.
-    pub piece_layer: Option<Uint8Array>,
-}
-
-impl StoreHashes {
-    fn read(&self) -> napi::Result<(Geometry, PieceHashes)> {
-        let length =
-            u64::try_from(self.length_bytes).map_err(|_| out_of_range("lengthBytes", self.length_bytes))?;
-        let piece_length = piece_length(self.piece_length_bytes)?;
-        let v2 = match &self.pieces_root {
-            Some(root) => Some(vec![FileHashes {
-                root: <[u8; 32]>::try_from(&**root)
-                    .map_err(|_| coded("ERR_METAINFO", format!("a piecesRoot of {} bytes", root.len())))?,
-                layer: self.piece_layer.as_ref().map(|layer| layer.to_vec()),
-            }]),
-            None => None,
-        };
-        let v1 = self.pieces.as_ref().map(|pieces| pieces.to_vec());
-        Ok((Geometry::new(length, piece_length).map_err(refused)?, PieceHashes { v1, v2 }))
-    }
-}
-
+/// A piece length that fits; what it may be the geometry says.
 pub fn piece_length(value: i64) -> napi::Result<u32> {
     u32::try_from(value).map_err(|_| out_of_range("pieceLengthBytes", value))
 }
@@ -138,14 +109,47 @@ pub fn hash_extents(
     let piece_length = piece_length(piece_length_bytes)?;
     let (extents, cancelled) = (extents.extents.clone(), flag(cancel));
     Ok(AsyncTask::new(Job::new(move || {
-        let hashes = hash(&extents, piece_length, &cancelled).map_err(refused)?;
+        let length_bytes = number(extents.length());
+        let PieceHashes { v1, v2 } = hash(&extents, piece_length, &cancelled).map_err(refused)?;
+        let file = v2.and_then(|files| files.into_iter().next());
+        let (root, layer) = file.map(|file| (file.root.to_vec(), file.layer)).unwrap_or_default();
         Ok(TorrentHashes {
-            length_bytes: number(hashes.length),
-            pieces: hashes.pieces.into(),
-            pieces_root: hashes.pieces_root.to_vec().into(),
-            piece_layer: hashes.piece_layer.into(),
+            length_bytes,
+            pieces: v1.unwrap_or_default().into(),
+            pieces_root: root.into(),
+            piece_layer: layer.unwrap_or_default().into(),
         })
     })))
+}
+
+/// How a folder's files are treated.
+#[napi(object, object_to_js = false)]
+pub struct FolderOptions {
+    /// Nothing is made and nothing written.
+    pub read_only: bool,
+    /// Take all of the place on the disk at once; else files are sparse.
+    pub preallocate: bool,
+    /// Good pieces that may wait in memory for their neighbours; 0: none does.
+    pub write_behind_bytes: f64,
+    /// Let every `flush` wait until the data are on the medium.
+    pub sync: bool,
+    /// Files kept open at a time.
+    pub open_files: u32,
+}
+
+impl FolderOptions {
+    fn read(&self) -> StoreOptions {
+        // Saturates: a negative or absurd size is 0 or everything.
+        #[expect(clippy::cast_sign_loss, reason = "a negative size is none")]
+        let write_behind = self.write_behind_bytes as u64;
+        StoreOptions {
+            read_only: self.read_only,
+            allocation: if self.preallocate { Allocation::Full } else { Allocation::Sparse },
+            write_behind,
+            sync: if self.sync { SyncPolicy::OnFlush } else { SyncPolicy::Never },
+            open_files: self.open_files as usize,
+        }
+    }
 }
 
 /// What `verify` or `recheck` found.
@@ -163,20 +167,45 @@ pub struct Store {
 
 #[napi]
 impl Store {
-    /// A read-write file at `path`, made (sparse) when missing; nothing is servable before `verify`.
-    /// ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
+    /// A read-write file at `path` for the whole torrent, made (sparse) when missing; nothing is servable before
+    /// `verify`. ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
     #[napi(factory, catch_unwind)]
-    pub fn open_scratch(hashes: StoreHashes, path: String) -> napi::Result<Self> {
-        let (geometry, hashes) = hashes.read()?;
+    pub fn open_scratch(layout: TorrentLayout, hashes: ContentHashes, path: String) -> napi::Result<Self> {
+        let geometry = layout.read()?.geometry;
+        let hashes = hashes.read(&geometry)?;
         let store = PieceStore::open_scratch(geometry, hashes, Path::new(&path)).map_err(refused)?;
         Ok(Self { store })
+    }
+
+    /// The torrent's own files below the folder `root`, where the layout's paths lead (components parted by slashes);
+    /// made when missing, on a worker. Nothing is servable before `verify`. ERR_METAINFO (also for a path that leads out),
+    /// ERR_DISK_FULL, ERR_IO (also when a longer file, a link, a pipe or a folder is in the way).
+    #[napi(catch_unwind, ts_return_type = "Promise<Store>")]
+    pub fn open_folder(
+        layout: TorrentLayout,
+        hashes: ContentHashes,
+        root: String,
+        options: FolderOptions,
+    ) -> napi::Result<AsyncTask<Job<Self>>> {
+        let Layout { geometry, paths, .. } = layout.read()?;
+        let (hashes, options) = (hashes.read(&geometry)?, options.read());
+        Ok(AsyncTask::new(Job::new(move || {
+            let layout = FolderLayout::of_entries(&geometry, &paths).map_err(refused)?;
+            let store = PieceStore::open_folder(geometry, hashes, Path::new(&root), layout, &options);
+            Ok(Self { store: store.map_err(refused)? })
+        })))
     }
 
     /// Read-only, over extents of the torrent's length. Nothing is servable before `verify` or
     /// `setServableAll`.
     #[napi(factory, catch_unwind)]
-    pub fn over_extents(hashes: StoreHashes, extents: &ExtentsHandle) -> napi::Result<Self> {
-        let (geometry, hashes) = hashes.read()?;
+    pub fn over_extents(
+        layout: TorrentLayout,
+        hashes: ContentHashes,
+        extents: &ExtentsHandle,
+    ) -> napi::Result<Self> {
+        let geometry = layout.read()?.geometry;
+        let hashes = hashes.read(&geometry)?;
         let store = PieceStore::over_extents(geometry, hashes, extents.extents.clone()).map_err(refused)?;
         Ok(Self { store })
     }

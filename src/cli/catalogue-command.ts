@@ -1,12 +1,11 @@
 /** `blockswarm catalogue make` and `catalogue show`. */
-import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { checkChainWork } from '../chain/catalogue.js';
-import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { networkParams } from '../native.js';
 import { chainWorkFloor, readCatalogueFile } from '../node/catalogue.js';
 import { catalogueTorrent } from '../node/catalogue-torrent.js';
 import { Source, type SourceOptions } from '../node/source.js';
+import { checkWritable, writeWholeFile } from '../node/whole-file.js';
 import { displayHash, formatBytes, toHex } from '../units.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
@@ -21,28 +20,13 @@ export async function catalogueMakeCommand({
   output,
   options,
 }: CommandContext<MakeOptions>): Promise<void> {
-  // A rename over a device or a pipe would take its place (`--out /dev/null`).
-  if ((await stat(options.out).catch(() => null))?.isFile() === false)
-    throw new BlockswarmError('ERR_USAGE', `--out expects a plain file, and ${options.out} is none`);
+  await checkWritable(options.out, true);
   const source = await Source.open(options, env.signal);
   const report = jobReport(output);
   for (const warning of source.datadir.warnings()) report.warn(warning);
   const count = options.segments ?? source.sealed;
   const { bytes } = await source.catalogue(count, { signal: env.signal, report });
-  // Whole or not at all: a reader never sees half a catalogue.
-  const partial = `${options.out}.part`;
-  try {
-    await writeFile(partial, bytes);
-    await rename(partial, options.out);
-  } catch (cause) {
-    await rm(partial, { force: true });
-    const full = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-    throw new BlockswarmError(
-      full ? 'ERR_DISK_FULL' : 'ERR_IO',
-      `cannot write ${options.out}: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
+  await writeWholeFile(options.out, bytes, true);
   const torrent = await catalogueTorrent(options.out, bytes.length, source.network.name, count);
   const result = {
     network: source.network.name,

@@ -1,15 +1,11 @@
 /** The command tree: argv in, text out, exit code. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
-import { bootstrapCommand } from './bootstrap-command.js';
-import { catalogueMakeCommand, catalogueShowCommand } from './catalogue-command.js';
-import { demoCommand } from './demo-command.js';
 import type { Env } from './env.js';
+import { collect, wholeNumber } from './options.js';
 import { Output, type OutputOptions, printable, toJson } from './output.js';
-import { seedCommand } from './seed-command.js';
-import { segmentsCommand } from './segments-command.js';
-import { torrentShowCommand } from './torrent-command.js';
+import { addTorrentCommands } from './torrent-commands.js';
+import { version } from './version.js';
 
 const exitCodesText = `
 Exit codes: 0 done, 1 error, 2 usage, 3 configuration, 4 network or time-out, 5 data invalid, 6 disk full,
@@ -21,10 +17,11 @@ const maxMebibytes = 999_999_999;
 
 /** Runs one command; returns its exit code. */
 export async function run(env: Env): Promise<number> {
-  const program = buildProgram(env);
+  const outcome: Outcome = { exitCode: 0 };
+  const program = buildProgram(env, outcome);
   try {
     await program.parseAsync(env.args, { from: 'user' });
-    return 0;
+    return outcome.exitCode;
   } catch (error) {
     if (!(error instanceof CommanderError)) return report(env, error);
     if (error.exitCode === 0) return 0;
@@ -65,12 +62,13 @@ function coded({ signal }: Env, error: unknown): unknown {
 }
 
 /** The whole command tree. */
-function buildProgram(env: Env): Command {
+function buildProgram(env: Env, outcome: Outcome): Command {
   const program = new Command('blockswarm')
     .description("Bitcoin's block history carried over BitTorrent.")
     .version(version())
     .addHelpText('after', exitCodesText);
   configure(program, env);
+  const add: AddCommand = (command, load) => addCommand({ env, outcome }, command, load);
 
   const source = (command: Command) =>
     command
@@ -89,45 +87,36 @@ function buildProgram(env: Env): Command {
       .addOption(stateDirOption());
 
   add(
-    env,
     source(
       program
         .command('segments')
         .description('list the sealed segments of a data directory and their torrents'),
     ),
-    segmentsCommand,
+    async () => (await import('./segments-command.js')).segmentsCommand,
   );
 
   const catalogue = program
     .command('catalogue')
     .description('make or show a catalogue: all torrents and headers of a chain');
   add(
-    env,
     source(catalogue.command('make').description('make the catalogue of a data directory'))
       .requiredOption('--out <file>', 'the file to write')
       .option('--segments <n>', 'for the first n segments only', wholeNumber(1, 99_999)),
-    catalogueMakeCommand,
+    async () => (await import('./catalogue-command.js')).catalogueMakeCommand,
   );
   add(
-    env,
     catalogue
       .command('show')
       .description('check a catalogue and show what is in it')
       .argument('<file>')
       .addOption(networkOption())
       .option('--min-chain-work <hex>', "the least total work of its headers (default: the network's)"),
-    catalogueShowCommand,
+    async () => (await import('./catalogue-command.js')).catalogueShowCommand,
   );
 
-  const torrent = program.command('torrent').description('look at torrents');
-  add(
-    env,
-    torrent.command('show').description('show a .torrent file or magnet link').argument('<file|magnet>'),
-    torrentShowCommand,
-  );
+  addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
 
   add(
-    env,
     peers(
       source(
         program.command('seed').description('seed the blocks of a data directory, in place and read-only'),
@@ -136,11 +125,10 @@ function buildProgram(env: Env): Command {
         'where to listen for peers and the DHT (port 0: any free one)',
       ),
     ),
-    seedCommand,
+    async () => (await import('./seed-command.js')).seedCommand,
   );
 
   add(
-    env,
     peers(
       program
         .command('bootstrap')
@@ -177,18 +165,22 @@ function buildProgram(env: Env): Command {
         )
         .option('--stay', 'serve peers after the end, until stopped'),
     ),
-    bootstrapCommand,
+    async () => (await import('./bootstrap-command.js')).bootstrapCommand,
   );
 
   add(
-    env,
     program
       .command('demo')
       .description('the whole path on embedded mainnet blocks: seed a data directory, bootstrap a second one')
       .addOption(stateDirOption()),
-    demoCommand,
+    async () => (await import('./demo-command.js')).demoCommand,
   );
   return program;
+}
+
+/** How a command ended that did end. */
+interface Outcome {
+  exitCode: number;
 }
 
 export interface CommandContext<Options> {
@@ -196,13 +188,22 @@ export interface CommandContext<Options> {
   readonly output: Output;
   readonly options: Options;
   readonly args: readonly string[];
+  /** Set its exit code when its result is that something is not as it should be. */
+  readonly outcome: Outcome;
 }
 
-/** Gives a command the options every command has, and its action. */
-function add<Options>(
-  env: Env,
+type Action<Options> = (context: CommandContext<Options & OutputOptions>) => Promise<void>;
+
+/**
+ * Gives a command the options every command has, and its action: loaded when it is called, so that no command waits for
+ * what the others need.
+ */
+export type AddCommand = <Options>(command: Command, load: () => Promise<Action<Options>>) => void;
+
+function addCommand<Options>(
+  { env, outcome }: { env: Env; outcome: Outcome },
   command: Command,
-  action: (context: CommandContext<Options & OutputOptions>) => Promise<void>,
+  load: () => Promise<Action<Options>>,
 ): void {
   configure(command, env);
   command
@@ -214,7 +215,8 @@ function add<Options>(
       const options = command.opts() as Options & OutputOptions;
       const output = new Output(env, options);
       try {
-        await action({ env, output, options, args: command.args });
+        const action = await load();
+        await action({ env, output, options, args: command.args, outcome });
       } finally {
         output.progress.clear();
       }
@@ -238,25 +240,4 @@ function stateDirOption(): Option {
 
 function networkOption(): Option {
   return new Option('--network <name>', 'mainnet, testnet3, testnet4, signet or regtest').default('mainnet');
-}
-
-function collect(value: string, all: readonly string[] = []): string[] {
-  return [...all, value];
-}
-
-/** A reader of whole numbers from `least` to `most`. */
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text);
-    if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number;
-    throw new BlockswarmError(
-      'ERR_USAGE',
-      `expected a whole number from ${least} to ${most}, got \`${text}\``,
-    );
-  };
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -24,6 +24,17 @@ export async function makeTorrents(t: Test, files: readonly string[]): Promise<T
   return jsonLines(await outputOf(t, python, ['-BW', 'ignore', script, 'make', ...files]));
 }
 
+/** Makes the torrent of a file or folder. */
+export async function makeTreeTorrent(
+  t: Test,
+  kind: 'v1' | 'v2' | 'hybrid',
+  pieceLengthBytes: number,
+  path: string,
+): Promise<TorrentFacts | undefined> {
+  const args = ['-BW', 'ignore', script, 'tree', kind, String(pieceLengthBytes), path];
+  return jsonLines<TorrentFacts>(await outputOf(t, python, args))[0];
+}
+
 /** Loads .torrent files; rejects when libtorrent refuses one or finds its piece layer wrong. */
 export async function loadTorrents(t: Test, torrents: readonly string[]): Promise<TorrentFacts[]> {
   return jsonLines(await outputOf(t, python, ['-BW', 'ignore', script, 'load', ...torrents]));

@@ -2,6 +2,7 @@
 """libtorrent (PyPI) as an independent maker, judge, leecher and seeder. Prints one JSON object a line.
 
   make FILE…                              the hybrid torrent of each flat file, made by libtorrent alone
+  tree KIND PIECE_LENGTH PATH             the torrent (v1, v2, hybrid) of a file or folder with its links
   load TORRENT…                           what libtorrent finds in each .torrent (piece layers are checked)
   get OUT HOST:PORT[,…] TORRENT|MAGNET    downloads to OUT to the last byte, then ends
   seed FOLDER TORRENT…                    checks and seeds; the first line names the port; ends with its stdin
@@ -26,6 +27,23 @@ def make(path):
     lt.set_piece_hashes(torrent, os.path.dirname(os.path.abspath(path)))
     entry = torrent.generate()
     return lt.bencode({b"info": entry[b"info"], b"piece layers": entry.get(b"piece layers", {})})
+
+
+def tree(kind, piece_length, path):
+    """The torrent of a file or folder. In v1 libtorrent keeps the system's order: here it is that of v2 as well."""
+    create = lt.create_torrent
+    flags = create.symlinks | {"v1": create.v1_only, "v2": create.v2_only, "hybrid": 0}[kind]
+    files = lt.file_storage()
+    lt.add_files(files, path, lambda _: True, flags)
+    if kind == "v1":
+        listed, files = files, lt.file_storage()
+        for n in sorted(range(listed.num_files()), key=lambda n: listed.file_path(n).encode().split(b"/")):
+            # The path of a link's target begins with the torrent's name, but is to be given without.
+            target = listed.symlink(n).partition("/")[2]
+            files.add_file(listed.file_path(n), listed.file_size(n), listed.file_flags(n), 0, target)
+    torrent = create(files, piece_length, flags)
+    lt.set_piece_hashes(torrent, os.path.dirname(path))
+    return lt.bencode(torrent.generate())
 
 
 def describe(metainfo):
@@ -104,6 +122,9 @@ def main(command, *arguments):
     if command == "make":
         for path in arguments:
             print(json.dumps(describe(make(path))))
+    elif command == "tree":
+        kind, piece_length, path = arguments
+        print(json.dumps(describe(tree(kind, int(piece_length), path))))
     elif command == "load":
         for path in arguments:
             print(json.dumps(describe(read(path))))

@@ -102,15 +102,10 @@ impl Folder {
     /// Makes a file and the folders above it; `AlreadyExists` when there is one.
     pub(crate) fn make_file(&self, name: &RelativePath) -> io::Result<File> {
         let (parent, last) = name.split();
-        let parent = self.make_folders(parent)?;
+        let parent = walk(self.fd.as_fd(), parent, true)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | FILE_FLAGS;
         let parent = parent.as_ref().unwrap_or(&self.fd);
         Ok(rustix::fs::openat(parent, last, flags | OFlags::NOFOLLOW, FILE_MODE)?.into())
-    }
-
-    /// Makes a folder and those above it.
-    pub(crate) fn make_folder(&self, name: &RelativePath) -> io::Result<()> {
-        self.make_folders(name.as_path()).map(drop)
     }
 
     /// Deletes a file.
@@ -118,10 +113,6 @@ impl Folder {
         let (parent, last) = name.split();
         let parent = walk(self.fd.as_fd(), parent, false)?;
         Ok(rustix::fs::unlinkat(parent.as_ref().unwrap_or(&self.fd), last, AtFlags::empty())?)
-    }
-
-    fn make_folders(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
-        Ok(walk(self.fd.as_fd(), path, true)?)
     }
 
     fn open_at(&self, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
@@ -226,8 +217,6 @@ mod tests {
         let folder = Folder::open(&dir.path().join("new/root"), true).unwrap();
         folder.make_file(&path("a/b/c")).unwrap();
         assert_eq!(folder.make_file(&path("a/b/c")).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        folder.make_folder(&path("a/empty")).unwrap();
-        assert!(dir.path().join("new/root/a/empty").is_dir());
         for opened in open_both(&folder, "a/b/c") {
             assert!(opened.unwrap().metadata().unwrap().is_file());
         }
@@ -257,7 +246,6 @@ mod tests {
             }
             folder.make_file(&path(name)).unwrap_err();
         }
-        folder.make_folder(&path("to-folder/made")).unwrap_err();
         folder.make_file(&path("to-folder/made")).unwrap_err();
         folder.remove(&path("to-folder/secret")).unwrap_err();
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);

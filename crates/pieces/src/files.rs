@@ -11,10 +11,10 @@ use parking_lot::{Mutex, RwLock};
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use crate::RelativePath;
 use crate::beneath::Folder;
 use crate::error::FileError;
 use crate::watch::{Nature, Watch};
+use crate::{RelativePath, SyncPolicy};
 
 /// The number of a file in its [`Files`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,8 @@ impl FileId {
 /// A reader or writer keeps its own reference, so closing never takes a file away under it.
 pub struct Files {
     handle_limit: usize,
+    /// Sync what was written through a handle before it closes.
+    syncs: bool,
     table: RwLock<Table>,
     /// Handles opened so far: the clock of the least recently used.
     opened: AtomicU64,
@@ -110,8 +112,14 @@ pub(crate) fn open_scratch(path: &Path, create: bool) -> io::Result<File> {
 impl Files {
     /// An empty table that keeps at most `handle_limit` files open (at least one).
     pub fn new(handle_limit: usize) -> Arc<Self> {
+        Self::with_policy(handle_limit, SyncPolicy::Never)
+    }
+
+    /// The same for files that are written and synced as `policy` says.
+    pub(crate) fn with_policy(handle_limit: usize, policy: SyncPolicy) -> Arc<Self> {
         Arc::new(Self {
             handle_limit: handle_limit.max(1),
+            syncs: policy == SyncPolicy::OnFlush,
             table: RwLock::default(),
             opened: AtomicU64::new(0),
             syncing: Mutex::default(),
@@ -226,8 +234,8 @@ impl Files {
         let slot = table.handles.get_mut(id.0).ok_or(io::ErrorKind::NotFound)?;
         let file = Arc::clone(&slot.get_or_insert(Handle { file, used }).file);
         drop(table);
-        if let Some((entry, handle)) = oldest {
-            entry.close(&handle.file);
+        if let Some((entry, handle)) = oldest.filter(|_| self.syncs) {
+            entry.settle(&handle.file);
         }
         Ok(file)
     }
@@ -316,8 +324,8 @@ impl Files {
 const MAX_BUFFERS: usize = 1024;
 
 impl Entry {
-    /// A handle that was written to is closed: an error of writing back would be told to nobody afterwards.
-    fn close(&self, file: &File) {
+    /// A handle is about to close: an error of writing back might be told to nobody afterwards.
+    fn settle(&self, file: &File) {
         if self.dirty.load(Ordering::Acquire) && rustix::fs::fdatasync(file).is_err() {
             self.lost.store(true, Ordering::Release);
         }

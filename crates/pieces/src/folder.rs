@@ -1,8 +1,10 @@
 //! A torrent's own files below a folder: found or made, each at its full length, nothing of anybody else touched.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,10 @@ use rustix::io::Errno;
 
 use crate::beneath::Folder;
 use crate::error::at_path;
-use crate::{Allocation, Extents, ExtentsBuilder, Files, Geometry, PiecesError, RelativePath, StoreOptions};
+use crate::{
+    Allocation, ContentPaths, Extents, ExtentsBuilder, Files, Geometry, PiecesError, RelativePath,
+    StoreOptions,
+};
 
 /// Where a torrent's files are, below its folder.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +26,24 @@ pub struct FolderLayout {
     pub files: Vec<RelativePath>,
     /// Files without bytes, made with the others.
     pub empty_files: Vec<RelativePath>,
-    /// Folders that hold nothing else.
-    pub folders: Vec<RelativePath>,
 }
 
 impl FolderLayout {
+    /// Of one path for each file that the torrent lists: relative, its components parted by slashes; padding has an
+    /// empty one.
+    pub fn of_entries(geometry: &Geometry, paths: &ContentPaths) -> Result<Self, PiecesError> {
+        let path = |entry: usize| {
+            let bytes = paths.get(entry).as_os_str().as_bytes();
+            RelativePath::new(&bytes.split(|byte| *byte == b'/').map(OsStr::from_bytes).collect::<Vec<_>>())
+        };
+        let full: HashSet<usize> = geometry.files().iter().map(|span| span.entry).collect();
+        let is_empty = |entry: &usize| !full.contains(entry) && !paths.get(*entry).as_os_str().is_empty();
+        Ok(Self {
+            files: geometry.files().iter().map(|span| path(span.entry)).collect::<Result<_, _>>()?,
+            empty_files: (0..paths.count()).filter(is_empty).map(path).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Finds or makes everything; the torrent's bytes over the files. What this made is removed when it fails.
     pub(crate) fn open(
         self,
@@ -40,7 +58,7 @@ impl FolderLayout {
             self.make(geometry, options.allocation, &mut made)?;
             made.files.clear();
         }
-        let table = Files::new(options.open_files);
+        let table = Files::with_policy(options.open_files, options.sync);
         let mut builder = ExtentsBuilder::new(Arc::clone(&table));
         for (span, name) in geometry.files().iter().zip(self.files) {
             builder.push_zeros(span.start - builder.length())?;
@@ -82,10 +100,6 @@ impl FolderLayout {
                 return Err(PiecesError::Paths(format!("{}: one file under two names", path.display())));
             }
             allocate(&file, found.len(), length, allocation).map_err(|error| at_path(&path, &error))?;
-        }
-        for name in &self.folders {
-            let path = made.folder.full_path(name);
-            made.folder.make_folder(name).map_err(|error| at_path(&path, &error))?;
         }
         Ok(())
     }

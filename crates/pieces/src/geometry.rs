@@ -210,7 +210,7 @@ impl Geometry {
     }
 
     /// The parts of files in a range of the torrent, in order; what is missing between them is padding.
-    pub fn parts(&self, range: &Range<u64>) -> impl Iterator<Item = FilePart> + '_ {
+    pub fn parts(&self, range: &Range<u64>) -> impl Iterator<Item = FilePart> + use<'_> {
         let Range { start, end } = *range;
         let first = self.files.partition_point(|file| file.end() <= start);
         let files = self.files.iter().enumerate().skip(first);

@@ -1,10 +1,8 @@
 //! Both hashes of a torrent in one pass: SHA-1 pieces (BEP 3) and SHA-256 trees (BEP 52).
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use crate::merkle::{self, Hash};
 use crate::sha::{self, Sha1Stream, Sha256Stream};
-use crate::{BLOCK_BYTES, Extents, Geometry, PiecesError};
+use crate::{BLOCK_BYTES, Geometry, PiecesError};
 
 const LEAF_BYTES: usize = BLOCK_BYTES as usize;
 
@@ -135,30 +133,6 @@ impl TorrentHasher {
     }
 }
 
-/// Hashes all bytes under `extents`. Blocks for long: call it on a worker; raise `cancelled` to stop it
-/// within a step of 1 MiB.
-pub fn hash_extents(
-    extents: &Extents,
-    piece_length: u32,
-    cancelled: &AtomicBool,
-) -> Result<TorrentHashes, PiecesError> {
-    Geometry::new(extents.length(), piece_length)?;
-    let mut hasher = TorrentHasher::new(piece_length)?;
-    let mut buffer = vec![0; STEP_BYTES];
-    let mut offset = 0;
-    while offset < extents.length() {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(PiecesError::Cancelled);
-        }
-        let bytes = (extents.length() - offset).min(STEP_BYTES as u64);
-        let step = buffer.split_at_mut(bytes as usize).0;
-        extents.read_exact_at(offset, step)?;
-        hasher.update(step);
-        offset += bytes;
-    }
-    Ok(hasher.finish())
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -214,18 +188,6 @@ mod tests {
         let empty = TorrentHasher::new(PIECE).unwrap().finish();
         assert_eq!((empty.length, empty.pieces.len(), empty.pieces_root), (0, 0, [0; 32]));
         assert!(matches!(TorrentHasher::new(3), Err(PiecesError::PieceLength(3))));
-    }
-
-    #[test]
-    fn a_raised_flag_stops_the_hashing_of_extents() {
-        let dir = tempfile::tempdir().unwrap();
-        let data = bytes(STEP_BYTES * 2 + 5);
-        std::fs::write(dir.path().join("f"), &data).unwrap();
-        let extents = Extents::whole_file(&dir.path().join("f")).unwrap();
-        let flag = AtomicBool::new(false);
-        assert_eq!(hash_extents(&extents, PIECE, &flag).unwrap(), hash(&data, &[data.len()]));
-        flag.store(true, Ordering::Relaxed);
-        assert!(matches!(hash_extents(&extents, PIECE, &flag), Err(PiecesError::Cancelled)));
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::hash_pass::PieceDigests;
 use crate::hasher::Tree;
 use crate::merkle::{self, Hash};
 use crate::sha::Sha1Stream;
@@ -34,7 +35,7 @@ impl From<TorrentHashes> for PieceHashes {
 }
 
 /// What hashing says about one piece.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Good,
     Bad,
@@ -83,17 +84,38 @@ impl PieceHashes {
         self.v2.as_ref().is_some_and(|files| files.iter().enumerate().any(lacks))
     }
 
+    /// The v1 hash of a piece.
+    pub(crate) fn v1_of(&self, piece: PieceIndex) -> Option<[u8; 20]> {
+        self.v1.as_ref()?.as_chunks().0.get(piece.get() as usize).copied()
+    }
+
+    /// The v2 hash of a piece; `None` as well where the piece layer is not known.
+    pub(crate) fn v2_of(&self, geometry: &Geometry, piece: PieceIndex) -> Option<Hash> {
+        let file = geometry.file_of(piece)?;
+        let (pieces, hashes) = (geometry.pieces_of(file), self.v2.as_ref()?.get(file)?);
+        if pieces.len() == 1 {
+            return Some(hashes.root);
+        }
+        hashes.layer.as_ref()?.as_chunks().0.get((piece.get() - pieces.start) as usize).copied()
+    }
+
+    /// Judges a piece by its hashes.
+    pub(crate) fn judge_digests(
+        &self,
+        geometry: &Geometry,
+        piece: PieceIndex,
+        digests: PieceDigests,
+    ) -> Judgement {
+        let v1 = self.v1.as_ref().map(|_| digests.v1.is_some() && digests.v1 == self.v1_of(piece));
+        let v2 = digests.v2.zip(self.v2_of(geometry, piece)).map(|(root, promised)| root == promised);
+        Judgement::of(v1, v2)
+    }
+
     /// Starts judging a piece.
     pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge {
-        let at = piece.get() as usize;
-        let v1 = self.v1.as_ref().map(|pieces| (Sha1Stream::new(), pieces.as_chunks().0.get(at).copied()));
-        let v2 = self.v2.as_ref().zip(geometry.file_of(piece)).map(|(files, file)| {
-            let pieces = geometry.pieces_of(file);
-            let promised = files.get(file).and_then(|hashes| match &hashes.layer {
-                _ if pieces.len() == 1 => Some(hashes.root),
-                Some(layer) => layer.as_chunks().0.get((piece.get() - pieces.start) as usize).copied(),
-                None => None,
-            });
+        let v1 = self.v1.as_ref().map(|_| (Sha1Stream::new(), self.v1_of(piece)));
+        let v2 = self.v2.as_ref().and(geometry.file_of(piece)).map(|_| {
+            let promised = self.v2_of(geometry, piece);
             let height = merkle::subtree_height(geometry, piece);
             PieceTree { tree: Tree::new(), height, content: geometry.content_bytes(piece) as usize, promised }
         });
@@ -134,12 +156,18 @@ impl PieceJudge {
         let v1 = self.v1.map(|(mut sha1, promised)| Some(sha1.finish()) == promised);
         let root = self.v2.map(|mut v2| (v2.tree.finish(|_| v2.height), v2.promised));
         let v2 = root.and_then(|(root, promised)| Some(root == promised?));
-        let judgement = match (v1, v2) {
-            (Some(true), Some(false)) | (Some(false), Some(true)) => Judgement::Contradiction,
-            (None, None) | (Some(false), _) | (_, Some(false)) => Judgement::Bad,
-            _ => Judgement::Good,
-        };
-        (judgement, root.map(|(root, _)| root))
+        (Judgement::of(v1, v2), root.map(|(root, _)| root))
+    }
+}
+
+impl Judgement {
+    /// Of what each version says; `None` where it says nothing.
+    fn of(v1: Option<bool>, v2: Option<bool>) -> Self {
+        match (v1, v2) {
+            (Some(true), Some(false)) | (Some(false), Some(true)) => Self::Contradiction,
+            (None, None) | (Some(false), _) | (_, Some(false)) => Self::Bad,
+            _ => Self::Good,
+        }
     }
 }
 

@@ -46,6 +46,13 @@ pub(crate) fn leaves_root(leaves: &mut Vec<Hash>, height: u32) -> Hash {
     root
 }
 
+/// The root over the roots of subtrees of 2^`below` leaves each, widened to 2^`height` leaves. Empties `nodes`.
+pub(crate) fn nodes_root(nodes: &mut Vec<Hash>, below: u32, height: u32) -> Hash {
+    let root = fold(nodes, height.saturating_sub(below), zero_root(below));
+    nodes.clear();
+    root
+}
+
 /// Levels of the subtree that stands for one piece: that of a whole piece, or, in a file of one piece, no more
 /// than its leaves need.
 pub(crate) fn subtree_height(geometry: &Geometry, piece: PieceIndex) -> u32 {

@@ -223,7 +223,7 @@ fn listing(root: &Path) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn empty_files_and_folders_are_made_and_two_files_in_one_place_are_refused() {
+fn empty_files_are_made_and_two_files_in_one_place_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let torrent = Torrent::new(Version::V2, &[10, 20], BLOCK_BYTES);
     let open = |layout| {
@@ -232,21 +232,21 @@ fn empty_files_and_folders_are_made_and_two_files_in_one_place_are_refused() {
             torrent.hashes.clone(),
             &dir.path().join("root"),
             layout,
-            &StoreOptions { allocation: Allocation::Full, sync: SyncPolicy::OnFlush, ..options(1 << 20) },
+            &StoreOptions {
+                allocation: Allocation::Full,
+                sync: SyncPolicy::OnFlush,
+                open_files: 1,
+                ..options(1 << 20)
+            },
         )
     };
     let path = |parts: &[&str]| RelativePath::new(parts).unwrap();
-    let layout = FolderLayout {
-        files: names(2),
-        empty_files: vec![path(&["e", "empty"])],
-        folders: vec![path(&["e", "folder"])],
-    };
+    let layout = FolderLayout { files: names(2), empty_files: vec![path(&["e", "empty"])] };
     let store = open(layout.clone()).unwrap();
     torrent.put_all(&store);
     store.flush().unwrap();
     torrent.check_files(&dir.path().join("root"));
     assert_eq!(fs::metadata(dir.path().join("root/e/empty")).unwrap().len(), 0);
-    assert!(dir.path().join("root/e/folder").is_dir());
     let one = open(FolderLayout { files: vec![path(&["a"])], ..layout.clone() });
     assert!(matches!(one, Err(PiecesError::Paths(_))));
     let twice = open(FolderLayout { empty_files: names(1), ..layout.clone() });
@@ -255,4 +255,25 @@ fn empty_files_and_folders_are_made_and_two_files_in_one_place_are_refused() {
     fs::hard_link(dir.path().join("root/f0"), dir.path().join("root/F0")).unwrap();
     let linked = open(FolderLayout { files: vec![path(&["f0"]), path(&["F0"])], ..layout });
     assert!(matches!(linked, Err(PiecesError::Paths(_))));
+}
+
+#[test]
+fn paths_are_taken_from_the_list_of_all_files() {
+    let entry = |length, padding| FileEntry { length, padding };
+    let list = [entry(5, false), entry(16379, true), entry(0, false), entry(7, false)];
+    let geometry = Geometry::hybrid(&list, BLOCK_BYTES).unwrap();
+    let paths = ["a/b", "", "e/f", "g"].into_iter().collect();
+    let layout = FolderLayout::of_entries(&geometry, &paths).unwrap();
+    assert_eq!(
+        layout.files.iter().map(RelativePath::as_path).collect::<Vec<_>>(),
+        [Path::new("a/b"), Path::new("g")]
+    );
+    assert_eq!(layout.empty_files[0].as_path(), Path::new("e/f"));
+    for bad in ["/etc/passwd", "../up", "a//b", ""] {
+        let paths = ["a/b", "", "e/f", bad].into_iter().collect();
+        assert!(
+            matches!(FolderLayout::of_entries(&geometry, &paths), Err(PiecesError::Component { .. })),
+            "{bad}"
+        );
+    }
 }

@@ -39,7 +39,7 @@ impl BlockIndex {
         }
         let before = Before::of(&self.files, ids.iter().copied());
         let extents = self.settle(segment, kind, cancelled)?;
-        let hashes = hash_extents(&extents, piece_length, cancelled)?.into();
+        let hashes = hash_extents(&extents, piece_length, cancelled)?;
         let made = before.and_then(|before| MadeHashes::new(before, &extents, &hashes));
         if let (Some(db), Some(made)) = (db, made) {
             db.keep_made(&key, &made);

@@ -36,7 +36,7 @@ fn scene() -> Scene {
 }
 
 fn hash(extents: &Extents) -> PieceHashes {
-    hash_extents(extents, BLOCK_BYTES, &AtomicBool::new(false)).unwrap().into()
+    hash_extents(extents, BLOCK_BYTES, &AtomicBool::new(false)).unwrap()
 }
 
 fn age(path: &Path) {

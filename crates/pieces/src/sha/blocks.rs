@@ -62,7 +62,7 @@ impl<const W: usize> Function<W> {
 
     /// The state after each message, with its place among them.
     pub(super) fn digest_all(&self, messages: &[&[u8]], mut digest: impl FnMut(usize, [u32; W])) {
-        // Those of as many blocks go together; one number sorts several times faster than a pair.
+        // Those of as many blocks go together: the count of blocks above, the place below.
         let mut order: Vec<u64> =
             (0..).zip(messages).map(|(place, message)| (blocks(message) << 32) | place).collect();
         order.sort_unstable();

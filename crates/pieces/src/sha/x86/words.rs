@@ -5,7 +5,7 @@ use crate::sha::constants::{SHA1_K, SHA256_K};
 
 /// A vector register of 32-bit words, each of another stream; `LANES` is a multiple of four.
 ///
-/// What the methods do not say of bytes in memory is about each word by itself.
+/// Arithmetic is on each word by itself, modulo 2^32.
 ///
 /// # Safety
 /// A method may only run where the processor has its instructions: inlined into a `#[target_feature]` kernel.
