@@ -178,8 +178,8 @@ impl Files {
         table.handles.iter_mut().for_each(|handle| *handle = None);
     }
 
-    /// What the files are from now on is right: they are about to be verified.
-    pub(crate) fn forget_identities(&self) {
+    /// What the files are from now on is right: they were looked at anew, or are about to be verified.
+    pub fn forget_identities(&self) {
         self.close_handles();
         self.table.read().entries.iter().for_each(|entry| entry.watch.forget());
     }

@@ -96,7 +96,7 @@ impl BlockIndex {
         let next = Self::read(folder, self.params.clone(), Arc::clone(&self.files), known)?;
         // A handle of a file that is gone keeps its space taken; one of a file that was replaced reads old bytes.
         if self.tree.files().iter().any(|file| !next.tree.has_same(file)) {
-            self.files.close_handles();
+            self.files.forget_identities();
         }
         Ok(next)
     }
