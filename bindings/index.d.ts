@@ -82,6 +82,13 @@ export declare class Datadir {
    * `scanDatadir`; the picture from before stays then.
    */
   rescan(): Promise<void>
+  /**
+   * Settles a segment's file and hashes it on a worker, or takes both from the database when the files under it
+   * have not changed since. Errors as `settle`.
+   */
+  hashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
+  /** Drops what the database has of a segment's file, whose bytes were found to be others. */
+  forgetHashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void
 }
 
 /** An open datadir, locked as a node locks it. */
@@ -204,8 +211,40 @@ export declare class Reactor {
   shutdown(): Promise<void>
 }
 
+/** A database file. No call fails: what cannot be kept is hashed again, and `warnings` says why. */
+export declare class ResumeDb {
+  /** Opens the file, or makes it, on a worker. One process at a time. */
+  static open(path: string): Promise<ResumeDb>
+  /** Lets go of the file on a worker; a later call opens it again. */
+  close(): Promise<void>
+  /** What a person should know, since the last call. */
+  warnings(): Array<string>
+  /** Drops what is known under a key (32 bytes), on a worker. */
+  forget(key: Uint8Array): Promise<void>
+}
+
+/** A segment's file as it is published. */
+export declare class SegmentFile {
+  /** Where its bytes lie. */
+  extents(): ExtentsHandle
+  /** Its hashes. */
+  hashes(): TorrentHashes
+  /** Nobody has read the bytes in this run. */
+  get isRemembered(): boolean
+}
+
 /** One torrent's bytes on disk; hand it to the reactor to serve and fetch. */
 export declare class Store {
+  /**
+   * Takes over, on a worker, what is known under a key (32 bytes), as far as the files are still the same. To be
+   * called before pieces come in.
+   */
+  resume(db: ResumeDb, key: Uint8Array): Promise<Resumed>
+  /**
+   * Writes, syncs and then records on a worker what is servable. `open`: more pieces come in. Rejects with
+   * ERR_DISK_FULL, ERR_IO when files cannot be written; nothing is recorded then.
+   */
+  save(db: ResumeDb, key: Uint8Array, open: boolean): Promise<void>
   /**
    * A read-write file at `path` for the whole torrent, made (sparse) when missing; nothing is servable before
    * `verify`. ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when a longer file is in the way).
@@ -626,6 +665,18 @@ export interface ReactorStats {
   malformedDatagrams: number
   tooManyDatagrams: number
   overflowedDatagrams: number
+}
+
+/** What was taken over from an earlier run. */
+export interface Resumed {
+  /** Pieces now servable though nobody has looked at their bytes, as a BEP 3 bitfield. */
+  trusted: Buffer
+  /** Pieces to be verified: `[first, end)` pairs, one after the other. */
+  toCheck: Array<number>
+  /** The earlier run did not come to its end. */
+  crashed: boolean
+  /** Files whose pieces are not trusted. */
+  changedFiles: number
 }
 
 /**

@@ -774,6 +774,7 @@ if (
 }
 
 const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, Store, checkTorrent, hashExtents, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -783,6 +784,8 @@ export { HeaderChain }
 export { LockHandle }
 export { Progress }
 export { Reactor }
+export { ResumeDb }
+export { SegmentFile }
 export { Store }
 export { checkTorrent }
 export { hashExtents }

@@ -255,6 +255,25 @@ export class Store {
     call(() => this.inner.moveTo(extents));
   }
 
+  /**
+   * Takes over what an earlier run kept under `key` (32 bytes), as far as the files are still the same; to be
+   * called before pieces come in. The pieces to check are the caller's to verify.
+   */
+  async resume(db: ResumeDb, key: Uint8Array, signal?: AbortSignal): Promise<Resumed> {
+    const { toCheck, ...rest } = await task(() => this.inner.resume(db.inner, key), signal);
+    const ranges: (readonly [number, number])[] = [];
+    for (let at = 0; at + 1 < toCheck.length; at += 2) ranges.push([toCheck[at] ?? 0, toCheck[at + 1] ?? 0]);
+    return { ...rest, toCheck: ranges };
+  }
+
+  /**
+   * Writes and syncs what is servable, and only then records it under `key`; `open`: more pieces come in.
+   * @throws ERR_DISK_FULL, ERR_IO when the files cannot be written; nothing is recorded then
+   */
+  async save(db: ResumeDb, key: Uint8Array, open: boolean): Promise<void> {
+    await task(() => this.inner.save(db.inner, key, open));
+  }
+
   /** Writes all bytes to a new file, which appears when it is whole. @throws ERR_DISK_FULL, ERR_IO */
   async copyTo(path: string, signal?: AbortSignal): Promise<void> {
     await task((cancel) => this.inner.copyTo(path, cancel), signal);
@@ -412,6 +431,50 @@ function flat({ kind, pieceLengthBytes, files }: TorrentLayout): bindings.Torren
   return { kind, pieceLengthBytes, lengthsBytes, paths };
 }
 
+// ---- Resuming ------------------------------------------------------------------------------------------------
+
+/** What a store took over from an earlier run. */
+export interface Resumed {
+  /** Pieces that are servable now though nobody has looked at their bytes; one bit a piece, high bit first. */
+  readonly trusted: Uint8Array;
+  /** Ranges `[first, end)` of pieces that may be on disk, and are to be verified. */
+  readonly toCheck: readonly (readonly [number, number])[];
+  /** The earlier run did not come to its end. */
+  readonly crashed: boolean;
+  /** Files that are not what they were. */
+  readonly changedFiles: number;
+}
+
+/** The database of a state folder. No call fails: what it cannot keep is hashed again, and `warnings` says why. */
+export class ResumeDb {
+  /** Of the addon. */
+  readonly inner: bindings.ResumeDb;
+
+  private constructor(inner: bindings.ResumeDb) {
+    this.inner = inner;
+  }
+
+  /** Opens the file, or makes it. One process at a time. */
+  static async open(path: string): Promise<ResumeDb> {
+    return new ResumeDb(await task(() => bindings.ResumeDb.open(path)));
+  }
+
+  /** What a person should know, since the last call. */
+  warnings(): readonly string[] {
+    return this.inner.warnings();
+  }
+
+  /** Lets go of the file. */
+  async close(): Promise<void> {
+    await task(() => this.inner.close());
+  }
+
+  /** Drops what is known under a key of 32 bytes. */
+  async forget(key: Uint8Array): Promise<void> {
+    await task(() => this.inner.forget(key));
+  }
+}
+
 // ---- Blocks --------------------------------------------------------------------------------------------------
 
 /** What is proven of a blocks file at `chain` level. */
@@ -435,6 +498,14 @@ export class BlocksJudge {
   report(): JudgeReport {
     return call(() => this.#inner.report());
   }
+}
+
+/** A segment's file as it is published. */
+export interface HashedFile {
+  readonly extents: ExtentsHandle;
+  readonly hashes: TorrentHashes;
+  /** Nobody has read the bytes in this run. */
+  readonly isRemembered: boolean;
 }
 
 /** What a node's block files hold. Read-only. */
@@ -467,11 +538,27 @@ export class Datadir {
   }
 
   /**
-   * Reads a segment's file and checks each record of it: to be done before it is hashed for the first time.
+   * Reads a segment's file, checks each record of it, and hashes it; or takes its hashes from `db`, when the files
+   * under it have not changed since.
    * @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE
    */
-  settle(segment: number, kind: 'blocks' | 'spent', signal?: AbortSignal): Promise<ExtentsHandle> {
-    return task((cancel) => this.#inner.settle(segment, kind, cancel), signal);
+  async hashed(
+    segment: number,
+    kind: 'blocks' | 'spent',
+    pieceLengthBytes: number,
+    db: ResumeDb | null,
+    signal?: AbortSignal,
+  ): Promise<HashedFile> {
+    const file = await task(
+      (cancel) => this.#inner.hashed(segment, kind, pieceLengthBytes, db?.inner, cancel),
+      signal,
+    );
+    return { extents: file.extents(), hashes: file.hashes(), isRemembered: file.isRemembered };
+  }
+
+  /** Drops the hashes of a segment's file from `db`: its bytes were found to be others. */
+  forgetHashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void {
+    call(() => this.#inner.forgetHashed(segment, kind, pieceLengthBytes, db.inner));
   }
 
   /** Where a segment's blocks file lies, unchecked. @throws ERR_SEGMENT_RANGE */

@@ -11,11 +11,11 @@ use parking_lot::{Mutex, RwLock};
 use std::path::Path;
 use std::sync::Arc;
 
-fn refused(error: ScanError) -> napi::Error {
+pub fn refused(error: ScanError) -> napi::Error {
     coded(error.code(), error)
 }
 
-fn segment_kind(name: &str) -> napi::Result<SegmentKind> {
+pub fn segment_kind(name: &str) -> napi::Result<SegmentKind> {
     SegmentKind::by_name(name)
         .ok_or_else(|| coded("ERR_NATIVE", format!("\"kind\" expected blocks or spent, got {name}")))
 }
@@ -73,7 +73,7 @@ pub fn scan_datadir(
 
 #[napi]
 impl Datadir {
-    fn index(&self) -> Arc<BlockIndex> {
+    pub(crate) fn index(&self) -> Arc<BlockIndex> {
         Arc::clone(&self.shared.index.read())
     }
 

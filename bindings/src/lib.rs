@@ -8,5 +8,6 @@ mod error;
 mod hash;
 mod lock;
 mod reactor;
+mod resume;
 mod store;
 mod task;

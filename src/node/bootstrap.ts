@@ -15,7 +15,7 @@ import type { CatalogueReader } from '../chain/catalogue.js';
 import { checkChainWork } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
-import { type HeaderChain, type Network, networkParams } from '../native.js';
+import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
@@ -23,6 +23,7 @@ import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
+import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
 import { StateFolder } from './state.js';
 
@@ -75,6 +76,8 @@ export interface BootstrapResult {
 /** Records handed to the engine in one request: the answer brings the progress and the chance to stop. */
 const feedBytes = 32 * 2 ** 20;
 const progressMs = 200;
+/** Between two records of what is on disk: so much is at most hashed again after a kill. Each one syncs the scratch. */
+const saveMs = 30_000;
 /**
  * The engine waits for the first segment that is not whole, so later ones are not begun before peers would have
  * less than this to send: some hundred MiB keep many fast peers busy.
@@ -113,6 +116,7 @@ interface Parts {
   readonly fresh: NewDatadir;
   readonly peerNode: PeerNode;
   readonly scratch: string;
+  readonly resumeDb: ResumeDb;
 }
 
 class Bootstrap {
@@ -141,16 +145,23 @@ class Bootstrap {
 
   async run(): Promise<BootstrapResult> {
     const { datadir, finished } = this.#options;
-    const { scratch, netDir, blocksDir } = await this.#claim();
+    const { scratch, netDir, blocksDir, resumeDb } = await this.#claim();
     const peerNode = await this.#listen();
     const catalogue = await this.#catalogue(peerNode, scratch);
     const engine = await this.#startEngine(netDir);
-    const fresh = new NewDatadir(this.#network, blocksDir, scratch, engine, peerNode);
+    const fresh = new NewDatadir({
+      network: this.#network,
+      blocksDir,
+      scratch,
+      engine,
+      peerNode,
+      resumeDb,
+    });
     const { height } = await fresh.recover(catalogue, this.#signal);
     const opened = height > 0 ? `resumed at height ${height}` : "Core's engine is open";
     this.#report.event({ event: 'engine', height }, opened);
     this.#height = height;
-    await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch });
+    await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch, resumeDb });
     const end = await this.#flushed(engine, catalogue.chain);
     await engine.close();
     // Scratch inside of the data directory goes with the marker, which must be the last.
@@ -172,7 +183,12 @@ class Bootstrap {
   }
 
   /** Takes the directory to make and its state folder, and finds the place for scratch. */
-  async #claim(): Promise<{ scratch: string; netDir: string; blocksDir: string }> {
+  async #claim(): Promise<{
+    scratch: string;
+    netDir: string;
+    blocksDir: string;
+    resumeDb: ResumeDb;
+  }> {
     const { datadir, stateDir } = this.#options;
     const paths = datadirPaths(datadir, this.#network.name);
     await claimDatadir(datadir, this.#network.name);
@@ -182,7 +198,19 @@ class Bootstrap {
     const { scratch: elsewhere } = this.#options;
     const scratch = elsewhere ? join(elsewhere, basename(state.path)) : scratchDir(datadir);
     await mkdir(scratch, { recursive: true });
-    return { ...paths, scratch };
+    const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
+    // When nobody writes any more.
+    this.#closers.push(async () => {
+      await this.#save(resumeDb, false);
+      await resumeDb.close();
+    });
+    return { ...paths, scratch, resumeDb };
+  }
+
+  /** Records what the downloads have on disk. Never rejects. */
+  async #save(resumeDb: ResumeDb, open: boolean): Promise<void> {
+    for (const download of this.#downloads.values()) await download.save(open);
+    for (const warning of resumeDb.warnings()) this.#report.warn(warning);
   }
 
   async #listen(): Promise<PeerNode> {
@@ -226,10 +254,11 @@ class Bootstrap {
 
   /** Segment after segment: opens the window behind it, feeds it, and lets the engine's files replace its scratch. */
   async #takeSegments(parts: Parts): Promise<void> {
-    const { catalogue, engine, fresh } = parts;
+    const { catalogue, engine, fresh, resumeDb } = parts;
     const { checkpointBytes } = this.#options;
     const lengths = catalogue.records.map(({ blocks }) => blocks.lengthBytes);
     const ticker = setInterval(() => this.#showProgress(lengths, fresh.taken, catalogue.chain), progressMs);
+    const saver = setInterval(() => void this.#save(resumeDb, true), saveMs);
     let sinceCheckpointBytes = 0;
     try {
       for (let index = fresh.taken; index < lengths.length; index++) {
@@ -251,6 +280,7 @@ class Bootstrap {
       }
     } finally {
       clearInterval(ticker);
+      clearInterval(saver);
     }
   }
 
@@ -301,7 +331,7 @@ class Bootstrap {
   }
 
   async #openEach(parts: Parts, lengths: readonly number[]): Promise<void> {
-    const { catalogue, fresh, peerNode, scratch } = parts;
+    const { catalogue, fresh, peerNode, scratch, resumeDb } = parts;
     const { scratchBytes } = this.#options;
     for (let index = fresh.taken; index < windowEnd(lengths, fresh.taken, scratchBytes); index++) {
       this.#signal.throwIfAborted();
@@ -315,6 +345,7 @@ class Bootstrap {
         index,
         torrent,
         scratchPath: join(scratch, torrent.name),
+        resumeDb,
         peerNode,
         order: isWaitedFor ? 'sequential' : 'rarest',
         signal: this.#signal,

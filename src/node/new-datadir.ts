@@ -8,19 +8,25 @@ import type { EngineProcess, EngineTip } from '../bridge/engine/parent.js';
 import type { CatalogueReader, CatalogueRecord } from '../chain/catalogue.js';
 import { segmentHeights } from '../chain/segment.js';
 import { BlockswarmError } from '../errors.js';
-import { type Datadir, type Network, Store, scanDatadir } from '../native.js';
+import { type Datadir, type Network, type ResumeDb, Store, scanDatadir } from '../native.js';
 import { displayHash } from '../units.js';
 import type { PeerNode } from './peer-node.js';
+import { resumeKey, scrub } from './resume.js';
 import type { SegmentDownload } from './segment-download.js';
+
+export interface NewDatadirOptions {
+  readonly network: Network;
+  readonly blocksDir: string;
+  readonly scratch: string;
+  readonly engine: EngineProcess;
+  readonly peerNode: PeerNode;
+  readonly resumeDb: ResumeDb;
+}
 
 export class NewDatadir {
   /** Segments wholly in the engine, from the first on. */
   taken = 0;
-  readonly #network: Network;
-  readonly #blocksDir: string;
-  readonly #scratch: string;
-  readonly #engine: EngineProcess;
-  readonly #peerNode: PeerNode;
+  readonly #options: NewDatadirOptions;
   #datadir: Datadir | null = null;
   /**
    * A killed engine forgets its latest blocks and writes over them. The files then hold old copies beyond
@@ -31,22 +37,12 @@ export class NewDatadir {
   /** Height up to which the files held blocks when this run began. */
   #heldHeight = 0;
 
-  constructor(
-    network: Network,
-    blocksDir: string,
-    scratch: string,
-    engine: EngineProcess,
-    peerNode: PeerNode,
-  ) {
-    this.#network = network;
-    this.#blocksDir = blocksDir;
-    this.#scratch = scratch;
-    this.#engine = engine;
-    this.#peerNode = peerNode;
+  constructor(options: NewDatadirOptions) {
+    this.#options = options;
   }
 
   heights(index: number): { firstHeight: number; endHeight: number } {
-    return segmentHeights(index, this.#network.interval);
+    return segmentHeights(index, this.#options.network.interval);
   }
 
   /**
@@ -55,21 +51,21 @@ export class NewDatadir {
    * @throws BlockswarmError ERR_DATADIR_FOREIGN when the directory follows another chain than the catalogue
    */
   async recover(catalogue: CatalogueReader, signal: AbortSignal): Promise<EngineTip> {
-    const { tip } = this.#engine;
+    const { tip } = this.#options.engine;
     const { chain, records } = catalogue;
     const known = Math.min(tip.height, chain.height());
     const onChain =
       tip.height <= chain.height()
         ? Buffer.compare(tip.hash, chain.hashAt(tip.height)) === 0
-        : await this.#engine.knows(chain.hashAt(known), { signal });
+        : await this.#options.engine.knows(chain.hashAt(known), { signal });
     if (!onChain) {
       throw new BlockswarmError(
         'ERR_DATADIR_FOREIGN',
         `the data directory is at height ${tip.height} (${displayHash(tip.hash)}), which is not on the catalogue's chain`,
       );
     }
-    this.taken = Math.min(records.length, Math.floor((tip.height + 1) / this.#network.interval));
-    const datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
+    this.taken = Math.min(records.length, Math.floor((tip.height + 1) / this.#options.network.interval));
+    const datadir = await scanDatadir(this.#options.blocksDir, this.#options.network.name, signal);
     const heldHeight = datadir.tip()?.height ?? 0;
     this.#heldHeight = heldHeight;
     this.#datadir = datadir;
@@ -85,7 +81,7 @@ export class NewDatadir {
   /** The engine has taken a whole segment: serve it from the engine's files and free its scratch. */
   async take(download: SegmentDownload, signal: AbortSignal): Promise<void> {
     if (this.#datadir && !this.#rewriting) await this.#datadir.rescan(signal);
-    else this.#datadir = await scanDatadir(this.#blocksDir, this.#network.name, signal);
+    else this.#datadir = await scanDatadir(this.#options.blocksDir, this.#options.network.name, signal);
     if (this.heights(download.index).endHeight > this.#heldHeight) this.#rewriting = false;
     await download.moveTo(this.#datadir.blocksExtents(download.index));
     this.taken = download.index + 1;
@@ -93,7 +89,7 @@ export class NewDatadir {
 
   /** Saves a segment from files that are about to be written over. */
   async #copyOut({ index, blocks }: CatalogueRecord, datadir: Datadir, signal: AbortSignal): Promise<void> {
-    const path = join(this.#scratch, blocks.name);
+    const path = join(this.#options.scratch, blocks.name);
     if (existsSync(path)) return;
     const store = Store.overExtents(blocks, datadir.blocksExtents(index));
     // What is torn is fetched again: only whole segments are worth copying.
@@ -101,19 +97,26 @@ export class NewDatadir {
       await store.copyTo(path, signal);
   }
 
-  /** Hashes what an earlier run left, a segment at a time, and serves it. */
+  /** Serves what an earlier run left, a segment at a time; hashes what no run before this one has. */
   async #serveTaken(
     records: readonly CatalogueRecord[],
     datadir: Datadir,
     signal: AbortSignal,
   ): Promise<void> {
+    const { blocksDir, peerNode, resumeDb } = this.#options;
     try {
+      const unseen: (() => Promise<unknown>)[] = [];
       for (const { index, blocks } of records) {
         const store = Store.overExtents(blocks, datadir.blocksExtents(index));
-        const { pieceCount } = blocks;
-        if ((await store.verify(0, pieceCount, signal)) < pieceCount || signal.aborted) continue;
-        this.#peerNode.addContent(blocks, store);
+        const key = resumeKey(blocks, blocksDir);
+        const { trusted, toCheck } = await store.resume(resumeDb, key, signal);
+        for (const [first, end] of toCheck) await store.verify(first, end, signal);
+        if (store.servableCount() < blocks.pieceCount || signal.aborted) continue;
+        await store.save(resumeDb, key, false);
+        peerNode.addContent(blocks, store);
+        unseen.push(() => scrub(store, blocks, trusted, signal));
       }
+      for (const look of unseen) await look();
     } catch {
       // Serving is a courtesy to others here; the job itself does not need it.
     }

@@ -2,13 +2,15 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
-import { type ExtentsHandle, fileExtents, Store } from '../native.js';
+import type { SegmentKind } from '../metainfo/segment.js';
+import { type ExtentsHandle, fileExtents, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
-import { Source, type SourceOptions } from './source.js';
+import { resumeFileName, scrub } from './resume.js';
+import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
 export interface SeedOptions extends SourceOptions, DhtChoice {
@@ -28,6 +30,9 @@ export class Seeder {
   /** The newest catalogue; null when a segment has no undo data. */
   readonly catalogue: HybridTorrent | null;
   readonly #state: StateFolder;
+  readonly #resumeDb: ResumeDb;
+  readonly #stop = new AbortController();
+  #scrubbing: Promise<void> = Promise.resolve();
 
   private constructor(
     source: Source,
@@ -35,12 +40,14 @@ export class Seeder {
     torrents: readonly HybridTorrent[],
     catalogue: HybridTorrent | null,
     state: StateFolder,
+    resumeDb: ResumeDb,
   ) {
     this.source = source;
     this.peerNode = peerNode;
     this.torrents = torrents;
     this.catalogue = catalogue;
     this.#state = state;
+    this.#resumeDb = resumeDb;
   }
 
   /** Scans, hashes, listens; resolves when peers may come. Errors as `Source.open` and `PeerNode`. */
@@ -54,22 +61,35 @@ export class Seeder {
       // Before the hashing: a port in use is told at once.
       const peerNode = new PeerNode({ listen: options.listen, peers, dht });
       try {
+        const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];
-        for (const { blocks, spent, spentReason, index } of await source.segments({ signal, report })) {
-          served.push([blocks, blocks.extents]);
-          if (spent) served.push([spent, spent.extents]);
+        const remembered: Remembered[] = [];
+        const add = (index: number, kind: SegmentKind, torrent: SegmentTorrent) => {
+          served.push([torrent, torrent.extents]);
+          if (torrent.isRemembered) remembered.push({ index, kind, torrent });
+        };
+        for (const segment of await source.segments({ signal, report, resumeDb })) {
+          const { index, blocks, spent, spentReason } = segment;
+          add(index, 'blocks', blocks);
+          if (spent) add(index, 'spent', spent);
           else report.warn(`segment ${index} has no spent file: ${spentReason}`);
         }
+        for (const warning of resumeDb.warnings()) report.warn(warning);
         const catalogues = await makeCatalogues(source, state, signal, report);
         served.push(...catalogues);
-        for (const [torrent, extents] of served) serve(peerNode, torrent, extents, report);
-        return new Seeder(
+        const stores = new Map<HybridTorrent, Store>();
+        for (const [torrent, extents] of served)
+          stores.set(torrent, serve(peerNode, torrent, extents, report));
+        const seeder = new Seeder(
           source,
           peerNode,
           served.map(([torrent]) => torrent),
           catalogues.at(-1)?.[0] ?? null,
           state,
+          resumeDb,
         );
+        seeder.#scrubbing = seeder.#scrub(remembered, stores, report);
+        return seeder;
       } catch (error) {
         await peerNode.close();
         throw error;
@@ -81,17 +101,51 @@ export class Seeder {
   }
 
   async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#scrubbing;
     await this.peerNode.close();
+    await this.#resumeDb.close();
     this.#state.close();
+  }
+
+  /** Looks in the background at what was taken over from an earlier start: a disk may forget without a word. */
+  async #scrub(
+    remembered: readonly Remembered[],
+    stores: ReadonlyMap<HybridTorrent, Store>,
+    report: Report,
+  ): Promise<void> {
+    try {
+      for (const { index, kind, torrent } of remembered) {
+        const store = stores.get(torrent);
+        const wrong = store ? await scrub(store, torrent, store.servable(), this.#stop.signal) : [];
+        if (wrong.length === 0) continue;
+        // The next start settles it anew, and names the block that is damaged.
+        this.source.datadir.forgetHashed(index, kind, torrent.pieceLengthBytes, this.#resumeDb);
+        report.warn(
+          `${torrent.name}: the bytes of ${wrong.length} pieces (the first is ${wrong[0]}) have changed though their ` +
+            'files look the same; they are not served any more. Check the disk.',
+        );
+      }
+    } catch (error) {
+      if (!this.#stop.signal.aborted) report.warn(`looking at the block files again failed: ${error}`);
+    }
   }
 }
 
-function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle, report: Report): void {
+/** A segment's file that nobody has read in this run. */
+interface Remembered {
+  readonly index: number;
+  readonly kind: SegmentKind;
+  readonly torrent: SegmentTorrent;
+}
+
+function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle, report: Report): Store {
   const store = Store.overExtents(torrent, extents);
-  // Hashed a moment ago: that is where the torrent comes from.
+  // Hashed a moment ago, or by an earlier start when the files were the same: that is where the torrent comes from.
   store.setServableAll();
   const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
   peerNode.addContent(torrent, store, { events: { fault } });
+  return store;
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

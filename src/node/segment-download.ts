@@ -12,11 +12,13 @@ import {
   type HeaderChain,
   type JudgeReport,
   type Network,
+  type ResumeDb,
   Store,
 } from '../native.js';
 import type { PickOrder } from '../swarm/picker.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
+import { hasPiece, resumeKey, scrub } from './resume.js';
 import { pieceWriteError } from './write-error.js';
 
 export interface SegmentDownloadOptions {
@@ -25,6 +27,8 @@ export interface SegmentDownloadOptions {
   readonly index: number;
   readonly torrent: Metainfo;
   readonly scratchPath: string;
+  /** What is in the scratch file, for a run after this one. */
+  readonly resumeDb: ResumeDb;
   readonly peerNode: PeerNode;
   readonly order: PickOrder;
   readonly signal: AbortSignal;
@@ -42,28 +46,32 @@ export class SegmentDownload {
   #report: JudgeReport;
   #failure: unknown = null;
   #moved = false;
+  /** Pieces of an earlier run that nobody has looked at in this one, unless there are none. */
+  #trusted: Uint8Array | null = null;
   readonly #options: SegmentDownloadOptions;
+  readonly #key: Uint8Array;
 
   private constructor(options: SegmentDownloadOptions) {
-    const { network, chain, index, torrent, scratchPath } = options;
+    const { index, torrent, scratchPath } = options;
     this.#options = options;
     this.index = index;
     this.torrent = torrent;
     this.scratchPath = scratchPath;
     this.store = Store.openScratch(torrent, scratchPath);
-    const { firstHeight, endHeight } = segmentHeights(index, network.interval);
-    this.#judge = new BlocksJudge(this.store, chain, network.name, firstHeight, endHeight);
+    this.#key = resumeKey(torrent, scratchPath);
+    this.#judge = this.#newJudge();
     this.#report = this.#judge.report();
   }
 
-  /** Opens the scratch file; pieces that an earlier run left there are hashed and kept. */
+  /** Opens the scratch file; pieces of an earlier run are kept, hashed only when they were not recorded. */
   static async open(options: SegmentDownloadOptions): Promise<SegmentDownload> {
     const download = new SegmentDownload(options);
     const { torrent, store } = download;
-    await store.verify(0, torrent.pieceCount, options.signal);
-    for (let piece = 0; piece < torrent.pieceCount; piece++) {
-      if (download.#has(piece)) await download.#judgePiece(piece);
-    }
+    const { signal } = options;
+    const { trusted, toCheck } = await store.resume(options.resumeDb, download.#key, signal);
+    for (const [first, end] of toCheck) await store.verify(first, end, signal);
+    if (trusted.some((byte) => byte !== 0)) download.#trusted = trusted;
+    await download.#judgeAll();
     download.swarm = options.peerNode.addContent(torrent, store, {
       order: options.order,
       events: {
@@ -71,11 +79,13 @@ export class SegmentDownload {
           if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);
           void download.#judgePiece(piece);
         },
+        complete: () => void download.save(true),
         ioError: (message) => download.#fail(pieceWriteError(torrent.name, message)),
         // What the engine has taken harms whoever asks for it, not this job.
         fault: ({ message }) => download.#moved || download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
+    void download.#scrub();
     return download;
   }
 
@@ -104,20 +114,68 @@ export class SegmentDownload {
     this.#moved = true;
     this.store.moveTo(extents);
     await rm(this.scratchPath, { force: true });
+    await this.#options.resumeDb.forget(this.#key);
   }
 
-  #has(piece: number): boolean {
-    // One bit a piece, high bit first.
-    return ((this.store.servable()[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
+  /** Records what is on disk, once it is; `open`: more pieces come. Never rejects: a full disk fails the job itself. */
+  async save(open: boolean): Promise<void> {
+    if (!this.#moved) await this.store.save(this.#options.resumeDb, this.#key, open).catch(() => {});
+  }
+
+  #newJudge(): BlocksJudge {
+    const { network, chain, index } = this.#options;
+    const { firstHeight, endHeight } = segmentHeights(index, network.interval);
+    return new BlocksJudge(this.store, chain, network.name, firstHeight, endHeight);
+  }
+
+  async #judgeAll(): Promise<void> {
+    const had = this.store.servable();
+    for (let piece = 0; piece < this.torrent.pieceCount; piece++) {
+      if (hasPiece(had, piece)) await this.#judgePiece(piece);
+    }
+  }
+
+  /** Looks at trusted pieces in the background. */
+  async #scrub(): Promise<void> {
+    if (!this.#trusted) return;
+    try {
+      const wrong = await scrub(this.store, this.torrent, this.#trusted, this.#options.signal);
+      if (wrong.length > 0 && !this.#moved) await this.#refetch();
+      this.#trusted = null;
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Fetches pieces again that turned out not to be on disk. */
+  async #refetch(): Promise<void> {
+    // Before they are written to: a record must not say that they are had.
+    await this.save(true);
+    this.swarm?.recheck();
+  }
+
+  /** Hashes what was only trusted, and judges anew. */
+  async #recheck(): Promise<void> {
+    this.#trusted = null;
+    this.#judge = this.#newJudge();
+    await this.store.verify(0, this.torrent.pieceCount, this.#options.signal);
+    await this.#refetch();
+    await this.#judgeAll();
   }
 
   async #judgePiece(piece: number): Promise<void> {
     try {
-      await this.#judge.pieceArrived(piece, this.#options.signal);
+      const judge = this.#judge;
+      await judge.pieceArrived(piece, this.#options.signal);
+      // All that is had is judged anew.
+      if (judge !== this.#judge) return;
       // Not what the call gave: several are under way, and an earlier one's report may come after a later one's.
-      this.#report = this.#judge.report();
+      this.#report = judge.report();
       const { fault } = this.#report;
-      if (fault) {
+      if (fault && this.#trusted) {
+        // Nobody has looked at these bytes: it may be the disk, not the torrent.
+        await this.#recheck();
+      } else if (fault) {
         // The pieces agree with the torrent, so no peer lied: the torrent is not what the headers commit to.
         this.#fail(
           new BlockswarmError(

@@ -11,9 +11,9 @@ import { type SegmentKind, segmentFileName } from '../metainfo/segment.js';
 import {
   type Datadir,
   type ExtentsHandle,
-  hashExtents,
   type Network,
   networkParams,
+  type ResumeDb,
   scanDatadir,
 } from '../native.js';
 import type { Report } from './report.js';
@@ -29,6 +29,8 @@ export interface SourceOptions {
 /** A torrent whose bytes lie in block files. */
 export interface SegmentTorrent extends HybridTorrent {
   readonly extents: ExtentsHandle;
+  /** Nobody has read the bytes in this run: they were hashed in an earlier one, and the files have not changed. */
+  readonly isRemembered: boolean;
 }
 
 /** The torrents of one segment; `spent` is null when its undo data cannot be used, and `spentReason` says why. */
@@ -44,6 +46,8 @@ export interface SegmentTorrents {
 export interface HashOptions {
   readonly signal: AbortSignal;
   readonly report: Report;
+  /** Keeps hashes between runs; without it, everything is hashed. */
+  readonly resumeDb?: ResumeDb;
 }
 
 export class Source {
@@ -75,9 +79,9 @@ export class Source {
     return new Source(network, await scanDatadir(blocksDir, network.name, signal));
   }
 
-  /** Hashes every sealed segment, one after the other: the disk is read in order. */
-  async segments({ signal, report }: HashOptions): Promise<SegmentTorrents[]> {
-    this.#segments ??= this.#hashAll({ signal, report });
+  /** Hashes every sealed segment, one after the other: the disk is read in order. The first call does it. */
+  async segments(options: HashOptions): Promise<SegmentTorrents[]> {
+    this.#segments ??= this.#hashAll(options);
     return this.#segments;
   }
 
@@ -112,29 +116,38 @@ export class Source {
     return { bytes: Buffer.concat(parts), endBytes };
   }
 
-  async #hashAll({ signal, report }: HashOptions): Promise<SegmentTorrents[]> {
+  async #hashAll(options: HashOptions): Promise<SegmentTorrents[]> {
     const segments: SegmentTorrents[] = [];
     for (let index = 0; index < this.sealed; index++) {
-      const blocks = await this.#torrent(index, 'blocks', signal);
+      const blocks = await this.#torrent(index, 'blocks', options);
       let spent: SegmentTorrent | null = null;
       let spentReason: string | null = null;
       try {
-        spent = await this.#torrent(index, 'spent', signal);
+        spent = await this.#torrent(index, 'spent', options);
       } catch (error) {
         if (!(error instanceof BlockswarmError) || error.code !== 'ERR_SPENT_MISSING') throw error;
         spentReason = error.message;
       }
       segments.push({ index, ...segmentHeights(index, this.network.interval), blocks, spent, spentReason });
-      report.progress({ stage: 'hashing', done: index + 1, total: this.sealed, unit: 'segments' });
+      options.report.progress({ stage: 'hashing', done: index + 1, total: this.sealed, unit: 'segments' });
     }
     return segments;
   }
 
-  async #torrent(index: number, kind: SegmentKind, signal: AbortSignal): Promise<SegmentTorrent> {
-    const extents = await this.datadir.settle(index, kind, signal);
-    const hashes = await hashExtents(extents, PIECE_LENGTH_BYTES, signal);
+  async #torrent(
+    index: number,
+    kind: SegmentKind,
+    { signal, resumeDb }: HashOptions,
+  ): Promise<SegmentTorrent> {
+    const { extents, hashes, isRemembered } = await this.datadir.hashed(
+      index,
+      kind,
+      PIECE_LENGTH_BYTES,
+      resumeDb ?? null,
+      signal,
+    );
     const name = segmentFileName(this.network.name, index, kind);
     const torrent = makeHybrid({ name, pieceLengthBytes: PIECE_LENGTH_BYTES, ...hashes });
-    return { ...torrent, extents };
+    return { ...torrent, extents, isRemembered };
   }
 }

@@ -163,6 +163,13 @@ export class Swarm {
     this.#resume(this.#context.clock());
   }
 
+  /** The owner has taken pieces of the store back, or found more: those that are missing are fetched. */
+  recheck(): void {
+    if (this.#state === 'closed' || this.#state === 'paused' || !this.#work) return;
+    this.#compare(this.#work);
+    this.#resume(this.#context.clock());
+  }
+
   /** Closes all links; what was verified stays on disk. Idempotent. */
   close(): void {
     if (this.#state === 'closed') return;

@@ -1,10 +1,13 @@
 //! A torrent's bytes where they lie: runs over files, in the torrent's order.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use rustix::fs::Advice;
 
 use crate::files::OpenFile;
 use crate::nowait::{self, NowRead};
@@ -51,6 +54,16 @@ pub struct Extents {
     files: Arc<Files>,
     runs: Arc<[Run]>,
     length: u64,
+    is_encoded: bool,
+}
+
+/// A run as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileRun {
+    /// `None` is padding.
+    pub(crate) file: Option<FileId>,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
 }
 
 /// Collects runs in the torrent's order.
@@ -99,7 +112,8 @@ impl ExtentsBuilder {
 
     /// The extents.
     pub fn finish(self) -> Extents {
-        Extents { files: self.files, runs: self.runs.into(), length: self.length }
+        let is_encoded = self.files.is_encoded();
+        Extents { files: self.files, runs: self.runs.into(), length: self.length, is_encoded }
     }
 }
 
@@ -127,6 +141,18 @@ impl Extents {
     /// Number of runs after joining neighbours.
     pub fn run_count(&self) -> usize {
         self.runs.len()
+    }
+
+    /// The runs in order.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = FileRun> + '_ {
+        let ends = self.runs.iter().skip(1).map(|next| next.start).chain([self.length]);
+        self.runs.iter().zip(ends).map(|(run, end)| {
+            let (file, offset) = match run.place {
+                Place::File(file, offset) => (Some(file), offset),
+                Place::Zeros => (None, 0),
+            };
+            FileRun { file, offset, length: end - run.start }
+        })
     }
 
     /// Fills `buffer` from `offset`, waiting for the disk. A range beyond the end is `InvalidInput`; a file
@@ -176,6 +202,24 @@ impl Extents {
             }
         }
         Ok(NowRead::Done)
+    }
+
+    /// Asks the system to have a range in memory soon. May wait for the disk's queue. Best effort.
+    pub(crate) fn advise(&self, range: &Range<u64>) {
+        let Ok(spans) = self.spans(range.start, range.end.saturating_sub(range.start)) else { return };
+        for Span { place, length } in spans {
+            let Place::File(file, offset) = place else { continue };
+            let Some(open) = self.files.opened(file) else { continue };
+            for step in (offset..offset + length).step_by(ADVICE_BYTES as usize) {
+                let bytes = ADVICE_BYTES.min(offset + length - step);
+                let _ = rustix::fs::fadvise(&open.file, step, NonZeroU64::new(bytes), Advice::WillNeed);
+            }
+        }
+    }
+
+    /// Whether reading has to undo something.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.is_encoded
     }
 
     /// Writes `portions` end to end from `offset`; what would lie in padding is passed over. An error names its file;
@@ -241,6 +285,8 @@ impl Extents {
     }
 }
 
+/// Linux passes over what goes beyond the largest operation of the disk, which is often 512 KiB.
+const ADVICE_BYTES: u64 = 512 * 1024;
 /// Bytes read at a time where the XOR is undone: they are still in the nearest caches then.
 const XOR_STEP_BYTES: usize = 256 * 1024;
 

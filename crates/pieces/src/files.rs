@@ -161,6 +161,11 @@ impl Files {
         self.table.read().open.len()
     }
 
+    /// Whether a key has to be undone in any of them.
+    pub(crate) fn is_encoded(&self) -> bool {
+        self.table.read().entries.iter().any(|entry| entry.key.is_some())
+    }
+
     /// Where the file is.
     pub fn path(&self, id: FileId) -> Option<PathBuf> {
         Some(self.table.read().entries.get(id.0)?.place.path())
@@ -175,8 +180,8 @@ impl Files {
         table.entries.iter().filter(|entry| entry.watch.is_foreign()).for_each(|entry| entry.watch.forget());
     }
 
-    /// What the files are from now on is right: they are about to be verified.
-    pub(crate) fn forget_identities(&self) {
+    /// What the files are from now on is right: they were looked at anew, or are about to be verified.
+    pub fn forget_identities(&self) {
         self.close_handles();
         self.table.read().entries.iter().for_each(|entry| entry.watch.forget());
     }

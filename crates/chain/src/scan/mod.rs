@@ -10,6 +10,7 @@
 mod error;
 mod file;
 mod folder;
+mod hashed;
 mod pairing;
 mod reader;
 mod records;
@@ -23,11 +24,14 @@ mod core_files_test;
 #[cfg(test)]
 mod damage_test;
 #[cfg(test)]
+mod hashed_test;
+#[cfg(test)]
 mod scan_test;
 #[cfg(test)]
 mod undo_test;
 
 pub use error::{ScanError, SkipReason, Skipped};
+pub use hashed::HashedFile;
 
 use crate::encode::Hash;
 use crate::header::HEADER_BYTES;
@@ -92,7 +96,7 @@ impl BlockIndex {
         let next = Self::read(folder, self.params.clone(), Arc::clone(&self.files), known)?;
         // A handle of a file that is gone keeps its space taken; one of a file that was replaced reads old bytes.
         if self.tree.files().iter().any(|file| !next.tree.has_same(file)) {
-            self.files.close_handles();
+            self.files.forget_identities();
         }
         Ok(next)
     }

@@ -183,7 +183,7 @@ impl BlockIndex {
         Ok(file.undo.get_or_init(|| undo))
     }
 
-    fn heights(&self, segment: u32) -> Result<Range<u32>, ScanError> {
+    pub(super) fn heights(&self, segment: u32) -> Result<Range<u32>, ScanError> {
         let interval = self.params().interval;
         let end = segment.checked_add(1).and_then(|next| next.checked_mul(interval));
         let held = self.held_height().map_or(0, |height| height + 1);
@@ -193,7 +193,7 @@ impl BlockIndex {
         }
     }
 
-    fn beyond(&self, height: u32) -> ScanError {
+    pub(super) fn beyond(&self, height: u32) -> ScanError {
         let interval = self.params().interval.max(1);
         ScanError::SegmentRange {
             segment: height / interval,

@@ -2,6 +2,7 @@
 
 mod fetch;
 mod read;
+mod resume;
 mod verify;
 mod write;
 
@@ -17,13 +18,15 @@ use crate::error::{FileError, at_path};
 use crate::fault::Fault;
 use crate::files::open_scratch;
 use crate::folder;
+use crate::hot::HotStore;
 use crate::merkle::Hash;
+use crate::readahead::ReadAhead;
 use crate::sha::Sha1Stream;
 use crate::smart_ban::Suspects;
 use crate::write_behind::WriteBehind;
 use crate::{
-    Bitmap, Budget, Extents, ExtentsBuilder, Files, FolderLayout, Geometry, PieceHashes, PieceIndex,
-    PiecesError,
+    Bitmap, Budget, Extents, ExtentsBuilder, Files, FolderLayout, Geometry, HotCache, PieceHashes,
+    PieceIndex, PiecesError,
 };
 
 /// Bytes of pieces in assembly for a store that was given no budget of its own.
@@ -37,6 +40,9 @@ pub enum Allocation {
     /// All of it at once, where the file system can.
     Full,
 }
+
+/// Peers that read ahead at a time.
+const READERS: usize = 64;
 
 /// When what was written is made to survive a crash of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +101,12 @@ pub struct Store {
     sync: SyncPolicy,
     budget: RwLock<Arc<Budget>>,
     suspects: Mutex<Suspects>,
+    /// Of readers that wait for the disk.
+    ahead: Mutex<ReadAhead>,
     /// Roots of pieces as they pass, where the torrent came without its piece layer.
     roots: Option<Mutex<Vec<Option<Hash>>>>,
+    /// Of a store whose bytes cost more to read than to copy.
+    hot: RwLock<Option<Arc<HotStore>>>,
     fault: Mutex<Option<Fault>>,
     on_fault: RwLock<Option<Box<dyn Fn() + Send + Sync>>>,
 }
@@ -164,6 +174,7 @@ impl Store {
         let unwritten = WriteBehind::new(options.write_behind, geometry.piece_length());
         let roots =
             hashes.lacks_layer(&geometry).then(|| Mutex::new(vec![None; geometry.piece_count() as usize]));
+        let ahead = Mutex::new(ReadAhead::new(geometry.piece_length(), READERS));
         let store = Self {
             geometry,
             hashes,
@@ -174,7 +185,9 @@ impl Store {
             sync: options.sync,
             budget: RwLock::new(Budget::new(DEFAULT_BUDGET_BYTES)),
             suspects: Mutex::default(),
+            ahead,
             roots,
+            hot: RwLock::default(),
             fault: Mutex::default(),
             on_fault: RwLock::default(),
         };
@@ -207,12 +220,19 @@ impl Store {
         *self.budget.write() = budget;
     }
 
+    /// Keeps bytes that several peers ask for in `cache`, shared with other stores; only where an XOR has to be undone:
+    /// else the page cache does as well.
+    pub fn set_hot_cache(&self, cache: &Arc<HotCache>) {
+        *self.hot.write() = Some(Arc::new(HotStore::new(cache)));
+    }
+
     /// Serves from `extents` from now on, and lets go of the store's own files (which are not deleted). Reads on
     /// the way see the old bytes or the new, whole. The caller has made sure that they are the same.
     /// Pieces in assembly are abandoned and none enters it any more.
     pub fn move_to(&self, extents: Extents) -> Result<(), PiecesError> {
         check_length(&self.geometry, &extents)?;
         *self.backing.write() = Arc::new(Backing { extents, writable: false });
+        self.forget_hot();
         self.unwritten.clear();
         self.assemblies.lock().retain(|_, assembly| !assembly.abandon());
         Ok(())
@@ -264,6 +284,7 @@ impl Store {
         if !Arc::ptr_eq(&current, backing) {
             return false;
         }
+        self.forget_hot();
         for range in backing.extents.ranges_of(*file) {
             for piece in self.geometry.pieces_in(&range) {
                 // What is in memory is as good as before.
@@ -275,6 +296,12 @@ impl Store {
         drop(current);
         self.note_fault(error);
         true
+    }
+
+    fn forget_hot(&self) {
+        if let Some(hot) = &*self.hot.read() {
+            hot.clear();
+        }
     }
 
     fn backing(&self) -> Arc<Backing> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{Backing, Store};
 use crate::error::at_path;
 use crate::hasher::STEP_BYTES;
+use crate::hot::{self, CHUNK_BYTES, Lookup};
 use crate::nowait::NowRead;
 use crate::scatter::Scatter;
 use crate::{PieceIndex, PiecesError};
@@ -19,6 +20,7 @@ impl Store {
     pub fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.check_servable(offset, buffer.len() as u64)?;
         let backing = self.backing();
+        self.read_ahead(&backing, &(offset..offset + buffer.len() as u64));
         match self.read_from(&backing, offset, buffer) {
             Err(error) if self.lose_file(&backing, &error) => return Err(error),
             // Moved meanwhile.
@@ -29,13 +31,23 @@ impl Store {
         self.check_servable(offset, buffer.len() as u64)
     }
 
+    /// Who reads here waits for the disk: what it reads next may be asked for meanwhile. What is not servable is not.
+    fn read_ahead(&self, backing: &Backing, range: &Range<u64>) {
+        let Some(Range { start, end }) = self.ahead.lock().waited(range) else { return };
+        let missing = self.geometry.pieces_in(&(start..end)).find(|piece| !self.servable.get(*piece));
+        let first_missing = |piece| u64::from(piece) * u64::from(self.geometry.piece_length());
+        backing.extents.advise(&(start..missing.map_or(end.min(self.geometry.length()), first_missing)));
+    }
+
     /// Fills `buffers` from `offset` if that needs no waiting for the disk; errors as in
     /// [`Self::read_exact_at`].
     pub fn read_now(&self, offset: u64, buffers: &mut [IoSliceMut<'_>]) -> io::Result<NowRead> {
         let length = buffers.iter().map(|buffer| buffer.len() as u64).sum();
         self.check_servable(offset, length)?;
         let backing = self.backing();
-        let read = if self.unwritten.is_empty() {
+        let read = if backing.extents.is_encoded() {
+            self.read_hot_now(&backing, offset..offset + length, buffers)
+        } else if self.unwritten.is_empty() {
             backing.extents.read_now(offset, buffers)
         } else {
             self.read_pieces_now(&backing, offset..offset + length, &mut Scatter::new(buffers))
@@ -48,6 +60,37 @@ impl Store {
         }
         self.check_servable(offset, length)?;
         Ok(NowRead::Done)
+    }
+
+    /// Out of the hot cache, or the files; what is asked for again goes into the cache.
+    fn read_hot_now(
+        &self,
+        backing: &Backing,
+        range: Range<u64>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> io::Result<NowRead> {
+        let Some(hot) = self.hot.read().clone() else {
+            return backing.extents.read_now(range.start, buffers);
+        };
+        let (wanted, generation) = match hot.find(&range) {
+            Lookup::Hit(chunks) => {
+                hot::copy(&chunks, &range, &mut Scatter::new(buffers));
+                return Ok(NowRead::Done);
+            }
+            Lookup::Miss(wanted, generation) => (wanted, generation),
+        };
+        for n in wanted {
+            let start = n * CHUNK_BYTES;
+            let end = (start + CHUNK_BYTES).min(self.geometry.length());
+            let mut chunk = vec![0; (end - start) as usize];
+            let is_whole = self.check_servable(start, end - start).is_ok();
+            if is_whole
+                && backing.extents.read_now(start, &mut [IoSliceMut::new(&mut chunk)])? == NowRead::Done
+            {
+                hot.insert(n, chunk.into(), generation);
+            }
+        }
+        backing.extents.read_now(range.start, buffers)
     }
 
     fn read_from(&self, backing: &Backing, offset: u64, buffer: &mut [u8]) -> io::Result<()> {

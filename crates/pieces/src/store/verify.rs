@@ -37,6 +37,7 @@ impl Store {
         } else if was_servable {
             // Only then: a piece that was not may have come in while this read its old bytes.
             self.servable.clear(piece.get());
+            self.forget_hot();
         }
         Ok(good)
     }

@@ -1,0 +1,81 @@
+//! A segment's file with its hashes: made once, and again only when the files under it have changed.
+use super::BlockIndex;
+use super::error::ScanError;
+use crate::segments::SegmentKind;
+use blockswarm_pieces::{Before, Extents, FileId, MadeHashes, PieceHashes, ResumeDb, hash_extents};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// A segment's file as it is published.
+#[derive(Clone)]
+pub struct HashedFile {
+    /// Where its bytes lie.
+    pub extents: Extents,
+    /// As a hybrid torrent of one file.
+    pub hashes: PieceHashes,
+    /// Nobody has read the bytes in this run: the files are as they were when they were hashed.
+    pub is_remembered: bool,
+}
+
+impl BlockIndex {
+    /// Settles a segment's file and hashes it, or takes both from `db` when the files under it have not changed since.
+    /// Errors as [`Self::settle`].
+    pub fn hashed(
+        &self,
+        segment: u32,
+        kind: SegmentKind,
+        piece_length: u32,
+        db: Option<&ResumeDb>,
+        cancelled: &AtomicBool,
+    ) -> Result<HashedFile, ScanError> {
+        let key = self.made_key(segment, kind, piece_length)?;
+        let ids = self.files_of(segment, kind)?;
+        let at = |path: &Path| ids.iter().copied().find(|id| self.files.path(*id).as_deref() == Some(path));
+        let remembered = db.and_then(|db| db.made(&key)?.restore(&self.files, at));
+        if let Some((extents, hashes)) = remembered {
+            return Ok(HashedFile { extents, hashes, is_remembered: true });
+        }
+        let before = Before::of(&self.files, ids.iter().copied());
+        let extents = self.settle(segment, kind, cancelled)?;
+        let hashes = hash_extents(&extents, piece_length, cancelled)?;
+        let made = before.and_then(|before| MadeHashes::new(before, &extents, &hashes));
+        if let (Some(db), Some(made)) = (db, made) {
+            db.keep_made(&key, &made);
+        }
+        Ok(HashedFile { extents, hashes, is_remembered: false })
+    }
+
+    /// Drops what `db` has of a segment's file: its bytes were found to be others.
+    pub fn forget_hashed(&self, segment: u32, kind: SegmentKind, piece_length: u32, db: &ResumeDb) {
+        if let Ok(key) = self.made_key(segment, kind, piece_length) {
+            db.forget_made(&key);
+        }
+    }
+
+    /// What says which bytes these are: the last block commits to all before it, and they to what they spend.
+    fn made_key(&self, segment: u32, kind: SegmentKind, piece_length: u32) -> Result<[u8; 32], ScanError> {
+        let last = self.heights(segment)?.end - 1;
+        let tip = self.hash_at(last).ok_or_else(|| self.beyond(last))?;
+        let key = Sha256::new_with_prefix(kind.file_name(self.params(), segment))
+            .chain_update(piece_length.to_le_bytes())
+            .chain_update(tip)
+            // Another key gives other bytes from the same files.
+            .chain_update(self.key());
+        Ok(key.finalize().into())
+    }
+
+    /// The files in which the records are.
+    fn files_of(&self, segment: u32, kind: SegmentKind) -> Result<BTreeSet<FileId>, ScanError> {
+        let file = |height| {
+            let place = &self.tree.at_height(height).ok_or_else(|| self.beyond(height))?.file.place;
+            Ok(match kind {
+                SegmentKind::Blocks => place.blocks_id,
+                SegmentKind::Spent => place.undo_id,
+            })
+        };
+        // Genesis spends nothing; its own undo file may be missing.
+        self.heights(segment)?.filter(|height| kind == SegmentKind::Blocks || *height > 0).map(file).collect()
+    }
+}
