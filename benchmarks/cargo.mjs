@@ -2,11 +2,16 @@
 import { execFileSync } from 'node:child_process';
 import { root } from '../scripts/cache.mjs';
 
-/** The path of a workspace member's program, built when it is not up to date. */
-export function cargoProgram(name) {
+/**
+ * The path of a workspace member's program, built when it is not up to date; with `rustflags` in a target folder of its
+ * own, so that nothing else is built anew.
+ */
+export function cargoProgram(name, { rustflags, targetDir } = {}) {
   const args = ['build', '--release', '--locked', '-p', name, '--message-format=json-render-diagnostics'];
+  if (targetDir) args.push('--target-dir', targetDir);
   const messages = execFileSync('cargo', args, {
     cwd: root,
+    env: rustflags ? { ...process.env, RUSTFLAGS: rustflags } : process.env,
     encoding: 'utf8',
     maxBuffer: 1 << 28,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""libtorrent as the peer of benchmarks. Prints one JSON line.
+"""libtorrent as the peer and the judge of benchmarks. Prints one JSON line.
 
-  make FILE [OUT]       makes the hybrid torrent of a flat file: seconds, CPU seconds, infohashes
-  seed FOLDER TORRENT   seeds without checking, set up for throughput; ends with its stdin
+  make KIND PIECE_LENGTH PATH OUT     makes a v1, v2 or hybrid torrent: seconds, CPU seconds. Its own maker hashes with
+                                      one thread beside those that read; Python is given no setting for that
+  verify THREADS FOLDER TORRENT       checks data with so many hashing threads: seconds, CPU seconds, the wrong pieces
+  digest TORRENT…                     infohashes, and digests of what stands for the content, of each torrent
+  seed FOLDER TORRENT                 seeds without checking, set up for throughput; ends with its stdin
 """
+import hashlib
 import json
 import os
 import resource
@@ -12,7 +16,16 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "helpers"))
 import libtorrent as lt  # noqa: E402
-from libtorrent_peer import describe, make  # noqa: E402
+from libtorrent_peer import describe, read  # noqa: E402
+
+
+quiet = {
+    "listen_interfaces": "127.0.0.1:0",
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+}
 
 
 def cpu_seconds():
@@ -20,23 +33,76 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
-def timed_make(path, out=None):
+def timed(work):
+    """What `work` gave, with its seconds and CPU seconds: a person's clock without Python's own start."""
     cpu, begun = cpu_seconds(), time.perf_counter()
-    metainfo = make(path)
-    figures = {"seconds": time.perf_counter() - begun, "cpuSeconds": cpu_seconds() - cpu}
-    if out:
+    result = work()
+    return {"seconds": time.perf_counter() - begun, "cpuSeconds": cpu_seconds() - cpu, **result}
+
+
+def in_order(path):
+    """A file, or the files below a folder, sorted by their paths as most makers do."""
+    if not os.path.isdir(path):
+        return [path]
+    below = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return sorted(below, key=lambda name: name.split(os.sep))
+
+
+def make(kind, piece_length, path, out):
+    folder = os.path.dirname(path)
+
+    def work():
+        files = lt.file_storage()
+        for name in in_order(path):
+            files.add_file(os.path.relpath(name, folder), os.path.getsize(name))
+        flags = {"v1": lt.create_torrent.v1_only, "v2": lt.create_torrent.v2_only, "hybrid": 0}[kind]
+        torrent = lt.create_torrent(files, int(piece_length), flags)
+        lt.set_piece_hashes(torrent, folder)
         with open(out, "wb") as file:
-            file.write(metainfo)
-    print(json.dumps({"version": lt.__version__, **figures, **describe(metainfo)}))
+            file.write(lt.bencode(torrent.generate()))
+        return {}
+
+    print(json.dumps(timed(work)))
+
+
+def verify(threads, folder, torrent):
+    session = lt.session({
+        **quiet,
+        "hashing_threads": int(threads),
+        "alert_mask": int(lt.alert.category_t.status_notification),
+    })
+    given = lt.load_torrent_file(torrent)
+    given.save_path = folder
+    given.flags = lt.torrent_flags.upload_mode  # nothing is written where a piece is wrong
+    handles = []
+
+    def work():
+        handles.append(session.add_torrent(given))
+        while True:
+            session.wait_for_alert(1000)
+            if any(isinstance(alert, lt.torrent_checked_alert) for alert in session.pop_alerts()):
+                return {}
+
+    figures = timed(work)
+    wrong = [piece for piece, good in enumerate(handles[0].status(lt.status_flags_t.query_pieces).pieces) if not good]
+    print(json.dumps({**figures, "wrongPieces": wrong}))
+
+
+def digest(*torrents):
+    for path in torrents:
+        info = lt.bdecode(read(path))[b"info"]
+        described = describe(read(path))
+        print(json.dumps({
+            **described,
+            "pieceLengthBytes": info[b"piece length"],
+            "pieces": hashlib.sha256(info[b"pieces"]).hexdigest() if b"pieces" in info else None,
+            "fileTree": hashlib.sha256(lt.bencode(info[b"file tree"])).hexdigest() if b"file tree" in info else None,
+        }))
 
 
 def seed(folder, torrent):
     session = lt.session({
-        "listen_interfaces": "127.0.0.1:0",
-        "enable_dht": False,
-        "enable_lsd": False,
-        "enable_upnp": False,
-        "enable_natpmp": False,
+        **quiet,
         "allow_multiple_connections_per_ip": True,
         "unchoke_slots_limit": -1,
         "connections_limit": 2000,
@@ -60,4 +126,4 @@ def seed(folder, torrent):
 
 
 if __name__ == "__main__":
-    {"make": timed_make, "seed": seed}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "verify": verify, "digest": digest, "seed": seed}[sys.argv[1]](*sys.argv[2:])

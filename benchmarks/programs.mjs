@@ -1,7 +1,7 @@
 // The programs that are measured: started, watched, and ended with all their children.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { promisify } from 'node:util';
 
@@ -16,6 +16,31 @@ export async function json(command, args, options = {}) {
     ...options,
   });
   return JSON.parse(stdout);
+}
+
+/**
+ * Runs a program to its end, or to the line of its output that holds `until`: {seconds, cpuSeconds, peakMiB, status,
+ * stdout}. A script of ours that takes its own times prints them as JSON, and they count.
+ */
+export async function measured([command, ...args], { until, mayFail = false } = {}) {
+  const script = new URL('measure.py', import.meta.url).pathname;
+  const options = until ? ['--until', until] : [];
+  const child = spawn('python3', ['-I', script, ...options, command, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr, figures] = await Promise.all(
+    child.stdio.slice(1).map(async (stream) => {
+      let text = '';
+      for await (const part of stream.setEncoding('utf8')) text += part;
+      return text;
+    }),
+  );
+  if (!figures) throw new Error(`${command} cannot be measured: ${stderr}`);
+  const { status, ...cost } = JSON.parse(figures);
+  if (status !== 0 && !until && !mayFail)
+    throw new Error(`${command} ${args.join(' ')} ended with ${status}: ${stderr}`);
+  const printed = stdout.startsWith('{"seconds"') ? JSON.parse(stdout) : {};
+  return { ...cost, ...printed, stdout };
 }
 
 /** Starts a program that runs until `stop`; waits for a line that matches. */
@@ -63,6 +88,16 @@ export function cpuSeconds(pid) {
       .split(' ');
     return sum + (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) / ticksPerSecond;
   }, 0);
+}
+
+/** Forgets the most memory that a process had so far. */
+export function resetPeakRss(pid) {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
+/** The most memory that a process had since then, in MiB, mapped parts of files included. */
+export function peakRssMiB(pid) {
+  return Number(read(`/proc/${pid}/status`).match(/^VmHWM:\s+(\d+)/m)?.[1] ?? 0) / 1024;
 }
 
 /** Memory of a process and all below it, in MiB; what several share is divided among them (PSS). */

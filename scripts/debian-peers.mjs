@@ -1,42 +1,55 @@
-// aria2 and transmission for the tests, new enough to read hybrid torrents: aria2 before 1.37 computes a wrong
-// infohash for them, transmission before 4 refuses them, because `file tree` has an empty key (BEP 52). Where the
-// system's own are older, those of Debian 13 are unpacked into the cache and run with their own libraries;
-// nothing is installed.
+// Peers that Debian packages. aria2 and transmission for the tests must be new enough to read hybrid torrents: aria2
+// before 1.37 computes a wrong infohash for them, transmission before 4 refuses them, because `file tree` has an empty
+// key (BEP 52). Where the system's own are older, and always for benchmarks, those of Debian 13 are unpacked into the
+// cache and run with their own libraries; nothing is installed.
 import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from './cache.mjs';
-import { output, run, say } from './run.mjs';
+import { attempt, output, run, say } from './run.mjs';
 
 const release = 'trixie';
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const forTests = {
+  packages: ['aria2', 'transmission-daemon'],
+  folder: `debian-${release}`,
+  execute: run,
+};
+/** Benchmarks go on without a peer. */
+const forBenchmarks = {
+  packages: ['mktorrent', 'transmission-cli', 'transmission-daemon'],
+  folder: `debian-${release}-benchmarks`,
+  execute: attempt,
+};
+/** What the tests need, by name: the program, and how a version that is new enough speaks of itself. */
 const peers = {
-  aria2: { program: 'aria2c', debian: 'aria2', enough: /aria2 version (1\.(3[7-9]|[4-9]\d)|[2-9])/ },
-  transmission: {
-    program: 'transmission-daemon',
-    debian: 'transmission-daemon',
-    enough: /transmission-daemon ([4-9]|\d\d)\./,
-  },
+  aria2: ['aria2c', /aria2 version (1\.(3[7-9]|[4-9]\d)|[2-9])/],
+  transmission: ['transmission-daemon', /transmission-daemon ([4-9]|\d\d)\./],
 };
 
 /** The commands of both, or '' where none can be had: their tests are then skipped. */
 export function ensureDebianPeers() {
   const found = {};
-  for (const [name, { program, enough }] of Object.entries(peers)) {
+  for (const [name, [program, enough]] of Object.entries(peers)) {
     // transmission-daemon prints its version on stderr
     const version = output('sh', ['-c', `${program} --version 2>&1`]) ?? '';
-    found[name] = enough.test(version) ? program : fromDebian(program);
+    found[name] = enough.test(version) ? program : fromDebian(program, forTests);
   }
   return found;
 }
 
-function fromDebian(program) {
+/** The command of a program that benchmarks are held against, or '' where it cannot be had. */
+export function ensureBenchmarkPeer(program) {
+  return fromDebian(program, forBenchmarks);
+}
+
+function fromDebian(program, { packages, folder: name, execute }) {
   const machine = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[process.arch];
   if (!machine || !existsSync(keyring) || output('apt-get', ['--version']) === null) return '';
-  const folder = cacheFolder('peers', `debian-${release}`);
+  const folder = cacheFolder('peers', name);
   const root = join(folder, 'root');
   if (!existsSync(join(folder, 'done'))) {
-    say(`unpacking aria2 and transmission of Debian ${release} for the tests`);
-    if (!unpack(folder, root)) return '';
+    say(`unpacking ${packages.join(', ')} of Debian ${release}`);
+    if (!unpack(folder, root, packages, execute)) return '';
     writeFileSync(join(folder, 'done'), release);
   }
   const libraries = join(root, 'usr', 'lib', machine);
@@ -52,9 +65,9 @@ function fromDebian(program) {
 
 /**
  * Lets apt, with state of its own and nothing taken for installed, fetch the packages and all that they need.
- * False when no Debian mirror is known.
+ * False when no Debian mirror is known or `execute` came back with a failure.
  */
-function unpack(folder, root) {
+function unpack(folder, root, packages, execute) {
   const apt = join(folder, 'apt');
   mkdirSync(join(apt, 'lists', 'partial'), { recursive: true });
   mkdirSync(join(apt, 'cache', 'archives', 'partial'), { recursive: true });
@@ -76,19 +89,12 @@ function unpack(folder, root) {
     'APT::Install-Recommends': 'false',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-  run('apt-get', [...options, '-q', 'update']);
-  run('apt-get', [
-    ...options,
-    '-qq',
-    'install',
-    '--download-only',
-    '-y',
-    ...Object.values(peers).map(({ debian }) => debian),
-  ]);
+  const download = [...options, '-qq', 'install', '--download-only', '-y', ...packages];
+  if (!execute('apt-get', [...options, '-q', 'update']) || !execute('apt-get', download)) return false;
   mkdirSync(root, { recursive: true });
   const archives = join(apt, 'cache', 'archives');
   for (const name of readdirSync(archives)) {
-    if (name.endsWith('.deb')) run('dpkg-deb', ['-x', join(archives, name), root]);
+    if (name.endsWith('.deb') && !execute('dpkg-deb', ['-x', join(archives, name), root])) return false;
   }
   rmSync(apt, { recursive: true });
   return true;

@@ -14,10 +14,16 @@ export function fail(text) {
 }
 
 /** Runs a program, its output on stderr; ends the set-up when it fails. */
-export function run(command, args, options = {}) {
+export function run(command, args, options) {
+  return attempt(command, args, options) || process.exit(1);
+}
+
+/** Runs a program, its output on stderr; says it when it fails, and returns whether it did well. */
+export function attempt(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
-  if (error || status !== 0)
-    fail(`\`${command} ${args.join(' ')}\` failed (${error?.message ?? `exit ${status}`})`);
+  if (!error && status === 0) return true;
+  say(`\`${command} ${args.join(' ')}\` failed (${error?.message ?? `exit ${status}`})`);
+  return false;
 }
 
 /** The output of a program, or null when it is missing or fails. */

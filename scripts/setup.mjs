@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fingerprint, onceFor, root } from './cache.mjs';
 import { ensureDebianPeers } from './debian-peers.mjs';
 import { configureCargo, ensureEngine } from './engine.mjs';
-import { ensureLibtorrent } from './libtorrent.mjs';
+import { ensureLibtorrent } from './python-peers.mjs';
 import { run, say } from './run.mjs';
 import { ensureToolchain } from './toolchain.mjs';
 

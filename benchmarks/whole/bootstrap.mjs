@@ -134,7 +134,7 @@ async function network({ folder, report, runs }) {
   let end = 0;
   for (let height = 0; height < sealed; height++) end += 8 + records.readUInt32LE(end + 4);
   writeFileSync(sealedPath, records.subarray(0, end));
-  const mib = end / 2 ** 20;
+  const gib = end / 2 ** 30;
 
   const common = ['--network', 'regtest', '--json'];
   const catalogue = join(folder, 'catalogue.dat');
@@ -167,7 +167,7 @@ async function network({ folder, report, runs }) {
   try {
     for (let i = 0; i < runs; i++) {
       const plain = await json(plainfeed, ['regtest', sealedPath, fresh(join(folder, 'plain'))]);
-      seen.plain.push(mib / (plain.openSeconds + plain.feedSeconds + plain.closeSeconds));
+      seen.plain.push(gib / (plain.openSeconds + plain.feedSeconds + plain.closeSeconds));
       const before = cpuSeconds(seed.pid);
       const begun = performance.now();
       const into = [
@@ -180,20 +180,20 @@ async function network({ folder, report, runs }) {
       ];
       const peer = ['--catalogue', catalogue, '--peer', seed.match[1], '--no-dht'];
       const result = await json(process.execPath, [cli, 'bootstrap', ...into, ...peer, ...common]);
-      seen.ours.push(mib / ((performance.now() - begun) / 1000));
-      seen.seedCpu.push((cpuSeconds(seed.pid) - before) / (mib / 1024));
+      seen.ours.push(gib / ((performance.now() - begun) / 1000));
+      seen.seedCpu.push((cpuSeconds(seed.pid) - before) / gib);
       assert.equal(result.tipHash, plain.hash, 'the bootstrapped directory ends at the same block');
     }
   } finally {
     await seed.stop();
   }
-  const row = { case: `${Math.round(mib)} MiB of regtest, one seed` };
-  report.add({ ...row, subject: 'plain loop', metric: 'rate', unit: 'MiB/s', values: seen.plain });
+  const row = { case: `${Math.round(1024 * gib)} MiB of regtest, one seed` };
+  report.add({ ...row, subject: 'plain loop', metric: 'rate', unit: 'GiB/s', values: seen.plain });
   report.add({
     ...row,
     subject: 'blockswarm',
     metric: 'rate',
-    unit: 'MiB/s',
+    unit: 'GiB/s',
     values: seen.ours,
     peer: 'plain loop',
   });

@@ -1,5 +1,5 @@
 // Seeding from the page cache to bare leechers that throw the bytes away: CPU seconds of the seeder for each GiB, and
-// MiB/s. One run is several passes over one segment's blocks file. Each seeder first serves the whole file to a
+// GiB/s. One run is several passes over one segment's blocks file. Each seeder first serves the whole file to a
 // leecher that checks every piece.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { PIECE_LENGTH_BYTES } from '../../dist/metainfo/hybrid.js';
 import { parseMetainfo } from '../../dist/metainfo/metainfo.js';
 import { root } from '../../scripts/cache.mjs';
+import { ensureDebianPeers } from '../../scripts/debian-peers.mjs';
+import { ensureLibtorrent } from '../../scripts/python-peers.mjs';
 import { cargoProgram } from '../cargo.mjs';
 import { makePayload } from '../payload.mjs';
 import { cpuSeconds, freePort, json, pssMiB, start } from '../programs.mjs';
@@ -18,11 +20,15 @@ const connectionCounts = [1, 4, 8];
 /** aria2 unchokes so many at a time: with more, the leechers' clock would never start. */
 const aria2Slots = 4;
 
-export async function run({ folder, report, runs, peers }) {
+export async function run({ folder, report, runs }) {
+  const libtorrent = [ensureLibtorrent(), '-BW', 'ignore', script];
+  const { aria2: aria2Command } = ensureDebianPeers();
   const payload = makePayload(folder);
   const { segmentPath, lengthBytes } = payload;
   const torrent = join(folder, 'segment.torrent');
-  const made = await json(peers.python, ['-BW', 'ignore', script, 'make', segmentPath, torrent]);
+  const [python, ...options] = libtorrent;
+  await json(python, [...options, 'make', 'hybrid', String(PIECE_LENGTH_BYTES), segmentPath, torrent]);
+  const made = await json(python, [...options, 'digest', torrent]);
   const piecesPath = join(folder, 'pieces');
   writeFileSync(piecesPath, parseMetainfo(readFileSync(torrent)).pieces);
   const listed = await json(process.execPath, [
@@ -80,12 +86,11 @@ export async function run({ folder, report, runs, peers }) {
       '--bt-seed-unverified=true',
     );
     args.push('--seed-ratio=0.0', '--bt-max-peers=0', '-d', folder, torrent);
-    return start(peers.aria2, args, /listening on TCP port (\d+)/);
+    return start(aria2Command, args, /listening on TCP port (\d+)/);
   };
   const subjects = {
-    [`libtorrent ${made.version}`]: () =>
-      start(peers.python, ['-BW', 'ignore', script, 'seed', folder, torrent], /"port": (\d+)/),
-    ...(peers.aria2 ? { aria2 } : {}),
+    libtorrent: () => start(python, [...options, 'seed', folder, torrent], /"port": (\d+)/),
+    ...(aria2Command ? { aria2 } : {}),
     'bare loop': () => start(load, ['seed', '--file', segmentPath, ...common], /"port":(\d+)/),
     'blockswarm, plain block files': blockswarm(payload.plain),
     blockswarm: blockswarm(payload.xored),
@@ -107,7 +112,7 @@ export async function run({ folder, report, runs, peers }) {
           const got = await leech(port, '--connections', String(connections), '--passes', String(passes));
           assert.equal(got.lengthBytes, lengthBytes * passes);
           seen.cpu.push((cpuSeconds(program.pid) - before) / (got.lengthBytes / 2 ** 30));
-          seen.rate.push(got.lengthBytes / 2 ** 20 / got.seconds);
+          seen.rate.push(got.lengthBytes / 2 ** 30 / got.seconds);
           seen.memory.push(pssMiB(program.pid));
         }
         figures[connections] ??= {};
@@ -127,7 +132,7 @@ export async function run({ folder, report, runs, peers }) {
         peer: subject === peer ? undefined : peer,
       };
       report.add({ ...row, metric: 'cpu', unit: 's/GiB', values: cpu });
-      report.add({ ...row, metric: 'rate', unit: 'MiB/s', values: rate });
+      report.add({ ...row, metric: 'rate', unit: 'GiB/s', values: rate });
       report.add({ ...row, metric: 'memory', unit: 'MiB PSS', values: memory });
     }
   }

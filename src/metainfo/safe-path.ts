@@ -172,7 +172,8 @@ function fold(name: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII is meant
   if (/^[\u0000-\u007f]*$/.test(name)) return name.toLowerCase();
   const letters = name.normalize('NFD').replace(/\p{Default_Ignorable_Code_Point}/gu, '');
-  return letters.toUpperCase().toLowerCase().normalize('NFC');
+  // In lower case first: the capital of `ß` is then `SS`, that of `ẞ` as well.
+  return letters.toLowerCase().toUpperCase().toLowerCase().normalize('NFC');
 }
 
 /** Takes a short extension off, with its dot. A dot at the start begins no extension. */

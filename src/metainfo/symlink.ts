@@ -17,7 +17,23 @@ const MAX_HOPS = 40;
 interface Place {
   readonly id: number;
   readonly name: string;
-  target: readonly string[] | null;
+  /** Where it leads when it is a link. */
+  readonly target: readonly string[] | null;
+  /** The way there, once it was followed: once for all links that lead over it, however many they are. */
+  way: Way | null;
+}
+
+/** A target, and how far it was followed. */
+interface Way {
+  readonly target: readonly string[];
+  /** The names on disk of the parts that are found. */
+  readonly safe: string[];
+  /** Where it is. */
+  id: number;
+  /** Links on it, and on the ways of those. */
+  hops: number;
+  /** Where it leads: `null` while that is not known, and when it is nowhere. */
+  endId: number | null;
 }
 
 /** The safe path that each file links to, from the torrent's folder; `null` for what is no link, or no sound one. */
@@ -39,7 +55,7 @@ function mapPlaces(files: readonly LinkableFile[]): Map<string, Place> {
       let place = places.get(key);
       if (place === undefined) {
         const target = depth === rawPath.length - 1 ? rawTarget : null;
-        place = { id: places.size + 1, name: path[depth] ?? '', target };
+        place = { id: places.size + 1, name: path[depth] ?? '', target, way: null };
         places.set(key, place);
       }
       folder = place.id;
@@ -49,21 +65,35 @@ function mapPlaces(files: readonly LinkableFile[]): Map<string, Place> {
 }
 
 function resolve(target: readonly string[], places: ReadonlyMap<string, Place>): readonly string[] | null {
-  const safe: string[] = [];
-  const ahead = [...target].reverse();
-  let folder = 0;
-  let hops = 0;
-  while (ahead.length > 0) {
-    // Parts of links on the way lie above the target's own ones.
-    const own = ahead.length === target.length - safe.length;
-    const place = places.get(`${folder}/${ahead.pop()}`);
-    if (place === undefined) return null;
-    if (own) safe.push(place.name);
-    folder = place.id;
-    if (place.target === null) continue;
-    if (++hops > MAX_HOPS) return null;
-    ahead.push(...[...place.target].reverse());
-    folder = 0;
+  const whole = begin(target);
+  // No recursion: a torrent may chain as many links as it has files.
+  const ways = [whole];
+  for (let way = ways.at(-1); way !== undefined; way = ways.at(-1)) {
+    const part = way.target[way.safe.length];
+    if (part === undefined) {
+      way.endId = way.id === 0 ? null : way.id;
+      ways.pop();
+      continue;
+    }
+    const place = places.get(`${way.id}/${part}`);
+    if (place?.target && place.way === null) {
+      place.way = begin(place.target);
+      ways.push(place.way);
+      continue;
+    }
+    if (place?.way) way.hops += 1 + place.way.hops;
+    // A link that is still being followed has no end: a circle.
+    const id = place?.way ? place.way.endId : place?.id;
+    if (place === undefined || id == null || way.hops > MAX_HOPS) {
+      ways.pop();
+      continue;
+    }
+    way.safe.push(place.name);
+    way.id = id;
   }
-  return folder === 0 ? null : safe;
+  return whole.endId === null ? null : whole.safe;
+}
+
+function begin(target: readonly string[]): Way {
+  return { target, safe: [], id: 0, hops: 0, endId: null };
 }

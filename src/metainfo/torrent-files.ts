@@ -122,10 +122,17 @@ function nameFiles(
   const repairs: PathRepair[] = [];
   if (nameReason !== null) repairs.push({ rawPath: [rawName], path: [name], reason: nameReason });
 
+  const texts = new Map<string, string>();
+  // One text for a name, however many paths it is in: a tree of long folder names fits memory.
+  const once = (key: string): string => {
+    const known = texts.get(key) ?? text(key);
+    texts.set(key, known);
+    return known;
+  };
   const named = listed.map((file) => ({
     ...file,
-    rawPath: file.path.map(text),
-    rawTarget: file.symlinkPath?.map(text) ?? null,
+    rawPath: file.path.map(once),
+    rawTarget: file.symlinkPath?.map(once) ?? null,
   }));
   const onDisk = named.filter((file) => !file.padding);
   const safe = multiFile ? safePaths(onDisk.map((file) => file.rawPath)) : [{ path: [name], reason: null }];

@@ -198,6 +198,14 @@ export class Picker {
     this.#open.get(piece)?.reopen();
   }
 
+  /**
+   * Asks again for all of every piece that is neither asked of anybody nor judged: after a rest the byte mover may have
+   * forgotten what was in hand, and what it has not is skipped by the link.
+   */
+  reopenAll(): void {
+    for (const open of this.#open.values()) if (!open.complete) open.reopen();
+  }
+
   #closeOpen(piece: number): { link: number; stripe: Stripe }[] {
     const taken = [...(this.#open.get(piece)?.taken() ?? [])];
     this.#open.delete(piece);

@@ -427,6 +427,7 @@ export class Swarm {
 
   #resume(nowMs: number): void {
     this.#pause = null;
+    this.#work?.picker.reopenAll();
     this.#settleState(nowMs);
     for (const peer of this.peers.values()) this.#reconsider(peer);
     this.#hungry = true;

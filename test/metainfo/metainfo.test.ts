@@ -252,6 +252,17 @@ t.test('each file has its own layer', async (t) => {
   t.equal(info(singleV2({ 'file tree': tree })).files[0]?.pieceLayer, null);
 });
 
+t.test('a tree that says a folder once for many files takes no more memory than a list', async (t) => {
+  const deep = (files: number) => {
+    let tree = dict({ a: leaf() });
+    for (let i = 0; i < files; i++) tree.set(`f${i}`, dict({ '': dict({ length: 0 }) }));
+    for (let i = 0; i < 90; i++) tree = dict({ ['d'.repeat(255)]: tree });
+    return singleV2({ 'file tree': tree });
+  };
+  t.equal(withLayers(deep(1000)).files.length, 1001);
+  t.throws(() => withLayers(deep(20_000)), { code: 'ERR_METAINFO', message: /names/ });
+});
+
 t.test('reads attributes and links', async (t) => {
   const link = (to: Encodable, fields: Fields = {}) =>
     dict({ attr: 'l', length: 0, path: ['l'], 'symlink path': to, ...fields });

@@ -64,6 +64,11 @@ t.test('no two files share a place', async (t) => {
   t.same(joined(['a', 'A', 'b/C', 'B/c']), ['a', 'A.1', 'b/C', 'B/c.1'], 'where case does not count');
   t.same(joined(['é', 'e\u0301', 'É']), ['é', 'e\u0301.1', 'É.2'], 'where normalisation does not count');
   t.same(joined(['straße', 'STRASSE', 'a\u200db', 'ab']), ['straße', 'STRASSE.1', 'a\u200db', 'ab.1']);
+  t.same(
+    joined(['straẞe', 'straße', 'strasse']),
+    ['straẞe', 'straße.1', 'strasse.2'],
+    'ẞ folds to ss as ß does',
+  );
   t.same(joined(['a', 'a/b', 'A/c']), ['a.1', 'a/b', 'A/c'], 'a file makes way for a folder');
   t.same(joined(['a/b', 'a']), ['a/b', 'a.1']);
   t.same(joined(['a', 'a', 'a.1']), ['a', 'a.2', 'a.1'], 'a name that is free is not taken from its owner');

@@ -40,6 +40,26 @@ t.test('a way of more than 40 links is too long', async (t) => {
   t.equal(found[42], null);
 });
 
+t.test('a link to the whole folder is none, and leads nowhere else', async (t) => {
+  const [, through] = resolveSymlinks([
+    { rawPath: ['l'], path: ['l'], rawTarget: [] },
+    { rawPath: ['m'], path: ['m'], rawTarget: ['l', 'x'] },
+    { rawPath: ['x'], path: ['x'], rawTarget: null },
+  ]);
+  t.equal(through, null);
+});
+
+t.test('many links over the same long way are no work', async (t) => {
+  const deep = 'd/'.repeat(98);
+  const chain = Array.from({ length: 39 }, (_, i) => `${deep}${i} -> ${deep}${i === 0 ? 'f' : i - 1}`);
+  const links = Array.from({ length: 60_000 }, (_, i) => `l${i} -> ${deep}38`);
+  // Followed anew for each, it would be 200 million steps.
+  const found = targets(`${deep}f`, ...chain, ...links);
+  t.equal(found.at(-1), `${deep}38`);
+  const far = Array.from({ length: 60_000 }, (_, i) => `${i} -> ${i + 1}`);
+  t.equal(targets(...far, '60000')[59_999 - 39], `${59_999 - 38}`, 'from the end that is far from the file');
+});
+
 t.test('a target is always a path of the torrent without a step up', async () => {
   const name = fc.constantFrom('a', 'b', 'c', '..', '.', '');
   const path = fc.array(name, { minLength: 1, maxLength: 3 });

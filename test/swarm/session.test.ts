@@ -301,6 +301,23 @@ t.test('a piece that cannot be written pauses its torrent for 30 s', async (t) =
   );
 });
 
+t.test('pieces that were open when a pause began are asked for anew, whole', async (t) => {
+  const { host, event, apply, wait, open } = setup({
+    swarm: { content: { store: emptyStore, pieceLengthBytes: 2 * PIECE, lengthBytes: 4 * PIECE } },
+  });
+  const link = open(1);
+  apply({ links: [event(link, { finished: [0, 0, 64, 0, 64, 128] })] });
+  t.ok(host.take().includes(`fetch ${link} 1 0 64`));
+  apply({
+    links: [event(link, { finished: [1, 0, 64] })],
+    pieces: [{ torrent: 1, piece: 0, outcome: 'io', message: 'full', senders: [link], culprits: [] }],
+  });
+  host.take();
+  wait(30_000);
+  // The byte mover forgets a piece to which nothing came for 30 s.
+  t.ok(host.take().includes(`fetch ${link} 1 0 64`));
+});
+
 t.test('a silent peer is snubbed after 20 s, one that delivered before after 60 s', async (t) => {
   const { host, event, apply, wait, open } = setup({ pieces: 8 });
   const mute = open(1);

@@ -126,7 +126,7 @@ impl Files {
 
     /// Adds a file that is read and written.
     pub(crate) fn add_scratch(&self, path: &Path) -> FileId {
-        self.enter(Place::Scratch(path.to_owned()), None, Nature::Own)
+        self.enter(Place::Scratch(path.to_owned()), None, Nature::Scratch)
     }
 
     /// Adds a file below a folder that is read and, with `write`, written.

@@ -21,6 +21,8 @@ pub(crate) enum Nature {
     Foreign,
     /// Of the torrent: nobody but us writes to it.
     Own,
+    /// Likewise, and it goes on being served from its handle when it was deleted: a job that is done tidies up.
+    Scratch,
 }
 
 /// What is known of one file since it was first opened.
@@ -63,14 +65,14 @@ impl Watch {
             (seen.identity, seen.linked, seen.outdated) = (Some(now), linked, seen.begun > seen.ended);
             return Ok(());
         };
-        if seen.linked && !linked {
+        if seen.linked && !linked && self.nature != Nature::Scratch {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted"));
         }
         let mut held = was;
         match self.nature {
             Nature::Foreign => (held.size, held.modified_ns) = (now.size, now.modified_ns),
-            Nature::Own if seen.outdated || seen.begun > seen.ended => held.modified_ns = now.modified_ns,
-            Nature::Own => {}
+            _ if seen.outdated || seen.begun > seen.ended => held.modified_ns = now.modified_ns,
+            Nature::Own | Nature::Scratch => {}
         }
         if let Some(change) = now.change_since(&held) {
             return Err(changed(change));

@@ -490,3 +490,17 @@ proptest! {
         prop_assert_eq!(read(&store, 0, length).unwrap(), data);
     }
 }
+
+#[test]
+fn a_scratch_file_that_was_deleted_is_served_while_it_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = bytes(PIECE as usize + 5);
+    let store = scratch(dir.path(), &data);
+    fetch_all(&store, &data);
+    assert_eq!(read(&store, 0, 9).unwrap(), data[..9]);
+    fs::remove_file(dir.path().join("scratch")).unwrap();
+    // Past the second in which nobody looks at it again.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    assert_eq!(read(&store, 0, data.len()).unwrap(), data);
+    assert!(store.fault().is_none());
+}
