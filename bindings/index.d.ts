@@ -329,7 +329,7 @@ export interface CheckedTorrent {
   /** Those that have the torrent's hashes. */
   goodPieces: number
   /** By file. */
-  faults: Array<Fault>
+  faults: Array<FaultyFile>
   /** In the torrent's order. */
   damage: Array<Damage>
 }
@@ -437,7 +437,7 @@ export interface ExtensionMessage {
 }
 
 /** A file that is not as the torrent says, whatever its bytes are. */
-export interface Fault {
+export interface FaultyFile {
   /** The file's number in the layout. */
   file: number
   /** `missing`, `not-a-file`, `short`, `long`, `unreadable` or `changed`. */
@@ -721,7 +721,7 @@ export interface TorrentLayout {
   /** A power of two from 16 KiB to 512 MiB; for v1 any from 1. */
   pieceLengthBytes: number
   /** Of each file. */
-  lengthsBytes: Float64Array
+  lengthsBytes: Array<number>
   /** The path of each file in UTF-8, ended by a zero byte; padding has an empty one. */
   paths: Uint8Array
 }

@@ -354,7 +354,7 @@ export async function hashTorrent(
 }
 
 /** A file that is not as the torrent says, whatever its bytes are. */
-export interface FileFault extends Readonly<bindings.Fault> {
+export interface FileFault extends Readonly<bindings.FaultyFile> {
   readonly fault: 'missing' | 'not-a-file' | 'short' | 'long' | 'unreadable' | 'changed';
 }
 
@@ -426,7 +426,7 @@ function packed({ kind }: TorrentLayout, hashes: ContentHashes<Uint8Array | null
 
 /** A layout as few values: there may be hundreds of thousands of files. */
 function flat({ kind, pieceLengthBytes, files }: TorrentLayout): bindings.TorrentLayout {
-  const lengthsBytes = Float64Array.from(files, ({ lengthBytes }) => lengthBytes);
+  const lengthsBytes = files.map(({ lengthBytes }) => lengthBytes);
   const paths = Buffer.from(files.map(({ path }) => `${path}\0`).join(''));
   return { kind, pieceLengthBytes, lengthsBytes, paths };
 }

@@ -1,12 +1,12 @@
 //! Making and checking torrents for JavaScript: all files of a torrent in one task, progress to be polled.
 use crate::error::coded;
-use crate::store::{CancelFlag, flag, number, piece_length, refused};
+use crate::store::{CancelFlag, flag, number, out_of_range, piece_length, refused};
 use crate::task::Job;
 use blockswarm_pieces::{
     CheckReport, ContentPaths, DamageReason, FileEntry, FileFault, FileHashes, Geometry, PassOptions,
     PieceHashes, TorrentKind, check_files, hash_files, sha,
 };
-use napi::bindgen_prelude::{AsyncTask, Float64Array, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,7 +47,7 @@ pub struct TorrentLayout {
     /// A power of two from 16 KiB to 512 MiB; for v1 any from 1.
     pub piece_length_bytes: i64,
     /// Of each file.
-    pub lengths_bytes: Float64Array,
+    pub lengths_bytes: Vec<i64>,
     /// The path of each file in UTF-8, ended by a zero byte; padding has an empty one.
     pub paths: Uint8Array,
 }
@@ -74,15 +74,13 @@ impl TorrentLayout {
             let text = format!("{} paths for {} lengths", paths.count(), self.lengths_bytes.len());
             return Err(coded("ERR_METAINFO", text));
         }
-        // Above 2^53 a length is refused whatever it is.
-        #[expect(
-            clippy::cast_sign_loss,
-            reason = "a negative length is an empty file's, and then its hashes do not fit"
-        )]
-        let lengths = self.lengths_bytes.iter().map(|length| *length as u64);
         let named = self.paths.split_inclusive(|byte| *byte == 0).map(|path| path.len() > 1);
+        let entry = |(length, named): (&i64, bool)| {
+            let length = u64::try_from(*length).map_err(|_| out_of_range("lengthsBytes", *length))?;
+            Ok(FileEntry { length, padding: !named })
+        };
         let entries: Vec<FileEntry> =
-            lengths.zip(named).map(|(length, named)| FileEntry { length, padding: !named }).collect();
+            self.lengths_bytes.iter().zip(named).map(entry).collect::<napi::Result<_>>()?;
         let piece_length = piece_length(self.piece_length_bytes)?;
         let (kind, geometry) = match self.kind.as_str() {
             "v1" => (TorrentKind::V1, Geometry::v1(&entries, piece_length)),
@@ -194,8 +192,7 @@ pub fn hash_torrent(
 
 /// A file that is not as the torrent says, whatever its bytes are.
 #[napi(object, object_from_js = false)]
-#[expect(clippy::struct_field_names, reason = "the field says which fault")]
-pub struct Fault {
+pub struct FaultyFile {
     /// The file's number in the layout.
     pub file: u32,
     /// `missing`, `not-a-file`, `short`, `long`, `unreadable` or `changed`.
@@ -227,7 +224,7 @@ pub struct CheckedTorrent {
     /// Those that have the torrent's hashes.
     pub good_pieces: u32,
     /// By file.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FaultyFile>,
     /// In the torrent's order.
     pub damage: Vec<Damage>,
 }
@@ -260,7 +257,7 @@ fn checked(geometry: &Geometry, report: CheckReport) -> CheckedTorrent {
         faults: report
             .faults
             .into_iter()
-            .map(|(file, fault)| Fault {
+            .map(|(file, fault)| FaultyFile {
                 file: entry(file),
                 message: fault.to_string(),
                 fault: match fault {

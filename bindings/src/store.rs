@@ -17,7 +17,8 @@ pub fn refused(error: PiecesError) -> napi::Error {
     coded(error.code(), error)
 }
 
-fn out_of_range(name: &str, value: i64) -> napi::Error {
+/// The error for a number that is none of ours.
+pub fn out_of_range(name: &str, value: i64) -> napi::Error {
     coded("ERR_METAINFO", format!("{name} out of range: {value}"))
 }
 

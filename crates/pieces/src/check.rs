@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 use rustix::fs::{SeekFrom, seek};
 
 use crate::content_files::ContentFiles;
-use crate::hash_pass::{self, PieceDigests, PieceSink, Wanted};
+use crate::hash_pass::{self, PieceDigests, PieceSink};
 use crate::hashes::Judgement;
 use crate::{ContentPaths, FileFault, Geometry, PassOptions, PieceHashes, PieceIndex, PiecesError};
 
@@ -75,8 +76,9 @@ pub fn check_files(
             .filter_map(|n| geometry.piece(n))
             .for_each(|piece| check.set(piece, Mark::Incomplete));
     }
-    let wanted = Wanted { v1: hashes.v1.is_some(), v2: hashes.v2.is_some() };
-    hash_pass::hash_pieces(geometry, wanted, &files, &check, options)?;
+    hash_pass::hash_pieces(geometry, 0..geometry.piece_count(), hashes.wanted(), &files, &check, options)?;
+    // Pieces that need no reading, and halves of odd numbers.
+    options.progress.store(geometry.content_length(), Ordering::Relaxed);
     let faults = files.faults();
     let mut damage = check.damage(&sizes, &faults);
     for found in damage.iter_mut().filter(|found| found.reason == DamageReason::Wrong) {

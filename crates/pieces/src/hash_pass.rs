@@ -79,7 +79,7 @@ pub(crate) struct PieceDigests {
 pub struct PassOptions<'a> {
     /// Threads that read and hash; 0 stands for one a core.
     pub threads: usize,
-    /// Grows to [`Geometry::content_length`] while the pass goes on.
+    /// Grows while the pass goes on, to [`Geometry::content_length`] in the end.
     pub progress: &'a AtomicU64,
     /// Raise it to stop the pass within a step.
     pub cancelled: &'a AtomicBool,
@@ -123,6 +123,7 @@ struct Queue<'a> {
     geometry: &'a Geometry,
     sink: &'a dyn PieceSink,
     stages: Vec<Stage>,
+    pieces: Range<u32>,
     /// Stage, piece, and offset in the piece.
     at: Mutex<(usize, u32, u32)>,
 }
@@ -147,9 +148,10 @@ struct Parts {
     spans: Vec<Option<Hash>>,
 }
 
-/// Hashes what the sink wants. Blocks for long: call it on a worker.
+/// Hashes what the sink wants of a range of pieces. Blocks for long: call it on a worker.
 pub(crate) fn hash_pieces(
     geometry: &Geometry,
+    pieces: Range<u32>,
     wanted: Wanted,
     source: &dyn PieceSource,
     sink: &dyn PieceSink,
@@ -159,10 +161,10 @@ pub(crate) fn hash_pieces(
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let stages = stages(geometry, wanted, threads);
+    let stages = stages(geometry.piece_length(), pieces.len(), wanted, threads);
     let readings = stages.len() as u64;
     let pass = Pass { geometry, sink, options, wanted, readings, parts: Mutex::default() };
-    let queue = Queue { geometry, sink, stages, at: Mutex::default() };
+    let queue = Queue { geometry, sink, stages, at: Mutex::new((0, pieces.start, 0)), pieces };
     let failure = Mutex::new(None);
     let work = || {
         if let Err(error) = pass.work(&queue, source, &failure) {
@@ -179,27 +181,20 @@ pub(crate) fn hash_pieces(
         }
         work();
     });
-    if let Some(error) = failure.into_inner() {
-        return Err(error);
-    }
-    // Pieces that nobody wanted, and halves of odd numbers.
-    options.progress.store(geometry.content_length(), Ordering::Relaxed);
-    Ok(())
+    failure.into_inner().map_or(Ok(()), Err)
 }
 
 /// How the torrent is read: once, or twice where one reading would leave threads without work.
-fn stages(geometry: &Geometry, wanted: Wanted, threads: usize) -> Vec<Stage> {
-    let pieces = geometry.piece_count() as usize;
-    let piece_length = geometry.piece_length();
+fn stages(piece_length: u32, pieces: usize, wanted: Wanted, threads: usize) -> Vec<Stage> {
     // Lock step over as many pieces as pay, but not so many that a thread stands idle at the end.
     let batches = pieces.div_ceil(sha::sha1_lanes().clamp(1, MAX_BATCH));
     let batches = if batches < 4 * threads { batches.next_multiple_of(threads) } else { batches };
-    let whole = Stage { wanted, unit_bytes: piece_length, width: pieces.div_ceil(batches) };
+    let whole = Stage { wanted, unit_bytes: piece_length, width: pieces.div_ceil(batches.max(1)) };
     let v2 = Wanted { v1: false, v2: true };
     let spans = Stage { wanted: v2, unit_bytes: piece_length.min(SPAN_BYTES), width: 1 };
     match wanted {
         Wanted { v1: false, .. } => vec![spans],
-        Wanted { v2: true, .. } if pieces < 2 * threads => {
+        Wanted { v2: true, .. } if threads > 1 && pieces < 2 * threads => {
             vec![Stage { wanted: Wanted { v2: false, ..wanted }, ..whole }, spans]
         }
         _ => vec![whole],
@@ -213,7 +208,7 @@ impl Queue<'_> {
             let stage = *self.stages.get(at.0)?;
             let (mut units, mut bytes) = (Vec::new(), 0);
             while units.len() < stage.width || (bytes < MIN_BATCH_BYTES && units.len() < MAX_BATCH) {
-                let Some(piece) = self.geometry.piece(at.1) else { break };
+                let Some(piece) = self.geometry.piece(at.1).filter(|_| at.1 < self.pieces.end) else { break };
                 let unit = self.unit(stage, piece, at.2);
                 let end = at.2.saturating_add(stage.unit_bytes);
                 if end < self.size(stage, piece).0 {
@@ -229,7 +224,7 @@ impl Queue<'_> {
             if !units.is_empty() {
                 return Some(Batch { stage, units });
             }
-            *at = (at.0 + 1, 0, 0);
+            *at = (at.0 + 1, self.pieces.start, 0);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use crate::hash_pass::PieceDigests;
-use crate::hasher::Tree;
+use crate::hash_pass::{PieceDigests, Wanted};
 use crate::merkle::{self, Hash};
 use crate::sha::Sha1Stream;
-use crate::{Geometry, PieceIndex, PiecesError, TorrentHashes};
+use crate::tree::Tree;
+use crate::{Geometry, PieceIndex, PiecesError};
 
 /// What the torrent says its pieces hash to; v1, v2 or (hybrid) both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,13 +25,6 @@ pub struct FileHashes {
     /// The piece layer, pieces of the file × 32 bytes. A file of one piece has none (`None` or empty: its root
     /// judges the piece); a longer one from a magnet link may still lack it, and then v1 judges pieces.
     pub layer: Option<Vec<u8>>,
-}
-
-impl From<TorrentHashes> for PieceHashes {
-    fn from(hashes: TorrentHashes) -> Self {
-        let layer = (!hashes.piece_layer.is_empty()).then_some(hashes.piece_layer);
-        Self { v1: Some(hashes.pieces), v2: Some(vec![FileHashes { root: hashes.pieces_root, layer }]) }
-    }
 }
 
 /// What hashing says about one piece.
@@ -82,6 +75,11 @@ impl PieceHashes {
     pub(crate) fn lacks_layer(&self, geometry: &Geometry) -> bool {
         let lacks = |(n, file): (usize, &FileHashes)| file.layer.is_none() && geometry.pieces_of(n).len() > 1;
         self.v2.as_ref().is_some_and(|files| files.iter().enumerate().any(lacks))
+    }
+
+    /// The hashes that judging takes.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted { v1: self.v1.is_some(), v2: self.v2.is_some() }
     }
 
     /// The v1 hash of a piece.
@@ -154,7 +152,7 @@ impl PieceJudge {
     /// The judgement, and the piece's v2 root when there is a v2 side.
     pub(crate) fn finish(self) -> (Judgement, Option<Hash>) {
         let v1 = self.v1.map(|(mut sha1, promised)| Some(sha1.finish()) == promised);
-        let root = self.v2.map(|mut v2| (v2.tree.finish(|_| v2.height), v2.promised));
+        let root = self.v2.map(|mut v2| (v2.tree.finish(v2.height), v2.promised));
         let v2 = root.and_then(|(root, promised)| Some(root == promised?));
         (Judgement::of(v1, v2), root.map(|(root, _)| root))
     }

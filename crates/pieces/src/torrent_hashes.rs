@@ -1,7 +1,7 @@
 //! The hashes of a torrent that is being made.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -61,6 +61,14 @@ pub fn hash_extents(
     collect(&geometry, TorrentKind::Hybrid, extents, options)
 }
 
+/// [`hash_extents`] of what is in memory.
+pub fn hash_bytes(data: &[u8], piece_length: u32) -> Result<PieceHashes, PiecesError> {
+    let geometry = Geometry::new(data.len() as u64, piece_length)?;
+    let (progress, cancelled) = (AtomicU64::new(0), AtomicBool::new(false));
+    let options = PassOptions { threads: 1, progress: &progress, cancelled: &cancelled };
+    collect(&geometry, TorrentKind::Hybrid, &data, options)
+}
+
 fn collect(
     geometry: &Geometry,
     kind: TorrentKind,
@@ -72,7 +80,9 @@ fn collect(
         v1: Mutex::new(vec![[0; 20]; if wanted.v1 { count } else { 0 }]),
         v2: Mutex::new(vec![[0; 32]; if wanted.v2 { count } else { 0 }]),
     };
-    hash_pass::hash_pieces(geometry, wanted, source, &rows, options)?;
+    hash_pass::hash_pieces(geometry, 0..geometry.piece_count(), wanted, source, &rows, options)?;
+    // Halves of odd numbers may have got lost.
+    options.progress.store(geometry.content_length(), Ordering::Relaxed);
     let roots = rows.v2.into_inner();
     let of_file = |file: usize| {
         let pieces = geometry.pieces_of(file);
@@ -119,5 +129,19 @@ impl PieceSource for Extents {
 impl PieceReader for &Extents {
     fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         Extents::read_exact_at(self, offset, buffer)
+    }
+}
+
+impl PieceSource for &[u8] {
+    fn reader(&self) -> Box<dyn PieceReader + '_> {
+        Box::new(*self)
+    }
+}
+
+impl PieceReader for &[u8] {
+    fn read_exact_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let from = self.get(offset as usize..).and_then(|rest| rest.get(..buffer.len()));
+        buffer.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 }

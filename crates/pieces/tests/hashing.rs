@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use blockswarm_pieces::{
     BLOCK_BYTES, CheckReport, ContentPaths, Damage, DamageReason, Extents, FileEntry, FileFault, FileHashes,
-    Geometry, PassOptions, PieceHashes, PiecesError, TorrentKind, check_files, hash_extents, hash_files,
+    Geometry, PassOptions, PieceHashes, PiecesError, TorrentKind, check_files, hash_bytes, hash_extents,
+    hash_files,
 };
 use proptest::prelude::*;
 use sha1::Sha1;
@@ -223,10 +224,11 @@ fn a_piece_longer_than_a_span_has_the_root_of_all_its_leaves() {
 }
 
 #[test]
-fn the_hashes_of_extents_are_those_of_the_file() {
+fn the_hashes_of_extents_and_of_bytes_are_those_of_the_file() {
     let scene = Scene::new(TorrentKind::Hybrid, &[300_000], 65536);
     let extents = Extents::whole_file(&scene.path(0)).unwrap();
     assert_eq!(hash_extents(&extents, 65536, &NEVER).unwrap(), scene.expected());
+    assert_eq!(hash_bytes(&fs::read(scene.path(0)).unwrap(), 65536).unwrap(), scene.expected());
     let stopped = hash_extents(&extents, 65536, &AtomicBool::new(true));
     assert!(matches!(stopped, Err(PiecesError::Cancelled)));
 }

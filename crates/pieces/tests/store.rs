@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use blockswarm_pieces::{
     BLOCK_BYTES, BlockWrite, Budget, Extents, ExtentsBuilder, FileHashes, Files, Geometry, NowRead,
-    PieceHashes, PieceIndex, PieceOutcome, PieceVerdict, PiecesError, Store, TorrentHasher,
+    PieceHashes, PieceIndex, PieceOutcome, PieceVerdict, PiecesError, Store, hash_bytes,
 };
 use proptest::prelude::*;
 
@@ -21,9 +21,7 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 fn hybrid(data: &[u8]) -> PieceHashes {
-    let mut hasher = TorrentHasher::new(PIECE).unwrap();
-    hasher.update(data);
-    hasher.finish().into()
+    hash_bytes(data, PIECE).unwrap()
 }
 
 fn geometry(data: &[u8]) -> Geometry {

@@ -5,8 +5,7 @@ use super::{Filled, Serving};
 use crate::batch::BatchPool;
 use crate::message::{Message, Span};
 use blockswarm_pieces::{
-    FaultKind, FileEntry, FolderLayout, Geometry, PieceHashes, RelativePath, Store, StoreOptions,
-    TorrentHasher,
+    FaultKind, FileEntry, FolderLayout, Geometry, PieceHashes, RelativePath, Store, StoreOptions, hash_bytes,
 };
 use proptest::prelude::*;
 use std::fs::File;
@@ -20,10 +19,8 @@ fn store(data: &[u8]) -> (tempfile::TempDir, Arc<Store>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");
     std::fs::write(&path, data).unwrap();
-    let mut hasher = TorrentHasher::new(PIECE).unwrap();
-    hasher.update(data);
     let geometry = Geometry::new(data.len() as u64, PIECE).unwrap();
-    let store = Store::open_scratch(geometry, PieceHashes::from(hasher.finish()), &path).unwrap();
+    let store = Store::open_scratch(geometry, hash_bytes(data, PIECE).unwrap(), &path).unwrap();
     for piece in store.geometry().pieces() {
         assert!(store.verify_piece(piece).unwrap());
     }
@@ -84,9 +81,7 @@ fn two_files(folder: &Path) -> (Arc<Store>, PathBuf) {
     let files = [FileEntry { length: u64::from(PIECE), padding: false }; 2];
     let geometry = Geometry::v1(&files, PIECE).unwrap();
     let data = vec![5; 2 * PIECE as usize];
-    let mut hasher = TorrentHasher::new(PIECE).unwrap();
-    hasher.update(&data);
-    let hashes = PieceHashes { v1: Some(hasher.finish().pieces), v2: None };
+    let hashes = PieceHashes { v2: None, ..hash_bytes(&data, PIECE).unwrap() };
     let layout = FolderLayout {
         files: ["a", "b"].map(|name| RelativePath::new(&[name]).unwrap()).into(),
         ..FolderLayout::default()

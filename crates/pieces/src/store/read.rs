@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Backing, Store};
 use crate::error::at_path;
-use crate::hasher::STEP_BYTES;
 use crate::hot::{self, CHUNK_BYTES, Lookup};
 use crate::nowait::NowRead;
 use crate::scatter::Scatter;
 use crate::{PieceIndex, PiecesError};
+
+/// Bytes copied at a time: enough to hide a system call, small enough to cancel.
+const STEP_BYTES: usize = 1024 * 1024;
 
 impl Store {
     /// Fills `buffer` from `offset`, waiting for the disk. A range beyond the end is `InvalidInput`, one

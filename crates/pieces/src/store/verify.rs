@@ -3,65 +3,69 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use parking_lot::Mutex;
 
 use super::{Backing, Store};
-use crate::hasher::STEP_BYTES;
+use crate::hash_pass::{self, PieceDigests, PieceSink};
 use crate::hashes::Judgement;
 use crate::merkle;
-use crate::{FileHashes, PieceIndex, PiecesError};
+use crate::{FileHashes, PassOptions, PieceIndex, PiecesError};
 
 impl Store {
     /// Hashes a piece where it lies, and marks it servable, or no longer servable. Blocks: call on a worker.
     /// False when it is wrong or not there yet; an error is a [`crate::Fault`] too.
     pub fn verify_piece(&self, piece: PieceIndex) -> io::Result<bool> {
-        let was_servable = self.servable.get(piece.get());
-        // It was verified when it came; in its file it is not yet.
-        if was_servable && self.unwritten.get(piece.get()).is_some() {
-            return Ok(true);
-        }
-        let backing = self.backing();
-        let start = self.geometry.piece_offset(piece);
-        let bytes = u64::from(self.geometry.piece_bytes(piece));
-        // A new scratch file is one hole: hashing its zeros would take as long as hashing the torrent.
-        if !was_servable && backing.writable && backing.extents.is_hole(start, bytes) {
-            return Ok(false);
-        }
-        let mut judge = self.hashes.judge(&self.geometry, piece);
-        self.read_piece(&backing, piece, |step| judge.update(step))?;
-        let (judgement, root) = judge.finish();
-        let good = judgement == Judgement::Good;
-        if good {
-            self.keep_root(piece, root);
-            self.servable.set(piece.get());
-        } else if was_servable {
-            // Only then: a piece that was not may have come in while this read its old bytes.
-            self.servable.clear(piece.get());
-            self.forget_hot();
-        }
-        Ok(good)
+        let only = piece.get()..piece.get() + 1;
+        // This thread will do for one piece.
+        let verified = self.verify(only, 1, |_| true, &AtomicBool::new(false)).map_err(io::Error::other)?;
+        verified.error.map_or(Ok(verified.good == 1), Err)
     }
 
-    /// [`Self::verify_piece`] for a range of piece numbers, clipped to the torrent; how many are right. A piece that
-    /// cannot be read is not; the others are looked at all the same, and [`Self::fault`] says why.
+    /// [`Self::verify_piece`] for a range of piece numbers, clipped to the torrent, on all cores; how many are right. A
+    /// piece that cannot be read is not; the others are looked at all the same, and [`Self::fault`] says why.
     pub fn verify_pieces(&self, pieces: Range<u32>, cancelled: &AtomicBool) -> Result<u32, PiecesError> {
-        let mut good = 0;
-        for piece in pieces.map_while(|n| self.geometry.piece(n)) {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(PiecesError::Cancelled);
+        Ok(self.verify(pieces, 0, |_| true, cancelled)?.good)
+    }
+
+    fn verify(
+        &self,
+        pieces: Range<u32>,
+        threads: usize,
+        chosen: impl Fn(PieceIndex) -> bool,
+        cancelled: &AtomicBool,
+    ) -> Result<Verified, PiecesError> {
+        let pieces = pieces.start..pieces.end.min(self.geometry.piece_count());
+        let backing = self.backing();
+        let (mut verified, mut before) =
+            (Verified::default(), vec![None; self.geometry.piece_count() as usize]);
+        for piece in pieces.clone().filter_map(|n| self.geometry.piece(n)).filter(|piece| chosen(*piece)) {
+            let was_servable = self.servable.get(piece.get());
+            let (start, bytes) =
+                (self.geometry.piece_offset(piece), u64::from(self.geometry.piece_bytes(piece)));
+            if was_servable && self.unwritten.get(piece.get()).is_some() {
+                // It was verified when it came; in its file it is not yet.
+                verified.good += 1;
+            } else if was_servable || !backing.writable || !backing.extents.is_hole(start, bytes) {
+                // A new scratch file is one hole: hashing its zeros would take as long as hashing the torrent.
+                if let Some(slot) = before.get_mut(piece.get() as usize) {
+                    *slot = Some(was_servable);
+                }
             }
-            good += u32::from(self.verify_piece(piece).unwrap_or(false));
         }
-        Ok(good)
+        let sink = Verifying { store: self, backing: &backing, before, verified: Mutex::new(verified) };
+        let options = PassOptions { threads, progress: &AtomicU64::new(0), cancelled };
+        let wanted = self.hashes.wanted();
+        hash_pass::hash_pieces(&self.geometry, pieces, wanted, &backing.extents, &sink, options)?;
+        Ok(sink.verified.into_inner())
     }
 
     /// Forgets the fault, looks at the files anew, and verifies the pieces that are not servable; how many are now. What
     /// still fails is a fault again.
     pub fn recheck(&self, cancelled: &AtomicBool) -> Result<u32, PiecesError> {
         self.clear_fault();
-        for piece in self.geometry.pieces().filter(|piece| !self.servable.get(piece.get())) {
-            self.verify_pieces(piece.get()..piece.get() + 1, cancelled)?;
-        }
+        self.verify(0..u32::MAX, 0, |piece| !self.servable.get(piece.get()), cancelled)?;
         Ok(self.servable.count())
     }
 
@@ -78,17 +82,10 @@ impl Store {
     /// did not pass through this store. All pieces must be servable (`NotFound`).
     pub fn verify_root(&self, cancelled: &AtomicBool) -> Result<bool, PiecesError> {
         let (Some(roots), Some(files)) = (&self.roots, &self.hashes.v2) else { return Ok(true) };
-        for piece in self.geometry.pieces() {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(PiecesError::Cancelled);
-            }
-            self.check_servable(self.geometry.piece_offset(piece), 1)?;
-            if matches!(roots.lock().get(piece.get() as usize), Some(None)) {
-                let mut judge = self.hashes.judge(&self.geometry, piece);
-                self.read_piece(&self.backing(), piece, |step| judge.update(step))?;
-                self.keep_root(piece, judge.finish().1);
-            }
-        }
+        self.check_servable(0, self.geometry.length())?;
+        let unknown = |piece: PieceIndex| matches!(roots.lock().get(piece.get() as usize), Some(None));
+        self.verify(0..u32::MAX, 0, unknown, cancelled)?;
+        self.check_servable(0, self.geometry.length())?;
         let roots = roots.lock();
         let right = |(n, file): (usize, &FileHashes)| {
             let pieces = self.geometry.pieces_of(n);
@@ -98,27 +95,52 @@ impl Store {
         };
         Ok(files.iter().enumerate().all(right))
     }
+}
 
-    /// Reads a piece from its file from the first byte to the last in steps, servable or not.
-    fn read_piece(
-        &self,
-        backing: &Arc<Backing>,
-        piece: PieceIndex,
-        mut each: impl FnMut(&[u8]),
-    ) -> io::Result<()> {
-        let mut offset = self.geometry.piece_offset(piece);
-        let mut missing = self.geometry.piece_bytes(piece) as usize;
-        let mut buffer = vec![0; missing.min(STEP_BYTES)];
-        while missing > 0 {
-            let step = buffer.split_at_mut(missing.min(STEP_BYTES)).0;
-            if let Err(error) = backing.extents.read_exact_at(offset, step) {
-                self.lose_file(backing, &error);
-                return Err(error);
-            }
-            each(step);
-            offset += step.len() as u64;
-            missing -= step.len();
+/// What came of verifying.
+#[derive(Default)]
+struct Verified {
+    good: u32,
+    /// The first piece that could not be read.
+    error: Option<io::Error>,
+}
+
+/// Judges pieces as they are hashed.
+struct Verifying<'a> {
+    store: &'a Store,
+    backing: &'a Arc<Backing>,
+    /// Of each piece that is to be hashed whether it was servable.
+    before: Vec<Option<bool>>,
+    verified: Mutex<Verified>,
+}
+
+impl Verifying<'_> {
+    fn before(&self, piece: PieceIndex) -> Option<bool> {
+        self.before.get(piece.get() as usize).copied().flatten()
+    }
+}
+
+impl PieceSink for Verifying<'_> {
+    fn wants(&self, piece: PieceIndex) -> bool {
+        self.before(piece).is_some()
+    }
+
+    fn hashed(&self, piece: PieceIndex, digests: PieceDigests) {
+        let store = self.store;
+        if store.hashes.judge_digests(&store.geometry, piece, digests) == Judgement::Good {
+            store.keep_root(piece, digests.v2);
+            store.servable.set(piece.get());
+            self.verified.lock().good += 1;
+        } else if self.before(piece) == Some(true) {
+            // Only then: a piece that was not may have come in while its old bytes were read.
+            store.servable.clear(piece.get());
+            store.forget_hot();
         }
+    }
+
+    fn unread(&self, _piece: PieceIndex, error: io::Error) -> Result<(), PiecesError> {
+        self.store.lose_file(self.backing, &error);
+        self.verified.lock().error.get_or_insert(error);
         Ok(())
     }
 }

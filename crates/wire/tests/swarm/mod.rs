@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "each test file uses a part")]
 
 use blockswarm_net::{RuntimeOptions, UdpLimits, tcp};
-use blockswarm_pieces::{Geometry, PieceHashes, Store, TorrentHasher};
+use blockswarm_pieces::{Geometry, PieceHashes, Store, hash_bytes};
 use blockswarm_wire::events::{Drained, Incoming, LinkEvent, TorrentFault, Verdict};
 use blockswarm_wire::framing::Decoder;
 use blockswarm_wire::handshake::{Handshake, Reserved};
@@ -45,9 +45,7 @@ pub fn some_bytes(length: usize) -> Vec<u8> {
 }
 
 pub fn hashes(data: &[u8]) -> PieceHashes {
-    let mut hasher = TorrentHasher::new(PIECE_LENGTH).unwrap();
-    hasher.update(data);
-    PieceHashes::from(hasher.finish())
+    hash_bytes(data, PIECE_LENGTH).unwrap()
 }
 
 /// A store over a file with these bytes, all servable.
