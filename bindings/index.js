@@ -773,8 +773,7 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, Store, checkTorrent, hashExtents, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
