@@ -8,7 +8,7 @@ use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
 use blockswarm_net::{Datagram, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
-use blockswarm_pieces::{Budget, Store};
+use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -48,6 +48,7 @@ pub struct Hub {
 struct Core {
     context: Arc<Context>,
     budget: Arc<Budget>,
+    hot: Arc<HotCache>,
     registry: Mutex<Registry>,
 }
 
@@ -81,7 +82,8 @@ impl Hub {
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
         };
         let budget = Budget::new(options.assembly_bytes);
-        let core = Arc::new(Core { context: Arc::new(context), budget, registry: Mutex::default() });
+        let hot = HotCache::new(limits.hot_bytes);
+        let core = Arc::new(Core { context: Arc::new(context), budget, hot, registry: Mutex::default() });
         runtime.handle().spawn(write_out_regularly(Arc::downgrade(&core)));
         Ok(Self { core, runtime, udp: Mutex::new(None), closed: AtomicBool::new(false) })
     }
@@ -346,6 +348,7 @@ impl Core {
     /// The store, its unfinished pieces charged to the common budget.
     fn charged(&self, store: Arc<Store>) -> Arc<StoreRef> {
         store.set_budget(Arc::clone(&self.budget));
+        store.set_hot_cache(&self.hot);
         Arc::new(StoreRef(store))
     }
 

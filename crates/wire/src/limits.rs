@@ -44,6 +44,8 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// Memory for such batches, over all links; beyond it a link sends block by block.
     pub batches_bytes: usize,
+    /// Memory for bytes that several peers ask for and that cost more to read than to copy.
+    pub hot_bytes: u64,
 }
 
 impl Default for Limits {
@@ -68,6 +70,7 @@ impl Default for Limits {
             early_bitfield_bytes: 8_192,
             batch_bytes: 256 * 1024,
             batches_bytes: 64 * 1024 * 1024,
+            hot_bytes: 16 * 1024 * 1024,
         }
     }
 }
