@@ -6,14 +6,12 @@
 import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
 import { Geometry } from './geometry.js';
-import { HaveMap } from './have-map.js';
 import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
 import { type ExtensionInfo, MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
-import { Picker } from './picker.js';
-import { Pipeline } from './pipeline.js';
+import { Pieces, takeHaves } from './pieces.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
 
 /** What a swarm shares with the others of its session. */
@@ -24,13 +22,6 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'm
   /** There is somebody to dial, or a peer's choking is to be looked at. */
   changed(swarm: Swarm): void;
   closed(swarm: Swarm): void;
-}
-
-/** What there is to do once the torrent's pieces are known. */
-interface Work {
-  readonly content: SwarmContent;
-  readonly picker: Picker;
-  readonly pipeline: Pipeline;
 }
 
 const SEED_GRACE_MS = 30_000;
@@ -48,7 +39,8 @@ export class Swarm {
   readonly #peers: Peers;
   readonly #blame: Blame;
   readonly #metadata: MetadataExchange;
-  #work: Work | null = null;
+  /** Null while only the infohash is known. */
+  #pieces: Pieces | null = null;
   #state: SwarmState = 'metadata';
   #seedingSinceMs = 0;
   #hungry = false;
@@ -99,11 +91,11 @@ export class Swarm {
 
   /** Whether we have the piece, verified and on disk. */
   has(piece: number): boolean {
-    return this.#work?.picker.has(piece) ?? false;
+    return this.#pieces?.picker.has(piece) ?? false;
   }
 
   status(): SwarmStatus {
-    const picker = this.#work?.picker;
+    const picker = this.#pieces?.picker;
     let [downloadRate, uploadRate] = [0, 0];
     let [downloadedBytes, uploadedBytes] = [this.#pastDownloadedBytes, this.#pastUploadedBytes];
     for (const peer of this.peers.values()) {
@@ -138,7 +130,7 @@ export class Swarm {
   /** Gives the bytes a place, once the info dictionary is known. Pieces already servable count as had. */
   attach(content: SwarmContent): void {
     if (this.#state === 'closed') return;
-    if (this.#work) throw new TypeError('a store is attached already');
+    if (this.#pieces) throw new TypeError('a store is attached already');
     const geometry = new Geometry(content);
     this.#host.attachStore(this.torrent, content.store);
     this.#begin(content, geometry);
@@ -148,9 +140,9 @@ export class Swarm {
   /** Changes what is wanted: priority of pieces `[first, end)`, 0 for not at all. */
   want(first: number, end: number, priority = 1): void {
     if (this.#state === 'closed') return;
-    if (!this.#work) throw new TypeError('no store is attached yet: pieces are not known');
-    this.#work.picker.want(first, end, priority);
-    for (const peer of this.peers.values()) this.#reconsider(peer);
+    if (!this.#pieces) throw new TypeError('no store is attached yet: pieces are not known');
+    this.#pieces.picker.want(first, end, priority);
+    this.#pieces.reconsiderAll();
     this.#hungry = true;
     this.#settleState(this.#context.clock());
     this.flush(this.#context.clock());
@@ -158,15 +150,15 @@ export class Swarm {
 
   /** Ends a pause: the files are right again, and the store rechecked. */
   resume(): void {
-    if (this.#state !== 'paused' || !this.#work) return;
-    this.#compare(this.#work);
+    if (this.#state !== 'paused' || !this.#pieces) return;
+    this.#pieces.compare();
     this.#resume(this.#context.clock());
   }
 
   /** The owner has taken pieces of the store back, or found more: those that are missing are fetched. */
   recheck(): void {
-    if (this.#state === 'closed' || this.#state === 'paused' || !this.#work) return;
-    this.#compare(this.#work);
+    if (this.#state === 'closed' || this.#state === 'paused' || !this.#pieces) return;
+    this.#pieces.compare();
     this.#resume(this.#context.clock());
   }
 
@@ -214,7 +206,7 @@ export class Swarm {
     const { peerInterested, peerChoking } = peer;
     peer.update(event, nowMs);
     if (opens) this.#onOpen(peer, nowMs);
-    if (!peer.isClosing) this.#onHaveMap(peer, event);
+    if (!peer.isClosing && !takeHaves(peer, event, this.#pieces)) this.#drop(peer, 'bad-have-map');
     if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
     if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
     if (event.state === 'closed') this.#onClosed(peer, event.closeReason ?? 'closed', nowMs);
@@ -223,20 +215,20 @@ export class Swarm {
 
   /** Takes in the judgement of a piece. */
   onVerdict(verdict: PieceVerdict, nowMs: number): void {
-    const work = this.#work;
-    if (!work || this.#state === 'closed') return;
+    const pieces = this.#pieces;
+    if (!pieces || this.#state === 'closed') return;
     const { piece, outcome } = verdict;
     if (this.#blame.judge(verdict, nowMs)) this.#applyStanding(nowMs);
     const message = verdict.message ?? 'input or output failed';
-    work.pipeline.decided(piece);
+    pieces.pipeline.decided(piece);
     this.#hungry = true;
     if (outcome === 'good') {
-      this.#had(piece, work);
+      pieces.had(piece);
       this.#events.piece?.(piece);
       this.#settleState(nowMs);
       return;
     }
-    work.pipeline.revoke(work.picker.reset(piece));
+    pieces.pipeline.revoke(pieces.picker.reset(piece));
     if (outcome === 'io') {
       this.#pauseFor(message, nowMs + IO_PAUSE_MS);
       this.#events.ioError?.(message, piece);
@@ -245,9 +237,9 @@ export class Swarm {
 
   /** The torrent's files failed: what is not servable any more is not had. */
   onFault(fault: TorrentFault): void {
-    const work = this.#work;
-    if (!work || this.#state === 'closed') return;
-    this.#compare(work);
+    const pieces = this.#pieces;
+    if (!pieces || this.#state === 'closed') return;
+    pieces.compare();
     this.#pauseFor(fault.message, Number.POSITIVE_INFINITY);
     this.#events.fault?.(fault);
   }
@@ -265,30 +257,30 @@ export class Swarm {
     for (const peer of [...this.peers.values()]) {
       peer.measure(nowMs);
       if (!peer.isOpen || peer.isClosing) continue;
-      if (this.#work?.pipeline.checkSilence(peer, nowMs)) this.#drop(peer, 'snubbed');
+      if (this.#pieces?.pipeline.checkSilence(peer, nowMs)) this.#drop(peer, 'snubbed');
       else if (this.#isUseless(peer, nowMs)) this.#drop(peer, 'both-complete');
     }
     this.#metadata.tick(this.peers.values(), nowMs);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
-    this.#work?.pipeline.tick(nowMs);
+    this.#pieces?.pipeline.tick(nowMs);
     this.#feed(nowMs);
   }
 
   #begin(content: SwarmContent, geometry: Geometry): void {
     const nowMs = this.#context.clock();
-    const { order, wanted } = this.#options;
-    const { random } = this.#context;
-    const had = content.store.servable();
-    const picker = new Picker({ geometry, had, random, ...(order === undefined ? {} : { order }) });
-    for (const { first, end, priority } of wanted ?? [{ first: 0, end: geometry.pieceCount }]) {
-      picker.want(first, end, priority);
-    }
-    const pipeline = new Pipeline(this.#host, picker, this.peers, this.#options.pipeline);
-    this.#work = { content, picker, pipeline };
+    const pieces = new Pieces({
+      ...this.#options,
+      host: this.#host,
+      torrent: this.torrent,
+      content,
+      geometry,
+      peers: this.peers,
+      random: this.#context.random,
+    });
+    this.#pieces = pieces;
     this.#enterState(nowMs);
     for (const peer of this.peers.values()) {
-      picker.availability.add(peer.have);
-      if (peer.have.fits(geometry.pieceCount)) this.#reconsider(peer);
+      if (pieces.met(peer)) pieces.reconsider(peer);
       else this.#drop(peer, 'bad-have-map');
     }
     this.#feed(nowMs);
@@ -315,33 +307,6 @@ export class Swarm {
     if (surplus) this.#drop(surplus.close, surplus.reason);
   }
 
-  #onHaveMap(peer: Peer, event: LinkEvent): void {
-    const picker = this.#work?.picker;
-    const { have } = peer;
-    const haveAll = event.haveAll && !have.all;
-    if (!haveAll && !event.bitmap && !event.haves) return;
-    if (haveAll || event.bitmap) {
-      picker?.availability.remove(have);
-      if (event.bitmap) have.replace(event.bitmap);
-      if (event.haveAll) have.setAll();
-      picker?.availability.add(have);
-    }
-    let isNews = haveAll || event.bitmap !== undefined;
-    for (const piece of event.haves ?? []) {
-      if (!have.add(piece) || !picker) continue;
-      picker.availability.addPiece(piece);
-      // One more piece cannot end our interest, and begins it only when we want it.
-      isNews ||= !peer.interested && picker.wants(piece);
-    }
-    if (!picker) return;
-    if (!have.fits(picker.geometry.pieceCount)) {
-      this.#drop(peer, 'bad-have-map');
-      return;
-    }
-    if (peer.known) peer.known.seed = have.complete(picker.geometry.pieceCount);
-    if (isNews) this.#reconsider(peer);
-  }
-
   #onMessages(peer: Peer, event: LinkEvent, nowMs: number): void {
     const outcome = this.#metadata.onMessages(peer, event.messages ?? [], nowMs);
     if (outcome.listenPort !== null) this.#peers.listensAt(peer, outcome.listenPort, nowMs);
@@ -351,7 +316,7 @@ export class Swarm {
   }
 
   #onWork(peer: Peer, event: LinkEvent, nowMs: number, wasChoking: boolean): void {
-    const pipeline = this.#work?.pipeline;
+    const pipeline = this.#pieces?.pipeline;
     if (!pipeline) return;
     if (event.finished) pipeline.finished(peer, event.finished, nowMs);
     if (event.rejected && pipeline.rejected(peer, event.rejected, nowMs)) this.#drop(peer, 'rejects');
@@ -362,10 +327,7 @@ export class Swarm {
   }
 
   #onClosed(peer: Peer, reason: string, nowMs: number): void {
-    if (this.#work) {
-      this.#work.pipeline.release(peer);
-      this.#work.picker.availability.remove(peer.have);
-    }
+    this.#pieces?.ended(peer);
     this.#metadata.ended(peer, nowMs);
     this.#peers.ended(peer, reason, nowMs);
     this.#pastDownloadedBytes += peer.downloadedBytes;
@@ -377,21 +339,16 @@ export class Swarm {
   #drop(peer: Peer, reason: string): void {
     if (peer.isClosing) return;
     peer.isClosing = true;
-    this.#work?.pipeline.release(peer);
+    this.#pieces?.pipeline.release(peer);
     this.#hungry = true;
     this.#host.close(peer.link, reason);
-  }
-
-  /** We are interested exactly while the peer has a wanted piece. */
-  #reconsider(peer: Peer): void {
-    if (this.#work) peer.setInterested(this.#work.picker.wantsFrom(peer.have));
   }
 
   /** Somebody was banned, suspected or acquitted. */
   #applyStanding(nowMs: number): void {
     for (const peer of this.peers.values()) {
       peer.onParole = this.#blame.isSuspect(peer.address);
-      if (!peer.onParole) this.#work?.picker.disown(peer.link);
+      if (!peer.onParole) this.#pieces?.picker.disown(peer.link);
       if (!this.#peers.isBanned(peer, nowMs)) continue;
       this.#peers.ban(peer, nowMs);
       this.#drop(peer, 'banned');
@@ -399,25 +356,7 @@ export class Swarm {
   }
 
   #feed(nowMs: number): void {
-    const pipeline = this.#work?.pipeline;
-    if (!pipeline || this.#state !== 'fetching') return;
-    for (const peer of this.peers.values()) pipeline.feed(peer, nowMs);
-  }
-
-  /** One more piece is had. */
-  #had(piece: number, { picker, pipeline }: Work): void {
-    pipeline.revoke(picker.done(piece));
-    this.#host.announceHave(this.torrent, piece);
-    for (const peer of this.peers.values()) if (peer.interested && peer.has(piece)) this.#reconsider(peer);
-  }
-
-  /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
-  #compare(work: Work): void {
-    const servable = new HaveMap(work.content.store.servable());
-    for (let piece = 0; piece < work.picker.geometry.pieceCount; piece++) {
-      if (!servable.has(piece)) work.picker.lose(piece);
-      else if (!work.picker.has(piece)) this.#had(piece, work);
-    }
+    if (this.#state === 'fetching') this.#pieces?.feed(nowMs);
   }
 
   /** Lets all peers wait: the first reason stays until the pause ends, the longest pause counts. */
@@ -426,7 +365,7 @@ export class Swarm {
     this.#pause = { ...pause, untilMs: Math.max(pause.untilMs, untilMs) };
     const nowMs = this.#context.clock();
     for (const peer of this.peers.values()) {
-      this.#work?.pipeline.release(peer);
+      this.#pieces?.pipeline.release(peer);
       if (peer.unchoked) peer.setChoked(true, nowMs);
     }
     this.#enterState(nowMs);
@@ -434,9 +373,9 @@ export class Swarm {
 
   #resume(nowMs: number): void {
     this.#pause = null;
-    this.#work?.picker.reopenAll();
+    this.#pieces?.picker.reopenAll();
     this.#settleState(nowMs);
-    for (const peer of this.peers.values()) this.#reconsider(peer);
+    this.#pieces?.reconsiderAll();
     this.#hungry = true;
     this.#context.changed(this);
     this.flush(nowMs);
@@ -448,7 +387,7 @@ export class Swarm {
 
   /** Returns whether the state is another one now. */
   #enterState(nowMs: number): boolean {
-    const done = this.#work?.picker.wantedLeft === 0;
+    const done = this.#pieces?.isDone;
     const state = this.#pause ? 'paused' : done ? 'seeding' : 'fetching';
     if (state === this.#state || this.#state === 'closed') return false;
     this.#state = state;
@@ -459,9 +398,9 @@ export class Swarm {
 
   /** Neither side will ever want anything of the other: a slot for somebody else (BEP 21). */
   #isUseless(peer: Peer, nowMs: number): boolean {
-    const picker = this.#work?.picker;
-    if (!picker || this.#state !== 'seeding' || peer.peerInterested) return false;
-    if (!peer.uploadOnly && !peer.have.complete(picker.geometry.pieceCount)) return false;
+    const pieces = this.#pieces;
+    if (!pieces || this.#state !== 'seeding' || peer.peerInterested) return false;
+    if (!peer.uploadOnly && !peer.have.complete(pieces.pieceCount)) return false;
     const sinceMs = Math.max(peer.openedAtMs, this.#seedingSinceMs);
     return nowMs - sinceMs >= (this.#options.seedGraceMs ?? SEED_GRACE_MS);
   }

@@ -1,0 +1,117 @@
+/**
+ * What there is to do once a torrent's pieces are known: what each peer has of them, which are wanted, and who is
+ * asked for what. The swarm tells it of peers and verdicts; STATE.md has the states of a piece.
+ */
+import type { Geometry } from './geometry.js';
+import { HaveMap } from './have-map.js';
+import type { LinkEvent, LinkHost } from './link-host.js';
+import type { Peer } from './peer.js';
+import { Picker } from './picker.js';
+import { Pipeline } from './pipeline.js';
+import type { SwarmContent, SwarmOptions } from './swarm-options.js';
+
+export interface PiecesOptions extends Pick<SwarmOptions, 'order' | 'wanted' | 'pipeline'> {
+  readonly host: LinkHost;
+  readonly torrent: number;
+  readonly content: SwarmContent;
+  readonly geometry: Geometry;
+  readonly peers: ReadonlyMap<number, Peer>;
+  readonly random: () => number;
+}
+
+export class Pieces {
+  readonly content: SwarmContent;
+  readonly picker: Picker;
+  readonly pipeline: Pipeline;
+  readonly #host: LinkHost;
+  readonly #torrent: number;
+  readonly #peers: ReadonlyMap<number, Peer>;
+
+  constructor(options: PiecesOptions) {
+    const { host, content, geometry, peers, order, random } = options;
+    this.#host = host;
+    this.#torrent = options.torrent;
+    this.#peers = peers;
+    this.content = content;
+    const had = content.store.servable();
+    this.picker = new Picker({ geometry, had, random, ...(order === undefined ? {} : { order }) });
+    for (const { first, end, priority } of options.wanted ?? [{ first: 0, end: geometry.pieceCount }]) {
+      this.picker.want(first, end, priority);
+    }
+    this.pipeline = new Pipeline(host, this.picker, peers, options.pipeline);
+  }
+
+  get pieceCount(): number {
+    return this.picker.geometry.pieceCount;
+  }
+
+  get isDone(): boolean {
+    return this.picker.wantedLeft === 0;
+  }
+
+  /** A peer that came before the pieces were known; false when it claims pieces that are none. */
+  met(peer: Peer): boolean {
+    this.picker.availability.add(peer.have);
+    return peer.have.fits(this.pieceCount);
+  }
+
+  ended(peer: Peer): void {
+    this.pipeline.release(peer);
+    this.picker.availability.remove(peer.have);
+  }
+
+  /** We are interested exactly while the peer has a wanted piece. */
+  reconsider(peer: Peer): void {
+    peer.setInterested(this.picker.wantsFrom(peer.have));
+  }
+
+  reconsiderAll(): void {
+    for (const peer of this.#peers.values()) this.reconsider(peer);
+  }
+
+  feed(nowMs: number): void {
+    for (const peer of this.#peers.values()) this.pipeline.feed(peer, nowMs);
+  }
+
+  /** One more piece is had. */
+  had(piece: number): void {
+    this.pipeline.revoke(this.picker.done(piece));
+    this.#host.announceHave(this.#torrent, piece);
+    for (const peer of this.#peers.values()) if (peer.interested && peer.has(piece)) this.reconsider(peer);
+  }
+
+  /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
+  compare(): void {
+    const servable = new HaveMap(this.content.store.servable());
+    for (let piece = 0; piece < this.pieceCount; piece++) {
+      if (!servable.has(piece)) this.picker.lose(piece);
+      else if (!this.picker.has(piece)) this.had(piece);
+    }
+  }
+}
+
+/** Takes over what a peer says it has, also before the pieces are known; false when it claims pieces that are none. */
+export function takeHaves(peer: Peer, event: LinkEvent, pieces: Pieces | null): boolean {
+  const { have } = peer;
+  const availability = pieces?.picker.availability;
+  const haveAll = event.haveAll && !have.all;
+  if (!haveAll && !event.bitmap && !event.haves) return true;
+  if (haveAll || event.bitmap) {
+    availability?.remove(have);
+    if (event.bitmap) have.replace(event.bitmap);
+    if (event.haveAll) have.setAll();
+    availability?.add(have);
+  }
+  let isNews = haveAll || event.bitmap !== undefined;
+  for (const piece of event.haves ?? []) {
+    if (!have.add(piece) || !pieces) continue;
+    pieces.picker.availability.addPiece(piece);
+    // One more piece cannot end our interest, and begins it only when we want it.
+    isNews ||= !peer.interested && pieces.picker.wants(piece);
+  }
+  if (!pieces) return true;
+  if (!have.fits(pieces.pieceCount)) return false;
+  if (peer.known) peer.known.seed = have.complete(pieces.pieceCount);
+  if (isNews) pieces.reconsider(peer);
+  return true;
+}
