@@ -5,9 +5,10 @@
  */
 import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
+import { type ExtensionInfo, Extensions } from './extensions.js';
 import { Geometry } from './geometry.js';
 import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
-import { type ExtensionInfo, MetadataExchange } from './metadata-exchange.js';
+import { MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
@@ -38,7 +39,7 @@ export class Swarm {
   readonly #events: SwarmEvents;
   readonly #peers: Peers;
   readonly #blame: Blame;
-  readonly #metadata: MetadataExchange;
+  readonly #extensions: Extensions;
   /** Null while only the infohash is known. */
   #pieces: Pieces | null = null;
   #state: SwarmState = 'metadata';
@@ -70,12 +71,18 @@ export class Swarm {
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
     this.#blame = new Blame(context.bans);
-    this.#metadata = new MetadataExchange({
+    this.#extensions = new Extensions({
       host: this.#host,
-      infoHashV1,
-      infoHashV2,
-      infoBytes: options.infoBytes ?? null,
       info: context.extension,
+      listensAt: (peer, port, nowMs) => this.#peers.listensAt(peer, port, nowMs),
+      extensions: [
+        new MetadataExchange({
+          infoHashV1,
+          infoHashV2,
+          infoBytes: options.infoBytes ?? null,
+          found: (infoBytes) => this.#events.metadata?.(infoBytes),
+        }),
+      ],
     });
     if (content && geometry) this.#begin(content, geometry);
   }
@@ -260,7 +267,7 @@ export class Swarm {
       if (this.#pieces?.pipeline.checkSilence(peer, nowMs)) this.#drop(peer, 'snubbed');
       else if (this.#isUseless(peer, nowMs)) this.#drop(peer, 'both-complete');
     }
-    this.#metadata.tick(this.peers.values(), nowMs);
+    this.#extensions.tick(nowMs);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#pieces?.pipeline.tick(nowMs);
     this.#feed(nowMs);
@@ -296,7 +303,7 @@ export class Swarm {
       ...(other === null ? {} : { otherInfoHash: other }),
       peerId: this.#context.peerId,
       v2: v2 !== null,
-      extensionHandshake: this.#metadata.handshake({ remote, uploadOnly: this.#state === 'seeding' }),
+      extensionHandshake: this.#extensions.handshake({ remote, uploadOnly: this.#state === 'seeding' }),
     };
   }
 
@@ -308,11 +315,10 @@ export class Swarm {
   }
 
   #onMessages(peer: Peer, event: LinkEvent, nowMs: number): void {
-    const outcome = this.#metadata.onMessages(peer, event.messages ?? [], nowMs);
-    if (outcome.listenPort !== null) this.#peers.listensAt(peer, outcome.listenPort, nowMs);
-    if (outcome.close !== null) this.#drop(peer, outcome.close);
-    if (outcome.lied) this.#peers.ban(peer, nowMs);
-    if (outcome.infoBytes) this.#events.metadata?.(outcome.infoBytes);
+    const offence = this.#extensions.onMessages(peer, event.messages ?? [], nowMs);
+    if (!offence) return;
+    this.#drop(peer, offence.reason);
+    if (offence.ban) this.#peers.ban(peer, nowMs);
   }
 
   #onWork(peer: Peer, event: LinkEvent, nowMs: number, wasChoking: boolean): void {
@@ -328,7 +334,7 @@ export class Swarm {
 
   #onClosed(peer: Peer, reason: string, nowMs: number): void {
     this.#pieces?.ended(peer);
-    this.#metadata.ended(peer, nowMs);
+    this.#extensions.ended(peer, nowMs);
     this.#peers.ended(peer, reason, nowMs);
     this.#pastDownloadedBytes += peer.downloadedBytes;
     this.#pastUploadedBytes += peer.uploadedBytes;

@@ -39,11 +39,11 @@ export interface ExtensionHandshake {
   readonly requestQueue: number | null;
   /** `metadata_size` (BEP 9): length of the info dictionary. */
   readonly metadataBytes: number | null;
-  /** `upload_only` (BEP 21): the sender wants nothing. */
-  readonly uploadOnly: boolean;
+  /** `upload_only` (BEP 21): whether the sender wants nothing. */
+  readonly uploadOnly: boolean | null;
 }
 
-/** Writes a handshake; what is left out is not sent. */
+/** Writes a handshake; what is left out or `null` is not sent. */
 export function encodeExtensionHandshake(handshake: Partial<ExtensionHandshake>): Uint8Array {
   const dict = new Map<string, Encodable>([['m', new Map(handshake.extensions ?? [])]]);
   const { client, listenPort, yourIp, requestQueue, metadataBytes, uploadOnly } = handshake;
@@ -52,11 +52,14 @@ export function encodeExtensionHandshake(handshake: Partial<ExtensionHandshake>)
   if (yourIp) dict.set('yourip', yourIp);
   if (requestQueue) dict.set('reqq', requestQueue);
   if (metadataBytes) dict.set('metadata_size', metadataBytes);
-  if (uploadOnly) dict.set('upload_only', 1);
+  if (uploadOnly != null) dict.set('upload_only', Number(uploadOnly));
   return encode(dict);
 }
 
-/** Reads a handshake, or gives `null` when it is malformed: the peer can be closed for it. */
+/**
+ * Reads a handshake, or gives `null` when it is malformed: the peer can be closed for it. A field is `null` where it is
+ * absent: a second handshake changes only what it mentions.
+ */
 export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake | null {
   const dict = readDict(payload);
   if (dict === null) return null;
@@ -75,7 +78,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     yourIp: yourIp instanceof Uint8Array && (yourIp.length === 4 || yourIp.length === 16) ? yourIp : null,
     requestQueue: integerIn(dict.get('reqq'), 1, MAX_REQUEST_QUEUE),
     metadataBytes: integerIn(dict.get('metadata_size'), 1, MAX_METADATA_BYTES),
-    uploadOnly: dict.get('upload_only') === 1,
+    uploadOnly: flag(dict.get('upload_only')),
   };
 }
 
@@ -94,6 +97,11 @@ function isIntegerIn(value: BencodeValue | undefined, min: number, max: number):
 
 function integerIn(value: BencodeValue | undefined, min: number, max: number): number | null {
   return isIntegerIn(value, min, max) ? value : null;
+}
+
+function flag(value: BencodeValue | undefined): boolean | null {
+  const number = integerIn(value, 0, 1);
+  return number === null ? null : number === 1;
 }
 
 /** Text that is fit for a terminal or a log: no control characters, not too long. */

@@ -15,6 +15,8 @@ export const METADATA_PIECE_BYTES = 16 * 1024;
 
 const TYPES = ['request', 'data', 'reject'] as const;
 const MAX_DICT_BYTES = 1024;
+/** Longest message: a piece behind its dictionary. */
+export const MAX_METADATA_MESSAGE_BYTES = METADATA_PIECE_BYTES + MAX_DICT_BYTES;
 
 export type MetadataMessage =
   | { readonly type: 'request'; readonly piece: number }

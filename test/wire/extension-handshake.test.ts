@@ -10,7 +10,7 @@ const NOTHING = {
   yourIp: null,
   requestQueue: null,
   metadataBytes: null,
-  uploadOnly: false,
+  uploadOnly: null,
 };
 const parse = (fields: [string, Encodable][]) => parseExtensionHandshake(encode(new Map(fields)));
 
