@@ -7,10 +7,10 @@ use crate::handshake::{Handshake, Reserved};
 use crate::limits::CloseReason;
 use crate::link::{Link, Start};
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use crate::stream::Stream;
 use blockswarm_net::tcp;
 use std::io;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -23,13 +23,7 @@ pub(crate) async fn outgoing(
 ) -> CloseReason {
     let opening = async {
         let _permit = context.half_open_out.acquire().await.map_err(|_| CloseReason::Full)?;
-        let mut stream = tcp::dial(shared.address, context.limits.dial_timeout).await.map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::TimedOut => CloseReason::HandshakeTimeout,
-                io::ErrorKind::ConnectionReset => CloseReason::Reset,
-                _ => CloseReason::Refused,
-            }
-        })?;
+        let mut stream = dial(&context, &shared).await?;
         let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
         let shaking = async {
             send_handshake(&mut stream, &hello).await?;
@@ -68,10 +62,11 @@ pub(crate) async fn incoming(
 async fn accepted(
     context: &Context,
     shared: &LinkShared,
-    mut stream: TcpStream,
+    stream: TcpStream,
     _place: OwnedSemaphorePermit,
 ) -> Result<Start, CloseReason> {
     stream.set_nodelay(true).map_err(|_| CloseReason::Reset)?;
+    let mut stream = Stream::Tcp(stream);
     let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
     let theirs =
         tokio::time::timeout(context.limits.handshake_timeout, read_handshake(&mut stream, &mut decoder))
@@ -134,13 +129,24 @@ fn opened(theirs: &Handshake) -> Opened {
     Opened { peer_id: theirs.peer_id, reserved: theirs.reserved.0, info_hash: theirs.info_hash }
 }
 
-async fn send_handshake(stream: &mut TcpStream, hello: &Hello) -> Result<(), CloseReason> {
-    let ours =
-        Handshake { reserved: Reserved::ours(hello.v2), info_hash: hello.info_hash, peer_id: hello.peer_id };
-    stream.write_all(&ours.to_bytes()).await.map_err(|_| CloseReason::Reset)
+async fn dial(context: &Context, shared: &LinkShared) -> Result<Stream, CloseReason> {
+    let dialled = tcp::dial(shared.address, context.limits.dial_timeout).await;
+    dialled.map(Stream::Tcp).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => CloseReason::HandshakeTimeout,
+        io::ErrorKind::ConnectionReset => CloseReason::Reset,
+        _ => CloseReason::Refused,
+    })
 }
 
-async fn read_handshake(stream: &mut TcpStream, decoder: &mut Decoder) -> Result<Handshake, CloseReason> {
+async fn send_handshake(stream: &mut Stream, hello: &Hello) -> Result<(), CloseReason> {
+    let ours =
+        Handshake { reserved: Reserved::ours(hello.v2), info_hash: hello.info_hash, peer_id: hello.peer_id };
+    let mut bytes = ours.to_bytes();
+    stream.seal(&mut bytes);
+    stream.write_all(&bytes).await.map_err(|_| CloseReason::Reset)
+}
+
+async fn read_handshake(stream: &mut Stream, decoder: &mut Decoder) -> Result<Handshake, CloseReason> {
     loop {
         match Handshake::parse(decoder.pending()) {
             Ok(Some(handshake)) => {

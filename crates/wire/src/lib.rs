@@ -18,6 +18,7 @@ pub mod message;
 mod peer_pieces;
 mod serving;
 mod shared;
+mod stream;
 
 pub use context::Counters;
 pub use hub::{Hub, HubOptions};

@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::peer_pieces::PeerPieces;
 use crate::serving::{DiskDone, Filled, Serving};
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use crate::stream::Stream;
 use blockswarm_net::TokenBucket;
 use blockswarm_pieces::Store;
 use std::convert::Infallible;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
@@ -36,7 +36,7 @@ const QUIET_TICK: Duration = Duration::from_secs(5);
 
 /// A connection after its handshakes.
 pub(crate) struct Start {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     /// Holds what the peer sent behind its handshake.
     pub(crate) decoder: Decoder,
     pub(crate) theirs: Handshake,
@@ -50,11 +50,13 @@ pub(crate) struct Start {
 pub(crate) struct Link {
     pub(crate) context: Arc<Context>,
     pub(crate) shared: Arc<LinkShared>,
-    stream: TcpStream,
+    stream: Stream,
     pub(crate) decoder: Decoder,
     /// Framed and not yet written, blocks excepted.
     pub(crate) out: Vec<u8>,
     out_written: usize,
+    /// Of `out`, what is fit for the wire.
+    out_sealed: usize,
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) peer: PeerPieces,
     pub(crate) serving: Serving,
@@ -99,6 +101,7 @@ impl Link {
             decoder,
             out: Vec::new(),
             out_written: 0,
+            out_sealed: 0,
             store: None,
             peer: PeerPieces::new(None),
             disk: None,
@@ -244,10 +247,12 @@ impl Link {
         self.blocked = false;
         let mut written = 0;
         while written < WRITE_BYTES {
+            let from_batch = self.out_written == self.out.len() || self.serving.has_begun();
+            if self.stream.is_sealed() {
+                self.seal(from_batch);
+            }
             let control = self.out.get(self.out_written..).unwrap_or_default();
-            let batch = self.serving.pending();
-            let from_batch = control.is_empty() || self.serving.has_begun();
-            let bytes = if from_batch { batch } else { control };
+            let bytes = if from_batch { self.serving.pending() } else { control };
             if bytes.is_empty() {
                 if self.fill() {
                     continue;
@@ -270,6 +275,16 @@ impl Link {
         Ok(true)
     }
 
+    /// What is to be written next, a whole batch or all control messages, in the order of the wire.
+    fn seal(&mut self, from_batch: bool) {
+        if from_batch {
+            self.serving.begin(|batch| self.stream.seal(batch));
+        } else {
+            self.stream.seal(self.out.get_mut(self.out_sealed..).unwrap_or_default());
+            self.out_sealed = self.out.len();
+        }
+    }
+
     fn wrote(&mut self, bytes: usize, from_batch: bool) {
         if from_batch {
             let payload = self.serving.wrote(bytes);
@@ -281,7 +296,7 @@ impl Link {
         if self.out_written == self.out.len() {
             self.out.clear();
             self.out.shrink_to(OUT_KEPT);
-            self.out_written = 0;
+            (self.out_written, self.out_sealed) = (0, 0);
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Serving {
     filled: usize,
     written: usize,
     payload: u64,
+    /// The batch is sealed.
+    begun: bool,
     /// A worker has the batch.
     reading: bool,
 }
@@ -87,7 +89,16 @@ pub struct Serving {
 impl Serving {
     /// Nothing asked for.
     pub fn new(pool: Arc<BatchPool>) -> Self {
-        Self { queue: VecDeque::new(), pool, buffer: None, filled: 0, written: 0, payload: 0, reading: false }
+        Self {
+            queue: VecDeque::new(),
+            pool,
+            buffer: None,
+            filled: 0,
+            written: 0,
+            payload: 0,
+            begun: false,
+            reading: false,
+        }
     }
 
     /// Requests that wait.
@@ -100,9 +111,19 @@ impl Serving {
         self.queue.is_empty() && self.filled == 0 && !self.reading
     }
 
-    /// Whether a part of a batch is written: the rest must follow.
+    /// Whether a part of a batch is written, or all of it sealed: it must follow.
     pub fn has_begun(&self) -> bool {
-        self.written > 0
+        self.written > 0 || self.begun
+    }
+
+    /// Lets the batch be sealed for the wire, in place and once.
+    pub fn begin(&mut self, seal: impl FnOnce(&mut [u8])) {
+        if self.begun || self.filled == 0 {
+            return;
+        }
+        let bytes = self.buffer.as_mut().map(BatchBuffer::bytes_mut).unwrap_or_default();
+        seal(bytes.get_mut(..self.filled).unwrap_or_default());
+        self.begun = true;
     }
 
     /// Queues a request that was found right; `offset` is where its bytes start in the torrent.
@@ -133,7 +154,7 @@ impl Serving {
         if self.written < self.filled {
             return 0;
         }
-        (self.filled, self.written) = (0, 0);
+        (self.filled, self.written, self.begun) = (0, 0, false);
         if self.queue.is_empty() {
             self.buffer = None;
         }
