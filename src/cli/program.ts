@@ -4,6 +4,7 @@ import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
 import { collect, wholeNumber } from './options.js';
 import { Output, type OutputOptions, printable, toJson } from './output.js';
+import { addPeerCommands, maxTimeoutSeconds } from './peer-commands.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
 
@@ -11,8 +12,6 @@ const exitCodesText = `
 Exit codes: 0 done, 1 error, 2 usage, 3 configuration, 4 network or time-out, 5 data invalid, 6 disk full,
 7 interrupted but resumable, 8 state folder or data directory in use.`;
 
-/** A timer of Node's cannot run longer than 2^31 ms. */
-const maxTimeoutSeconds = 2_147_483;
 const maxMebibytes = 999_999_999;
 
 /** Runs one command; returns its exit code. */
@@ -115,6 +114,8 @@ function buildProgram(env: Env, outcome: Outcome): Command {
   );
 
   addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
+
+  addPeerCommands(program, add, peers);
 
   add(
     peers(

@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
+import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Reactor, type ReactorStats, type Store } from '../native.js';
 import { Session } from '../swarm/session.js';
@@ -99,8 +100,8 @@ export class PeerNode {
 
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
   addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
-    const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
-    const content = { store, lengthBytes, pieceLengthBytes };
+    const { infoHashV1, infoHashV2, infoBytes } = torrent;
+    const content = { store, ...torrentShape(torrent) };
     let isRechecking = false;
     const events: SwarmEvents = {
       ...more.events,

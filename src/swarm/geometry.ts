@@ -16,8 +16,14 @@ export class Geometry {
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;
   readonly pieceCount: number;
+  readonly #shortPieces: ReadonlyMap<number, number> | undefined;
 
-  constructor(shape: { lengthBytes: number; pieceLengthBytes: number }) {
+  /** `shortPieces`: those before the last that have fewer bytes (v2, where they end with their file). */
+  constructor(shape: {
+    lengthBytes: number;
+    pieceLengthBytes: number;
+    shortPieces?: ReadonlyMap<number, number>;
+  }) {
     const { lengthBytes, pieceLengthBytes } = shape;
     if (!Number.isSafeInteger(lengthBytes) || lengthBytes < 1) {
       throw new RangeError(`"lengthBytes" expected integer >= 1, got ${lengthBytes}`);
@@ -27,6 +33,7 @@ export class Geometry {
         `"pieceLengthBytes" expected integer in 1..${MAX_PIECE_BYTES}, got ${pieceLengthBytes}`,
       );
     }
+    this.#shortPieces = shape.shortPieces?.size ? shape.shortPieces : undefined;
     this.lengthBytes = lengthBytes;
     this.pieceLengthBytes = pieceLengthBytes;
     this.pieceCount = Math.ceil(lengthBytes / pieceLengthBytes);
@@ -38,9 +45,8 @@ export class Geometry {
   }
 
   pieceBytes(piece: number): number {
-    return piece === this.pieceCount - 1
-      ? this.lengthBytes - piece * this.pieceLengthBytes
-      : this.pieceLengthBytes;
+    if (piece === this.pieceCount - 1) return this.lengthBytes - piece * this.pieceLengthBytes;
+    return this.#shortPieces?.get(piece) ?? this.pieceLengthBytes;
   }
 
   blockCount(piece: number): number {

@@ -12,8 +12,11 @@ export type SwarmState = 'metadata' | 'fetching' | 'seeding' | 'paused' | 'close
 /** A torrent's bytes and how they are cut. */
 export interface SwarmContent {
   readonly store: PieceStore;
+  /** As peers count: padding included. */
   readonly lengthBytes: number;
   readonly pieceLengthBytes: number;
+  /** v2: pieces before the last that end with their file, and their bytes. */
+  readonly shortPieces?: ReadonlyMap<number, number>;
 }
 
 /** Pieces `[first, end)` with a priority of 0 (not wanted) to 7, default 1. */

@@ -1,0 +1,144 @@
+/**
+ * A torrent's files below a folder of the user's: opened as a store, with what earlier runs knew of them, and in the end
+ * given what is no bytes: links and marks.
+ */
+import { constants } from 'node:fs';
+import { lstat, mkdir, open, readlink, realpath, symlink } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { torrentShape } from '../metainfo/file-pieces.js';
+import type { Metainfo } from '../metainfo/metainfo.js';
+import type { TorrentFile } from '../metainfo/torrent-files.js';
+import { type FolderOptions, type ResumeDb, Store } from '../native.js';
+import { resumeKey } from './resume.js';
+
+/** Where a torrent's bytes are. */
+export interface ContentPlace {
+  /** The folder below which all of it is. */
+  readonly root: string;
+  /** The path below the root of each of the torrent's files, with slashes; empty for what is no plain file. */
+  readonly paths: readonly string[];
+  /** Where the torrent's file or folder is: of one torrent nothing else can be there. */
+  readonly path: string;
+}
+
+/** A torrent's place below a folder, under its safe name. */
+export function placeBelow(root: string, { name, multiFile, files }: Metainfo): ContentPlace {
+  const paths = files.map((file) => {
+    if (!isPlainFile(file)) return '';
+    return (multiFile ? [name, ...file.path] : [name]).join('/');
+  });
+  return { root, paths, path: join(root, name) };
+}
+
+/** Whether it has a file of its own: padding lies nowhere, and links are made when all is there. */
+export function isPlainFile({ padding, symlinkTarget }: TorrentFile): boolean {
+  return !padding && symlinkTarget === null;
+}
+
+/**
+ * Opens the files, and makes them unless `readOnly`. Nothing is servable yet.
+ * @throws BlockswarmError ERR_METAINFO, ERR_DISK_FULL, ERR_IO (also when something else is in a file's place)
+ */
+export function openStore(
+  metainfo: Metainfo,
+  { root, paths }: ContentPlace,
+  options: FolderOptions,
+): Promise<Store> {
+  const { infoHashV1, infoHashV2, pieceLengthBytes, pieces, files } = metainfo;
+  const kind = infoHashV2 === null ? 'v1' : infoHashV1 === null ? 'v2' : 'hybrid';
+  const listed = files.map(({ lengthBytes }, i) => ({ path: paths[i] ?? '', lengthBytes }));
+  const hashes = files.map(({ piecesRoot, pieceLayer }) => piecesRoot && { piecesRoot, pieceLayer });
+  return Store.openFolder(
+    { kind, pieceLengthBytes, files: listed },
+    { pieces, files: hashes },
+    root,
+    options,
+  );
+}
+
+/** The key of what is known of the torrent there. */
+export async function contentKey(metainfo: Metainfo, { root, path }: ContentPlace): Promise<Uint8Array> {
+  return resumeKey(metainfo, join(await realpath(root), relative(root, path)));
+}
+
+export interface CheckProgress {
+  readonly signal: AbortSignal;
+  readonly progress: (doneBytes: number, totalBytes: number) => void;
+}
+
+/** Pieces hashed in one go: a task of its own each, so that progress can be told and the job be stopped. */
+const CHECK_BYTES = 64 * 2 ** 20;
+
+/**
+ * Takes over what an earlier run recorded, and hashes the rest of what is on disk. Returns the pieces that nobody has
+ * looked at in this run. `believe` off: everything is hashed.
+ */
+export async function resumeStore(
+  store: Store,
+  metainfo: Metainfo,
+  { resumeDb, key, believe = true }: { resumeDb: ResumeDb; key: Uint8Array; believe?: boolean },
+  { signal, progress }: CheckProgress,
+): Promise<Uint8Array> {
+  if (!believe) await resumeDb.forget(key);
+  const { trusted, toCheck } = await store.resume(resumeDb, key, signal);
+  const { lengthBytes, pieceLengthBytes } = torrentShape(metainfo);
+  const step = Math.max(1, Math.floor(CHECK_BYTES / pieceLengthBytes));
+  const total = toCheck.reduce((sum, [first, end]) => sum + end - first, 0) * pieceLengthBytes;
+  let done = 0;
+  for (const [first, end] of toCheck) {
+    for (let at = first; at < end; at += step) {
+      const until = Math.min(end, at + step);
+      await store.verify(at, until, signal);
+      done += (until - at) * pieceLengthBytes;
+      progress(Math.min(done, lengthBytes), Math.min(total, lengthBytes));
+    }
+  }
+  return trusted;
+}
+
+/**
+ * Makes the links of the torrent and marks its programs as such; to be called when its bytes are there. Returns what
+ * could not be done, in words.
+ */
+export async function finishFiles(
+  { files }: Metainfo,
+  { root, path, paths }: ContentPlace,
+): Promise<string[]> {
+  const failures: string[] = [];
+  const attempt = async (name: string, work: Promise<void>) => {
+    await work.catch((error: Error) => failures.push(`${name}: ${error.message}`));
+  };
+  for (const [i, file] of files.entries()) {
+    const name = file.path.join('/');
+    if (file.symlinkTarget !== null) await attempt(name, makeLink(path, file, file.symlinkTarget));
+    else if (file.executable && isPlainFile(file))
+      await attempt(name, markExecutable(join(root, paths[i] ?? '')));
+  }
+  return failures;
+}
+
+async function makeLink(folder: string, { path }: TorrentFile, target: readonly string[]): Promise<void> {
+  const location = join(folder, ...path);
+  const parent = dirname(location);
+  await mkdir(parent, { recursive: true });
+  // Below the torrent's folder and nowhere else: somebody's link in the way would lead the new one astray.
+  if ((await realpath(parent)) !== join(await realpath(folder), relative(folder, parent))) {
+    throw new Error('a symlink is in the way');
+  }
+  const leads = relative(parent, join(folder, ...target));
+  const found = await lstat(location).catch(() => null);
+  if (found === null) return symlink(leads, location);
+  if (found.isSymbolicLink() && resolve(parent, await readlink(location)) === resolve(parent, leads)) return;
+  throw new Error('something else is in its place');
+}
+
+async function markExecutable(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const { mode } = await file.stat();
+    // Whoever may read it may run it.
+    await file.chmod((mode & 0o7777) | ((mode & 0o444) >> 2));
+  } finally {
+    await file.close();
+  }
+}
