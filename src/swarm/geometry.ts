@@ -1,10 +1,13 @@
-/** How one torrent is cut: pieces, 16 KiB blocks (BEP 3), and stripes, the unit of work given to a peer. */
+/** How one torrent is cut: pieces, 16 KiB blocks (BEP 3), and stripes, the work given to a peer. */
 
 /** Bytes of a block, the unit of a request. */
 export const BLOCK_BYTES = 16_384;
 
-/** Blocks of a stripe: 1 MiB, so that four peers share a piece of 4 MiB. */
+/** Most blocks of a stripe: 1 MiB, so that four fast peers share a piece of 4 MiB. */
 export const STRIPE_BLOCKS = 64;
+
+/** A stripe is made of whole cells, except at the end of a piece: the least that a slow peer is asked for. */
+export const CELL_BLOCKS = 4;
 
 /** A peer's have-map over more pieces than this is not believed; the native core has the same limit. */
 export const MAX_PIECES = 1 << 21;
@@ -51,9 +54,5 @@ export class Geometry {
 
   blockCount(piece: number): number {
     return Math.ceil(this.pieceBytes(piece) / BLOCK_BYTES);
-  }
-
-  stripeCount(piece: number): number {
-    return Math.ceil(this.blockCount(piece) / STRIPE_BLOCKS);
   }
 }

@@ -70,6 +70,9 @@ export interface LinkEvent {
   readonly bitmap?: Uint8Array | undefined;
   /** Pieces the peer got since the last batch. */
   readonly haves?: readonly number[] | undefined;
+  /** Pieces the peer suggests, or sends also while it chokes us (BEP 6). */
+  readonly suggested?: readonly number[] | undefined;
+  readonly allowedFast?: readonly number[] | undefined;
   /** Asked-for ranges whose blocks are all in hand. */
   readonly finished?: readonly number[] | undefined;
   /** Asked-for ranges that this peer will not send: rejected by it, or dropped because it choked us. */

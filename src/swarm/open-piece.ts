@@ -1,88 +1,89 @@
-/** A piece being fetched: which of its stripes are in hand, which are asked of whom. */
-import { type Geometry, STRIPE_BLOCKS } from './geometry.js';
+/** A piece being fetched: which of its blocks are in hand, which are asked of whom. */
+import { CELL_BLOCKS, type Geometry, STRIPE_BLOCKS } from './geometry.js';
 
-/** The unit of work: blocks `[firstBlock, endBlock)` of one piece, at most `STRIPE_BLOCKS`. */
+/** The unit of work: blocks `[firstBlock, endBlock)` of one piece, as many as suit the peer. */
 export interface Stripe {
   readonly piece: number;
   readonly firstBlock: number;
   readonly endBlock: number;
 }
 
+/** A stripe and the links that it is asked of: more than one only in endgame. */
+export interface AskedStripe {
+  readonly stripe: Stripe;
+  readonly links: readonly number[];
+}
+
+const FREE = 0;
+const ASKED = 1;
+const IN_HAND = 2;
+
 export class OpenPiece {
   readonly piece: number;
   /** The only link that may fetch it: a suspect whose work is to be judged alone. */
   owner: number | null;
-  readonly stripes: readonly Stripe[];
-  /** Links that a stripe is asked of; more than one only in endgame. */
-  readonly #takers: number[][];
-  readonly #inHand: boolean[];
+  readonly #blocks: number;
+  readonly #cells: Uint8Array;
+  /** By first block. */
+  readonly #asked = new Map<number, { readonly stripe: Stripe; readonly links: number[] }>();
   #free: number;
   #left: number;
 
   constructor(piece: number, geometry: Geometry, owner: number | null) {
     this.piece = piece;
     this.owner = owner;
-    const blocks = geometry.blockCount(piece);
-    this.stripes = Array.from({ length: geometry.stripeCount(piece) }, (_, at) => ({
-      piece,
-      firstBlock: at * STRIPE_BLOCKS,
-      endBlock: Math.min(blocks, (at + 1) * STRIPE_BLOCKS),
-    }));
-    this.#takers = this.stripes.map(() => []);
-    this.#inHand = this.stripes.map(() => false);
-    this.#free = this.stripes.length;
-    this.#left = this.stripes.length;
+    this.#blocks = geometry.blockCount(piece);
+    this.#cells = new Uint8Array(Math.ceil(this.#blocks / CELL_BLOCKS));
+    this.#free = this.#cells.length;
+    this.#left = this.#cells.length;
   }
 
-  /** Stripes neither in hand nor asked of anybody. */
-  get free(): number {
-    return this.#free;
+  /** Whether something of it is neither in hand nor asked of anybody. */
+  get hasFree(): boolean {
+    return this.#free > 0;
   }
 
-  /** Whether every stripe is in hand and only the verdict is missing. */
+  /** Whether all of it is in hand. */
   get complete(): boolean {
     return this.#left === 0;
   }
 
-  takers(at: number): readonly number[] {
-    return this.#takers[at] ?? [];
+  get asked(): Iterable<AskedStripe> {
+    return this.#asked.values();
   }
 
-  inHand(at: number): boolean {
-    return this.#inHand[at] ?? false;
+  /** The first free blocks, at most so many, now asked of `link`. */
+  take(link: number, maxBlocks: number = STRIPE_BLOCKS): Stripe | null {
+    const first = this.#free === 0 ? -1 : this.#cells.indexOf(FREE);
+    if (first < 0) return null;
+    const limit = Math.min(this.#cells.length, first + Math.max(1, Math.floor(maxBlocks / CELL_BLOCKS)));
+    let end = first;
+    for (; end < limit && this.#cells[end] === FREE; end++) this.#cells[end] = ASKED;
+    this.#free -= end - first;
+    const stripe = {
+      piece: this.piece,
+      firstBlock: first * CELL_BLOCKS,
+      endBlock: Math.min(this.#blocks, end * CELL_BLOCKS),
+    };
+    this.#asked.set(stripe.firstBlock, { stripe, links: [link] });
+    return stripe;
   }
 
-  /** All links that some stripe is asked of, with the stripe. */
-  *taken(): Generator<{ link: number; stripe: Stripe }> {
-    for (const [at, links] of this.#takers.entries()) {
-      const stripe = this.stripes[at];
-      if (stripe) for (const link of links) yield { link, stripe };
-    }
-  }
-
-  /** The first free stripe, now asked of `link`. */
-  take(link: number): Stripe | null {
-    for (const [at, stripe] of this.stripes.entries()) {
-      if (!this.inHand(at) && this.takers(at).length === 0) return this.takeAt(at, link) ? stripe : null;
-    }
-    return null;
-  }
-
-  takeAt(at: number, link: number): boolean {
-    const links = this.#takers[at];
-    if (!links || this.inHand(at) || links.includes(link)) return false;
-    if (links.push(link) === 1) this.#free--;
+  /** Asks one more link for a stripe; false when it is not asked of anybody, or of this one already. */
+  takeAgain(firstBlock: number, link: number): boolean {
+    const links = this.#asked.get(firstBlock)?.links;
+    if (!links || links.includes(link)) return false;
+    links.push(link);
     return true;
   }
 
   /** `link` no longer fetches the stripe; returns whether it did. */
   release(firstBlock: number, link: number): boolean {
-    const at = firstBlock / STRIPE_BLOCKS;
-    const links = this.#takers[at];
-    const taker = links?.indexOf(link) ?? -1;
-    if (!links || taker < 0) return false;
-    links.splice(taker, 1);
-    if (links.length === 0 && !this.inHand(at)) this.#free++;
+    const asked = this.#asked.get(firstBlock);
+    const taker = asked?.links.indexOf(link) ?? -1;
+    if (!asked || taker < 0) return false;
+    asked.links.splice(taker, 1);
+    if (asked.links.length === 0) this.#free += this.#settle(asked.stripe, FREE);
     return true;
   }
 
@@ -91,22 +92,25 @@ export class OpenPiece {
    * pointless. Null when it was not asked of `link`: news of an earlier try at this piece.
    */
   finish(firstBlock: number, link: number): readonly number[] | null {
-    const at = firstBlock / STRIPE_BLOCKS;
-    const links = this.#takers[at];
-    if (!links?.includes(link)) return null;
-    this.#takers[at] = [];
-    this.#inHand[at] = true;
-    this.#left--;
-    return links.filter((other) => other !== link);
+    const asked = this.#asked.get(firstBlock);
+    if (!asked?.links.includes(link)) return null;
+    this.#left -= this.#settle(asked.stripe, IN_HAND);
+    return asked.links.filter((other) => other !== link);
   }
 
   /** Everything is to be asked for again; blocks in hand are skipped by the link. */
   reopen(): void {
-    this.#free = this.stripes.length;
-    this.#left = this.stripes.length;
-    for (const at of this.stripes.keys()) {
-      this.#inHand[at] = false;
-      this.#takers[at] = [];
-    }
+    this.#cells.fill(FREE);
+    this.#asked.clear();
+    this.#free = this.#cells.length;
+    this.#left = this.#cells.length;
+  }
+
+  /** Nobody is asked for the stripe any more; returns how many cells it had. */
+  #settle({ firstBlock, endBlock }: Stripe, state: typeof FREE | typeof IN_HAND): number {
+    const [first, end] = [firstBlock / CELL_BLOCKS, Math.ceil(endBlock / CELL_BLOCKS)];
+    this.#cells.fill(state, first, end);
+    this.#asked.delete(firstBlock);
+    return end - first;
   }
 }

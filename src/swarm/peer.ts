@@ -8,6 +8,12 @@ import type { Stripe } from './open-piece.js';
 import type { KnownPeer } from './peer-book.js';
 import type { PickerPeer } from './picker.js';
 
+/** Pieces kept of those that a peer suggests or allows while it chokes us (BEP 6 names 10 of these). */
+const MAX_FAST_PIECES = 32;
+
+/** Shorter spans say nothing about a rate. */
+const MIN_MEASURE_MS = 100;
+
 /** Requests a peer is believed to queue when it does not say (`reqq`, BEP 10): libtorrent's default. */
 const DEFAULT_REQUEST_QUEUE = 250;
 
@@ -38,6 +44,11 @@ export class Peer implements PickerPeer, ChokerPeer {
   /** Requests it is willing to queue. */
   requestQueue = DEFAULT_REQUEST_QUEUE;
 
+  /** Pieces it would like to send, newest last. */
+  readonly suggested = new Set<number>();
+  /** Pieces it sends also while it chokes us. */
+  readonly allowedFast = new Set<number>();
+
   onParole = false;
   snubbed = false;
   snubs = 0;
@@ -48,12 +59,20 @@ export class Peer implements PickerPeer, ChokerPeer {
   readonly stripes: Stripe[] = [];
   /** When the last wanted block came, or when it began to owe us one. */
   lastBlockMs = 0;
+  /** When helping others in endgame is looked into again. */
+  helpAtMs = 0;
 
   downloadedBytes = 0;
   uploadedBytes = 0;
   /** Bytes per second. */
   downloadRate = 0;
   uploadRate = 0;
+  /** What it sends while it owes us something, bytes per second; null until that was measured. */
+  supplyRate: number | null = null;
+  /** For how long that was measured. */
+  supplyMs = 0;
+  /** From a request to its block, when nothing else is on its way; 0 until that was measured. */
+  latencyMs = 0;
 
   readonly #host: LinkHost;
   #reportedBlocks = 0;
@@ -62,6 +81,11 @@ export class Peer implements PickerPeer, ChokerPeer {
   #measuredAtMs = 0;
   #measuredDownBytes = 0;
   #measuredUpBytes = 0;
+  /** Since when it owes us something; null while it does not. */
+  #owesSinceMs: number | null = null;
+  #isFirstBlock = false;
+  #suppliedAtMs = 0;
+  #suppliedBytes = 0;
 
   constructor(
     host: LinkHost,
@@ -91,10 +115,6 @@ export class Peer implements PickerPeer, ChokerPeer {
     return blocks;
   }
 
-  has(piece: number): boolean {
-    return this.have.has(piece);
-  }
-
   setChoked(choked: boolean, nowMs: number): void {
     if (this.unchoked !== choked) return;
     this.unchoked = !choked;
@@ -113,7 +133,11 @@ export class Peer implements PickerPeer, ChokerPeer {
 
   /** Notes a stripe as asked of it. */
   asked(stripe: Stripe, nowMs: number): void {
-    if (this.stripes.length === 0) this.lastBlockMs = nowMs;
+    if (this.stripes.length === 0) {
+      this.lastBlockMs = nowMs;
+      this.#owesSinceMs = nowMs;
+      this.#isFirstBlock = true;
+    }
     this.stripes.push(stripe);
     this.#askedSinceReport += stripe.endBlock - stripe.firstBlock;
   }
@@ -142,17 +166,23 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.#askedSinceReport = 0;
     if (event.downloadedBytes > this.downloadedBytes) {
       this.lastBlockMs = Math.max(this.lastBlockMs, nowMs - event.sinceBlockMs);
+      if (this.#isFirstBlock && this.#owesSinceMs !== null) this.#measureLatency(nowMs - this.#owesSinceMs);
       this.snubbed = false;
       this.snubs = 0;
     }
     this.downloadedBytes = event.downloadedBytes;
     this.uploadedBytes = event.uploadedBytes;
+    for (const piece of event.suggested ?? []) keepNewest(this.suggested, piece);
+    for (const piece of event.allowedFast ?? []) {
+      if (this.allowedFast.size < MAX_FAST_PIECES) this.allowedFast.add(piece);
+    }
   }
 
   /** Measures rates, about once a second: half of the last measure, half of the ones before. */
   measure(nowMs: number): void {
     const seconds = (nowMs - this.#measuredAtMs) / 1000;
     if (seconds <= 0) return;
+    this.#measureSupply(nowMs);
     this.downloadRate = (this.downloadRate + (this.downloadedBytes - this.#measuredDownBytes) / seconds) / 2;
     this.uploadRate = (this.uploadRate + (this.uploadedBytes - this.#measuredUpBytes) / seconds) / 2;
     if (this.downloadRate < BLOCK_BYTES / 64) this.downloadRate = 0;
@@ -160,5 +190,39 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.#measuredAtMs = nowMs;
     this.#measuredDownBytes = this.downloadedBytes;
     this.#measuredUpBytes = this.uploadedBytes;
+  }
+
+  #measureLatency(latencyMs: number): void {
+    this.#isFirstBlock = false;
+    this.latencyMs = this.latencyMs === 0 ? latencyMs : (3 * this.latencyMs + latencyMs) / 4;
+  }
+
+  /**
+   * Over spans in which something came: of a slow peer most measures see no block, and silence is judged
+   * elsewhere. A peer that was not asked for anything all the time can do more than it did.
+   */
+  #measureSupply(nowMs: number): void {
+    const owes = this.stripes.length > 0;
+    const sinceMs = Math.max(this.#suppliedAtMs, this.#owesSinceMs ?? this.#suppliedAtMs);
+    const bytes = this.downloadedBytes - this.#suppliedBytes;
+    if (bytes > 0 && nowMs - sinceMs >= MIN_MEASURE_MS) {
+      if (owes) this.supplyMs += nowMs - sinceMs;
+      const rate = (bytes * 1000) / (nowMs - sinceMs);
+      if (this.supplyRate === null) this.supplyRate = rate;
+      else if (owes || rate > this.supplyRate) this.supplyRate = (this.supplyRate + rate) / 2;
+    } else if (owes) return;
+    if (!owes) this.#owesSinceMs = null;
+    this.#suppliedAtMs = nowMs;
+    this.#suppliedBytes = this.downloadedBytes;
+  }
+}
+
+function keepNewest(pieces: Set<number>, piece: number): void {
+  pieces.delete(piece);
+  pieces.add(piece);
+  if (pieces.size <= MAX_FAST_PIECES) return;
+  for (const oldest of pieces) {
+    pieces.delete(oldest);
+    return;
   }
 }

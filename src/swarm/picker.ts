@@ -2,36 +2,44 @@
  * Which stripe a peer is asked for next. States of a piece: STATE.md.
  *
  * Rules, in order: highest priority; pieces already open before new ones (a whole piece can be judged and
- * served); then rarest first (ties broken at random), random for the first pieces (so that a newcomer soon has
- * something to trade), or lowest number first when sequential. A stripe is asked of one peer, until endgame. A
+ * served); what the peer suggests; then rarest first (ties broken at random), random for the first pieces (so
+ * that a newcomer soon has something to trade), or lowest number first when sequential. A window keeps all of
+ * this to a range that moves on as its first pieces come. A stripe is asked of one peer, until endgame. A
  * suspect gets pieces of its own, so that a bad one has one possible author.
  */
 import { Availability } from './availability.js';
-import type { Geometry } from './geometry.js';
+import { type Geometry, STRIPE_BLOCKS } from './geometry.js';
 import { HaveMap } from './have-map.js';
+import { MAX_PRIORITY, Missing } from './missing.js';
 import { OpenPiece, type Stripe } from './open-piece.js';
 
 /** What the picker sees of a peer. */
 export interface PickerPeer {
   readonly link: number;
-  has(piece: number): boolean;
+  readonly have: HaveMap;
   /** A suspect: asked only for pieces that nobody else works on. */
   readonly onParole: boolean;
+  /** Pieces it would like to send (BEP 6). */
+  readonly suggested?: Iterable<number>;
 }
 
 export type PickOrder = 'rarest' | 'sequential';
+
+/** Only this many pieces are fetched, from the first one that is wanted and missing, at or behind `first`. */
+export interface PickWindow {
+  readonly first: number;
+  readonly pieces: number;
+}
 
 export interface PickerOptions {
   readonly geometry: Geometry;
   /** BEP 3 bitmap of the pieces we have already. */
   readonly had?: Uint8Array;
   readonly order?: PickOrder;
+  readonly window?: PickWindow;
   /** In `[0, 1)`. */
   readonly random: () => number;
 }
-
-/** Highest priority of a piece; 0 is "not wanted". */
-const MAX_PRIORITY = 7;
 
 /** Pieces picked at random before rarest first begins. */
 const RANDOM_FIRST_PIECES = 4;
@@ -39,35 +47,58 @@ const RANDOM_FIRST_PIECES = 4;
 /** In endgame a stripe is asked of at most this many peers. */
 const ENDGAME_TAKERS = 3;
 
+/** When a link will be done with a stripe it is asked for, in ms from now. */
+type Lateness = (link: number, stripe: Stripe) => number;
+
+/** What may be asked for again. */
+interface Candidate {
+  readonly open: OpenPiece;
+  readonly stripe: Stripe;
+  readonly takers: number;
+  readonly lateMs: number;
+}
+
 export class Picker {
   readonly geometry: Geometry;
   readonly availability: Availability;
   readonly #order: PickOrder;
   readonly #random: () => number;
   readonly #had: HaveMap;
+  /** Wanted and not had. */
+  readonly #wanted = new HaveMap();
   readonly #priorities: Uint8Array;
-  /** Wanted pieces neither had nor open, in no order, and where in it each piece is (-1: not). */
-  readonly #missing: number[] = [];
-  readonly #places: Int32Array;
-  /** How many of `#missing` have each priority. */
-  readonly #missingAt = new Uint32Array(MAX_PRIORITY + 1);
+  /** Wanted, inside of the window, not had and not open. */
+  readonly #missing: Missing;
   readonly #open = new Map<number, OpenPiece>();
-  #wantedLeft = 0;
+  /** Those of the open ones that anybody may be asked for something of. */
+  readonly #free = new Set<OpenPiece>();
+  /** How many of the open ones are a suspect's own. */
+  #owned = 0;
+  /** Pieces `[first, end)` may be begun. */
+  #bounds: { readonly first: number; readonly end: number };
+  #window: PickWindow | null = null;
 
   constructor(options: PickerOptions) {
-    const { pieceCount } = options.geometry;
-    this.geometry = options.geometry;
-    this.availability = new Availability(pieceCount);
-    this.#order = options.order ?? 'rarest';
+    const { geometry, order = 'rarest' } = options;
+    const { pieceCount } = geometry;
+    this.geometry = geometry;
+    this.availability = new Availability(geometry, (piece) => this.#missing.moved(piece));
+    this.#order = order;
     this.#random = options.random;
     this.#had = new HaveMap(options.had);
     this.#priorities = new Uint8Array(pieceCount);
-    this.#places = new Int32Array(pieceCount).fill(-1);
+    this.#missing = new Missing({
+      pieceCount,
+      bySequence: order === 'sequential',
+      level: (piece) => this.availability.level(piece),
+    });
+    this.#bounds = { first: 0, end: pieceCount };
+    if (options.window) this.setWindow(options.window);
   }
 
   /** Wanted pieces not yet had. */
   get wantedLeft(): number {
-    return this.#wantedLeft;
+    return this.#wanted.count;
   }
 
   get hadCount(): number {
@@ -84,16 +115,13 @@ export class Picker {
 
   /** Whether the piece is wanted and not had. */
   wants(piece: number): boolean {
-    return (this.#priorities[piece] ?? 0) > 0 && !this.#had.has(piece);
+    return this.#wanted.has(piece);
   }
 
   /** Whether somebody with this map has something for us. */
   wantsFrom(map: HaveMap): boolean {
-    if (map.all) return this.#wantedLeft > 0;
-    if (map.count === 0 || this.#wantedLeft === 0) return false;
-    for (const piece of this.#missing) if (map.has(piece)) return true;
-    for (const piece of this.#open.keys()) if (map.has(piece) && this.wants(piece)) return true;
-    return false;
+    if (map.all) return this.wantedLeft > 0;
+    return map.count > 0 && this.wantedLeft > 0 && this.#wanted.next(0, this.geometry.pieceCount, map) >= 0;
   }
 
   /** Sets the priority of pieces `[first, end)`; 0 stops fetching them once what is open is released. */
@@ -106,58 +134,100 @@ export class Picker {
       throw new RangeError(`"priority" expected integer in 0..${MAX_PRIORITY}, got ${priority}`);
     }
     for (let piece = first; piece < end; piece++) {
-      const wanted = this.wants(piece);
-      this.#removeMissing(piece);
       this.#priorities[piece] = priority;
-      if (this.wants(piece) !== wanted) this.#wantedLeft += wanted ? -1 : 1;
-      this.#addMissing(piece);
+      if (priority === 0) this.#wanted.remove(piece);
+      else if (!this.#had.has(piece)) this.#wanted.add(piece);
+      this.#place(piece);
     }
+    this.#moveWindow();
+  }
+
+  /** Keeps to a window from now on, or (null) no longer. Pieces open outside of it are finished. */
+  setWindow(window: PickWindow | null): void {
+    const { pieceCount } = this.geometry;
+    if (window) {
+      const { first, pieces } = window;
+      if (!Number.isInteger(first) || first < 0 || first > pieceCount)
+        throw new RangeError(`"first" expected integer in 0..${pieceCount}, got ${first}`);
+      if (!Number.isInteger(pieces) || pieces < 1)
+        throw new RangeError(`"pieces" expected integer >= 1, got ${pieces}`);
+    }
+    this.#window = window;
+    this.#moveWindow();
   }
 
   /** The next stripe for this peer, now asked of it; null when there is none to give. */
-  take(peer: PickerPeer): Stripe | null {
-    const open = this.#bestOpen(peer, peer.onParole ? peer.link : null);
-    if (open && (peer.onParole || (this.#priorities[open.piece] ?? 0) >= this.#topMissing())) {
-      return open.take(peer.link);
+  take(peer: PickerPeer, maxBlocks: number = STRIPE_BLOCKS): Stripe | null {
+    const open = peer.onParole ? this.#own(peer) : this.#bestFree(peer);
+    if (open && (peer.onParole || this.#priority(open.piece) >= this.#missing.topPriority)) {
+      return this.#takeOf(open, peer, maxBlocks);
     }
     const missing = this.#bestMissing(peer);
-    if (
-      missing !== null &&
-      (!open || (this.#priorities[missing] ?? 0) > (this.#priorities[open.piece] ?? 0))
-    ) {
-      return this.#openPiece(missing, peer).take(peer.link);
+    if (missing >= 0 && (!open || this.#priority(missing) > this.#priority(open.piece))) {
+      return this.#takeOf(this.#openPiece(missing, peer), peer, maxBlocks);
     }
     // A suspect helps with shared pieces rather than idle: when one is bad, all of it is fetched anew, alone.
-    return (open ?? (peer.onParole ? this.#bestOpen(peer, null) : null))?.take(peer.link) ?? null;
+    const shared = open ?? (peer.onParole ? this.#bestFree(peer) : null);
+    return shared && this.#takeOf(shared, peer, maxBlocks);
+  }
+
+  /** A stripe of one of these pieces, which the peer sends although it chokes us (BEP 6, "allowed fast"). */
+  takeAllowed(peer: PickerPeer, allowed: Iterable<number>, maxBlocks: number = STRIPE_BLOCKS): Stripe | null {
+    for (const piece of allowed) {
+      if (!this.wants(piece) || !peer.have.has(piece)) continue;
+      const open = this.#open.get(piece) ?? (this.#missing.has(piece) ? this.#openPiece(piece, peer) : null);
+      if (!open?.hasFree || open.owner !== (peer.onParole ? peer.link : null)) continue;
+      return this.#takeOf(open, peer, maxBlocks);
+    }
+    return null;
   }
 
   /**
    * Endgame: when every wanted stripe is asked of somebody, a stripe that is also asked of others. The rest is
-   * cancelled when the first of them delivers.
+   * cancelled when the first of them delivers. Where a window is all asked for, the same for its first piece: it
+   * holds up all others. Of those asked least often, the one that will come last, and none that its takers will
+   * have sent within `withinMs`.
    */
-  takeAgain(peer: PickerPeer): Stripe | null {
-    if (peer.onParole || this.#missing.length > 0) return null;
-    let best: { open: OpenPiece; at: number; stripe: Stripe; takers: number } | null = null;
+  takeAgain(
+    peer: PickerPeer,
+    lateness: Lateness = () => Number.POSITIVE_INFINITY,
+    withinMs = 0,
+  ): Stripe | null {
+    if (peer.onParole || this.#missing.size > 0) return null;
+    for (const open of this.#free) if (this.wants(open.piece)) return null;
+    const { first, end } = this.#bounds;
+    const isEnd = !this.#window || this.#wanted.next(end, this.geometry.pieceCount) < 0;
+    let best = null as Candidate | null;
     for (const open of this.#open.values()) {
-      if (open.free > 0 && this.wants(open.piece)) return null;
-      if (open.owner !== null || open.complete || !this.wants(open.piece) || !peer.has(open.piece)) continue;
-      for (const [at, stripe] of open.stripes.entries()) {
-        const takers = open.takers(at);
-        if (open.inHand(at) || takers.length >= ENDGAME_TAKERS || takers.includes(peer.link)) continue;
-        if (!best || takers.length < best.takers) best = { open, at, stripe, takers: takers.length };
+      if (open.owner !== null || open.complete || !this.wants(open.piece) || !peer.have.has(open.piece))
+        continue;
+      if (!isEnd && open.piece !== first) continue;
+      for (const { stripe, links } of open.asked) {
+        if (links.length >= ENDGAME_TAKERS || links.length > (best?.takers ?? ENDGAME_TAKERS)) continue;
+        if (links.includes(peer.link)) continue;
+        const lateMs = Math.min(...links.map((link) => lateness(link, stripe)));
+        if (lateMs <= withinMs || (best?.takers === links.length && lateMs <= best.lateMs)) continue;
+        best = { open, stripe, takers: links.length, lateMs };
       }
     }
-    return best?.open.takeAt(best.at, peer.link) ? best.stripe : null;
+    return best?.open.takeAgain(best.stripe.firstBlock, peer.link) ? best.stripe : null;
   }
 
   /** `link` will not deliver the stripe: others may. */
   release(link: number, stripe: Stripe): void {
-    this.#open.get(stripe.piece)?.release(stripe.firstBlock, link);
+    const open = this.#open.get(stripe.piece);
+    if (open?.release(stripe.firstBlock, link)) this.#note(open);
   }
 
   /** `link` left, rests or is no longer a suspect: others may go on with the pieces that were its own. */
   disown(link: number): void {
-    for (const open of this.#open.values()) if (open.owner === link) open.owner = null;
+    if (this.#owned === 0) return;
+    for (const open of this.#open.values()) {
+      if (open.owner !== link) continue;
+      open.owner = null;
+      this.#owned--;
+      this.#note(open);
+    }
   }
 
   /** The stripe is in hand; returns the other links that it is still asked of. */
@@ -172,30 +242,35 @@ export class Picker {
 
   /** The piece is verified and on disk; returns what is still asked of others. */
   done(piece: number): { link: number; stripe: Stripe }[] {
-    if (this.#had.has(piece) || piece >= this.geometry.pieceCount) return [];
-    if (this.wants(piece)) this.#wantedLeft--;
-    this.#removeMissing(piece);
-    this.#had.add(piece);
-    return this.#closeOpen(piece);
+    if (piece >= this.geometry.pieceCount || !this.#had.add(piece)) return [];
+    this.#wanted.remove(piece);
+    const taken = this.#closeOpen(piece);
+    this.#place(piece);
+    this.#moveWindow();
+    return taken;
   }
 
   /** The piece failed and its blocks are gone; returns what is still asked of others. */
   reset(piece: number): { link: number; stripe: Stripe }[] {
     const taken = this.#closeOpen(piece);
-    this.#addMissing(piece);
+    this.#place(piece);
     return taken;
   }
 
   /** The piece was had and cannot be read any more. */
   lose(piece: number): void {
     if (!this.#had.remove(piece)) return;
-    if (this.wants(piece)) this.#wantedLeft++;
-    this.#addMissing(piece);
+    if (this.#priority(piece) > 0) this.#wanted.add(piece);
+    this.#place(piece);
+    this.#moveWindow();
   }
 
   /** Asks again for a piece whose verdict never came: what is in hand is skipped by the link. */
   reopen(piece: number): void {
-    this.#open.get(piece)?.reopen();
+    const open = this.#open.get(piece);
+    if (!open) return;
+    open.reopen();
+    this.#note(open);
   }
 
   /**
@@ -203,81 +278,102 @@ export class Picker {
    * forgotten what was in hand, and what it has not is skipped by the link.
    */
   reopenAll(): void {
-    for (const open of this.#open.values()) if (!open.complete) open.reopen();
+    for (const open of this.#open.values()) if (!open.complete) this.reopen(open.piece);
   }
 
-  #closeOpen(piece: number): { link: number; stripe: Stripe }[] {
-    const taken = [...(this.#open.get(piece)?.taken() ?? [])];
-    this.#open.delete(piece);
-    return taken;
+  #priority(piece: number): number {
+    return this.#priorities[piece] ?? 0;
+  }
+
+  #takeOf(open: OpenPiece, peer: PickerPeer, maxBlocks: number): Stripe | null {
+    const stripe = open.take(peer.link, maxBlocks);
+    this.#note(open);
+    return stripe;
+  }
+
+  /** Keeps `#free` true to what the piece is now. */
+  #note(open: OpenPiece): void {
+    if (open.hasFree && open.owner === null) this.#free.add(open);
+    else this.#free.delete(open);
   }
 
   #openPiece(piece: number, peer: PickerPeer): OpenPiece {
-    this.#removeMissing(piece);
+    this.#missing.remove(piece);
     const open = new OpenPiece(piece, this.geometry, peer.onParole ? peer.link : null);
+    if (peer.onParole) this.#owned++;
     this.#open.set(piece, open);
     return open;
   }
 
-  /** The open piece with free stripes to go on with: highest priority, then longest open or lowest number. */
-  #bestOpen(peer: PickerPeer, owner: number | null): OpenPiece | null {
+  #closeOpen(piece: number): { link: number; stripe: Stripe }[] {
+    const open = this.#open.get(piece);
+    if (!open) return [];
+    if (open.owner !== null) this.#owned--;
+    this.#open.delete(piece);
+    this.#free.delete(open);
+    return [...open.asked].flatMap(({ stripe, links }) => links.map((link) => ({ link, stripe })));
+  }
+
+  /** The open piece to go on with: highest priority, then longest open or lowest number. */
+  #bestFree(peer: PickerPeer): OpenPiece | null {
     let best: OpenPiece | null = null;
-    for (const open of this.#open.values()) {
-      if (open.free === 0 || open.owner !== owner || !this.wants(open.piece) || !peer.has(open.piece))
-        continue;
+    for (const open of this.#free) {
+      if (!this.wants(open.piece) || !peer.have.has(open.piece)) continue;
       if (!best || this.#before(open.piece, best.piece)) best = open;
     }
     return best;
   }
 
-  #bestMissing(peer: PickerPeer): number | null {
-    const count = this.#missing.length;
-    const random = this.#order === 'rarest' && this.#had.count < RANDOM_FIRST_PIECES;
-    // Beginning anywhere breaks ties at random for the price of one number.
-    const start = Math.floor(this.#random() * count);
-    let best: number | null = null;
-    for (let step = 0; step < count; step++) {
-      const piece = this.#missing[(start + step) % count];
-      if (piece === undefined || !peer.has(piece)) continue;
-      if (best === null || this.#before(piece, best, random ? null : this.availability)) best = piece;
+  /** A piece that is the suspect's own. */
+  #own(peer: PickerPeer): OpenPiece | null {
+    if (this.#owned === 0) return null;
+    for (const open of this.#open.values()) {
+      if (open.owner === peer.link && open.hasFree && this.wants(open.piece) && peer.have.has(open.piece))
+        return open;
+    }
+    return null;
+  }
+
+  #before(piece: number, other: number): boolean {
+    const higher = this.#priority(piece) - this.#priority(other);
+    return higher > 0 || (higher === 0 && this.#order === 'sequential' && piece < other);
+  }
+
+  #bestMissing(peer: PickerPeer): number {
+    const byRarity = this.#order === 'rarest';
+    const anyWill = byRarity && this.#had.count < RANDOM_FIRST_PIECES;
+    const best = this.#missing[anyWill ? 'any' : 'best'](peer.have, this.#random());
+    if (best < 0 || !byRarity) return best;
+    for (const piece of peer.suggested ?? []) {
+      const isAsGood = this.#missing.has(piece) && this.#priority(piece) >= this.#priority(best);
+      if (isAsGood && peer.have.has(piece)) return piece;
     }
     return best;
   }
 
-  #before(piece: number, other: number, rarity: Availability | null = null): boolean {
-    const higher = (this.#priorities[piece] ?? 0) - (this.#priorities[other] ?? 0);
-    if (higher !== 0) return higher > 0;
-    if (this.#order === 'sequential') return piece < other;
-    return rarity !== null && rarity.of(piece) < rarity.of(other);
+  /** Puts the piece among the missing ones when it belongs there, else takes it out. */
+  #place(piece: number): void {
+    const { first, end } = this.#bounds;
+    const isInside = piece >= first && piece < end;
+    if (isInside && this.wants(piece) && !this.#open.has(piece))
+      this.#missing.add(piece, this.#priority(piece));
+    else this.#missing.remove(piece);
   }
 
-  #topMissing(): number {
-    for (let priority = MAX_PRIORITY; priority > 0; priority--) {
-      if ((this.#missingAt[priority] ?? 0) > 0) return priority;
+  /** The window begins with a piece that is still to come; where none is, it stays. */
+  #moveWindow(): void {
+    const { pieceCount } = this.geometry;
+    const old = this.#bounds;
+    const from = this.#window ? this.#wanted.next(this.#window.first, pieceCount) : 0;
+    const first = from < 0 ? old.first : from;
+    const end = Math.min(pieceCount, first + (this.#window?.pieces ?? pieceCount));
+    if (first === old.first && end === old.end) return;
+    this.#bounds = { first, end };
+    for (let piece = old.first; piece < old.end; piece++) {
+      if (piece < first || piece >= end) this.#missing.remove(piece);
     }
-    return 0;
-  }
-
-  #addMissing(piece: number): void {
-    if (!this.wants(piece) || this.#open.has(piece) || this.#places[piece] !== -1) return;
-    this.#places[piece] = this.#missing.push(piece) - 1;
-    this.#count(piece, 1);
-  }
-
-  #removeMissing(piece: number): void {
-    const place = this.#places[piece] ?? -1;
-    if (place < 0) return;
-    const last = this.#missing.pop();
-    if (last !== undefined && last !== piece) {
-      this.#missing[place] = last;
-      this.#places[last] = place;
+    for (let piece = first; piece < end; piece++) {
+      if (piece < old.first || piece >= old.end) this.#place(piece);
     }
-    this.#places[piece] = -1;
-    this.#count(piece, -1);
-  }
-
-  #count(piece: number, by: number): void {
-    const priority = this.#priorities[piece] ?? 0;
-    this.#missingAt[priority] = (this.#missingAt[priority] ?? 0) + by;
   }
 }

@@ -10,7 +10,7 @@ import { Picker } from './picker.js';
 import { Pipeline } from './pipeline.js';
 import type { SwarmContent, SwarmOptions } from './swarm-options.js';
 
-export interface PiecesOptions extends Pick<SwarmOptions, 'order' | 'wanted' | 'pipeline'> {
+export interface PiecesOptions extends Pick<SwarmOptions, 'order' | 'window' | 'wanted' | 'pipeline'> {
   readonly host: LinkHost;
   readonly torrent: number;
   readonly content: SwarmContent;
@@ -28,13 +28,19 @@ export class Pieces {
   readonly #peers: ReadonlyMap<number, Peer>;
 
   constructor(options: PiecesOptions) {
-    const { host, content, geometry, peers, order, random } = options;
+    const { host, content, geometry, peers, order, window, random } = options;
     this.#host = host;
     this.#torrent = options.torrent;
     this.#peers = peers;
     this.content = content;
     const had = content.store.servable();
-    this.picker = new Picker({ geometry, had, random, ...(order === undefined ? {} : { order }) });
+    this.picker = new Picker({
+      geometry,
+      had,
+      random,
+      ...(order === undefined ? {} : { order }),
+      ...(window === undefined ? {} : { window }),
+    });
     for (const { first, end, priority } of options.wanted ?? [{ first: 0, end: geometry.pieceCount }]) {
       this.picker.want(first, end, priority);
     }
@@ -77,7 +83,8 @@ export class Pieces {
   had(piece: number): void {
     this.pipeline.revoke(this.picker.done(piece));
     this.#host.announceHave(this.#torrent, piece);
-    for (const peer of this.#peers.values()) if (peer.interested && peer.has(piece)) this.reconsider(peer);
+    for (const peer of this.#peers.values())
+      if (peer.interested && peer.have.has(piece)) this.reconsider(peer);
   }
 
   /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
@@ -99,7 +106,8 @@ export function takeHaves(peer: Peer, event: LinkEvent, pieces: Pieces | null): 
   if (haveAll || event.bitmap) {
     availability?.remove(have);
     if (event.bitmap) have.replace(event.bitmap);
-    if (event.haveAll) have.setAll();
+    if (event.haveAll || (pieces && have.complete(pieces.pieceCount) && have.fits(pieces.pieceCount)))
+      have.setAll();
     availability?.add(have);
   }
   let isNews = haveAll || event.bitmap !== undefined;

@@ -3,18 +3,18 @@
  * that a slow one holds little. Takes stripes back from peers that choke, reject, fall silent or leave; blocks
  * that came stay in native memory, so nothing is lost.
  */
-import { BLOCK_BYTES, STRIPE_BLOCKS } from './geometry.js';
+import { BLOCK_BYTES, CELL_BLOCKS, STRIPE_BLOCKS } from './geometry.js';
 import type { LinkHost } from './link-host.js';
 import type { Stripe } from './open-piece.js';
 import type { Peer } from './peer.js';
 import type { Picker } from './picker.js';
 
 export interface PipelineOptions {
-  /** A peer that owes us blocks and sends none for so long is snubbed. */
+  /** A peer that owes us blocks and sends none for so long is snubbed; a fast one earlier. */
   readonly requestTimeoutMs?: number;
   /** The same for a peer that never sent any. */
   readonly firstRequestTimeoutMs?: number;
-  /** How much is queued at a peer, in time at its measured rate. */
+  /** How much is queued at a peer, in time at its measured rate; twice its latency comes on top. */
   readonly queueMs?: number;
   readonly maxQueuedBlocks?: number;
 }
@@ -25,8 +25,31 @@ const MAX_SNUBS = 3;
 /** A peer that rejects more requests while it does not choke us is let go (libtorrent's `max_rejects`). */
 const MAX_REJECTS = 50;
 
+/** A snubbed peer rests as often as it was snubbed, this long and at least as long as it was waited for. */
 const SNUB_REST_MS = 60_000;
 const REJECT_REST_MS = 2000;
+
+/** Silence of a fast peer: less may be TCP that waits for a lost packet, again and again. */
+const MIN_TIMEOUT_MS = 15_000;
+
+/** A peer is silent when so many blocks could have come meanwhile. */
+const TIMEOUT_BLOCKS = 64;
+
+/** A stripe is what a peer sends in this time, so that a slow one does not hold up a piece. */
+const STRIPE_MS = 2000;
+
+/** A peer that needs longer for all it owes gives some of it back, once its rate was measured for a while. */
+const MAX_OWED_MS = 20_000;
+const TRIM_AFTER_MS = 5000;
+
+/** How much of its latency may be queued on top. */
+const MAX_LATENCY_MS = 4000;
+
+/** A peer whose rate is not known, or that was snubbed, is trusted with one stripe of so many blocks at a time. */
+const PROBE_BLOCKS = 16;
+
+/** In endgame: what comes within this time is not asked for again, and who could not help is not thought of again. */
+const HELP_MS = 250;
 
 /** Hashing and writing a piece takes longer only when something is broken. */
 const VERDICT_MS = 120_000;
@@ -55,22 +78,22 @@ export class Pipeline {
     this.#peers = peers;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? 60_000;
     this.#firstRequestTimeoutMs = options.firstRequestTimeoutMs ?? 20_000;
-    this.#queueMs = options.queueMs ?? 3000;
+    this.#queueMs = options.queueMs ?? 2000;
     this.#maxQueuedBlocks = options.maxQueuedBlocks ?? 1024;
   }
 
   /** Tops up a peer that runs low. */
   feed(peer: Peer, nowMs: number): void {
-    if (!peer.isOpen || peer.isClosing || peer.peerChoking || !peer.interested) return;
-    if (this.#starved.has(peer.link)) return;
-    if (nowMs < peer.restUntilMs) return;
+    if (!peer.isOpen || peer.isClosing || !peer.interested) return;
+    if (peer.peerChoking && peer.allowedFast.size === 0) return;
+    if (nowMs < peer.restUntilMs || this.#starved.has(peer.link)) return;
     const depth = this.#depth(peer);
     if (peer.stripes.length > 0 && peer.queuedBlocks > depth / 2) return;
-    while (peer.stripes.length === 0 || peer.queuedBlocks + STRIPE_BLOCKS <= depth) {
+    const stripeBlocks = this.#stripeBlocks(peer);
+    while (peer.stripes.length === 0 || peer.queuedBlocks + stripeBlocks <= depth) {
       // The estimate of what is queued may be low for a moment; what it owes is not.
       if (peer.owedBlocks >= 2 * depth) return;
-      const stripe =
-        this.#picker.take(peer) ?? (peer.stripes.length === 0 ? this.#picker.takeAgain(peer) : null);
+      const stripe = this.#next(peer, stripeBlocks, nowMs);
       if (!stripe) return;
       if (!this.#host.fetch(peer.link, stripe.piece, stripe.firstBlock, stripe.endBlock)) {
         this.#picker.release(peer.link, stripe);
@@ -92,6 +115,13 @@ export class Pipeline {
       if (this.#picker.isJudged(piece) && !this.#judgedSinceMs.has(piece))
         this.#judgedSinceMs.set(piece, nowMs);
     }
+  }
+
+  /** The peer chokes us; returns whether stripes became free. What it allows all the same stays, unless it begins now. */
+  choked(peer: Peer, isNew: boolean): boolean {
+    const isLost = isNew || peer.stripes.some(({ piece }) => !peer.allowedFast.has(piece));
+    if (isLost) this.release(peer);
+    return isLost;
   }
 
   /** The verdict of a piece came, and its memory is free again. */
@@ -128,10 +158,7 @@ export class Pipeline {
 
   /** Takes everything back from a peer. */
   release(peer: Peer): void {
-    for (const stripe of peer.stripes.splice(0)) {
-      this.#picker.release(peer.link, stripe);
-      this.#host.cancel(peer.link, stripe.piece, stripe.firstBlock, stripe.endBlock);
-    }
+    for (const stripe of peer.stripes.splice(0)) this.#takeBack(peer, stripe);
     this.#picker.disown(peer.link);
   }
 
@@ -143,8 +170,7 @@ export class Pipeline {
   /** Snubs a silent peer; returns whether it was silent too often. */
   checkSilence(peer: Peer, nowMs: number): boolean {
     if (peer.stripes.length === 0) return false;
-    const limitMs = peer.downloadedBytes > 0 ? this.#requestTimeoutMs : this.#firstRequestTimeoutMs;
-    if (nowMs - peer.lastBlockMs < limitMs) return false;
+    if (nowMs - peer.lastBlockMs < this.#timeoutMs(peer)) return this.#trim(peer);
     this.release(peer);
     peer.snubbed = true;
     peer.snubs++;
@@ -152,17 +178,83 @@ export class Pipeline {
     return peer.snubs >= MAX_SNUBS;
   }
 
-  /** Blocks to keep queued: a few seconds at its rate, within what it is willing to queue. */
+  #next(peer: Peer, stripeBlocks: number, nowMs: number): Stripe | null {
+    if (peer.peerChoking) return this.#picker.takeAllowed(peer, peer.allowedFast, stripeBlocks);
+    const stripe = this.#picker.take(peer, stripeBlocks);
+    if (stripe || peer.stripes.length > 0 || nowMs < peer.helpAtMs) return stripe;
+    const own = ms(peer, STRIPE_BLOCKS);
+    const withinMs = Math.max(HELP_MS, Number.isFinite(own) ? own + peer.latencyMs : 0);
+    const again = this.#picker.takeAgain(peer, (link, each) => this.#lateness(link, each, nowMs), withinMs);
+    if (!again) peer.helpAtMs = nowMs + HELP_MS;
+    return again;
+  }
+
+  /** In how many ms the link will be done with the stripe, as far as one can tell. */
+  #lateness(link: number, { piece, firstBlock }: Stripe, nowMs: number): number {
+    const peer = this.#peers.get(link);
+    if (!peer) return Number.POSITIVE_INFINITY;
+    let blocks = 0;
+    for (const stripe of peer.stripes) {
+      blocks += stripe.endBlock - stripe.firstBlock;
+      if (stripe.piece === piece && stripe.firstBlock === firstBlock) break;
+    }
+    return ms(peer, blocks) + nowMs - peer.lastBlockMs;
+  }
+
+  /** Takes back what a peer holds for much longer than was meant: it was asked when it was faster, or not known. */
+  #trim(peer: Peer): false {
+    if (peer.supplyMs < TRIM_AFTER_MS) return false;
+    const { stripes } = peer;
+    // Twice what it would be asked for now: not back and forth.
+    const keep = 2 * this.#depth(peer);
+    while (stripes.length > 1 && peer.owedBlocks > keep && ms(peer, peer.owedBlocks) > MAX_OWED_MS) {
+      this.#takeBack(peer, stripes.pop());
+    }
+    // What came of the last one stays in hand; the rest is asked for in smaller stripes.
+    const blocks = peer.owedBlocks;
+    if (stripes.length === 1 && blocks > keep && ms(peer, blocks) > MAX_OWED_MS)
+      this.#takeBack(peer, stripes.pop());
+    return false;
+  }
+
+  #takeBack(peer: Peer, stripe: Stripe | undefined): void {
+    if (!stripe) return;
+    this.#picker.release(peer.link, stripe);
+    this.#host.cancel(peer.link, stripe.piece, stripe.firstBlock, stripe.endBlock);
+  }
+
+  #timeoutMs(peer: Peer): number {
+    if (peer.downloadedBytes === 0) return this.#firstRequestTimeoutMs;
+    const expectedMs = ms(peer, TIMEOUT_BLOCKS) + 4 * peer.latencyMs;
+    return Math.min(this.#requestTimeoutMs, Math.max(MIN_TIMEOUT_MS, expectedMs));
+  }
+
+  #stripeBlocks(peer: Peer): number {
+    if (peer.snubbed) return PROBE_BLOCKS;
+    if (peer.supplyRate === null) return STRIPE_BLOCKS;
+    const blocks = (peer.supplyRate * STRIPE_MS) / 1000 / BLOCK_BYTES;
+    const cells = Math.floor(blocks / CELL_BLOCKS);
+    return Math.min(STRIPE_BLOCKS, Math.max(1, cells) * CELL_BLOCKS);
+  }
+
+  /** Blocks to keep queued: a few seconds at its rate. How many are asked for at a time is the byte mover's. */
   #depth(peer: Peer): number {
-    if (peer.snubbed) return STRIPE_BLOCKS;
-    const wanted = Math.ceil((peer.downloadRate * this.#queueMs) / 1000 / BLOCK_BYTES);
-    return Math.min(Math.max(wanted, 2 * STRIPE_BLOCKS), this.#maxQueuedBlocks, peer.requestQueue);
+    if (peer.snubbed) return PROBE_BLOCKS;
+    const stripes = 2 * this.#stripeBlocks(peer);
+    const queueMs = this.#queueMs + 2 * Math.min(peer.latencyMs, MAX_LATENCY_MS);
+    const wanted = Math.ceil(((peer.supplyRate ?? 0) * queueMs) / 1000 / BLOCK_BYTES);
+    return Math.min(Math.max(wanted, stripes), this.#maxQueuedBlocks);
   }
 
   #cancel(link: number, piece: number, firstBlock: number): void {
     const stripe = this.#peers.get(link)?.settled(piece, firstBlock);
     if (stripe) this.#host.cancel(link, piece, stripe.firstBlock, stripe.endBlock);
   }
+}
+
+/** How long the peer takes for so many blocks, at its measured rate. */
+function ms(peer: Peer, blocks: number): number {
+  return peer.supplyRate ? (blocks * BLOCK_BYTES * 1000) / peer.supplyRate : Number.POSITIVE_INFINITY;
 }
 
 function* triples(flat: readonly number[]): Generator<[piece: number, firstBlock: number, endBlock: number]> {

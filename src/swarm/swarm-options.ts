@@ -1,6 +1,6 @@
 /** What the owner of a swarm gives it, is told by it, and may ask of it. */
 import type { PieceStore, TorrentFault } from './link-host.js';
-import type { PickOrder } from './picker.js';
+import type { PickOrder, PickWindow } from './picker.js';
 import type { PipelineOptions } from './pipeline.js';
 
 /**
@@ -38,6 +38,8 @@ export interface SwarmOptions {
   /** What to fetch; everything when absent. */
   readonly wanted?: readonly WantedRange[];
   readonly order?: PickOrder;
+  /** Fetches only pieces near the first missing one: see `Swarm.setWindow`. */
+  readonly window?: PickWindow;
   readonly maxLinks?: number;
   readonly pipeline?: PipelineOptions;
   /** How long two that both have everything stay connected. */

@@ -12,6 +12,7 @@ import { MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
+import type { PickWindow } from './picker.js';
 import { Pieces, takeHaves } from './pieces.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
 
@@ -152,6 +153,18 @@ export class Swarm {
     this.#pieces.reconsiderAll();
     this.#hungry = true;
     this.#settleState(this.#context.clock());
+    this.flush(this.#context.clock());
+  }
+
+  /**
+   * Fetches only `window.pieces` pieces, from the first wanted one that is missing at or behind `window.first`; as
+   * these come the window moves on by itself. Null: no window. What is open outside of it is finished first.
+   */
+  setWindow(window: PickWindow | null): void {
+    if (this.#state === 'closed') return;
+    if (!this.#pieces) throw new TypeError('no store is attached yet: pieces are not known');
+    this.#pieces.picker.setWindow(window);
+    this.#hungry = true;
     this.flush(this.#context.clock());
   }
 
@@ -326,8 +339,7 @@ export class Swarm {
     if (!pipeline) return;
     if (event.finished) pipeline.finished(peer, event.finished, nowMs);
     if (event.rejected && pipeline.rejected(peer, event.rejected, nowMs)) this.#drop(peer, 'rejects');
-    const isChoked = peer.peerChoking && (!wasChoking || peer.stripes.length > 0);
-    if (isChoked) pipeline.release(peer);
+    const isChoked = peer.peerChoking && pipeline.choked(peer, !wasChoking);
     if (isChoked || event.rejected?.length) this.#hungry = true;
     if (event.state === 'open' && this.#state === 'fetching') pipeline.feed(peer, nowMs);
   }

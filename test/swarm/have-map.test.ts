@@ -59,7 +59,7 @@ t.test('HAVE ALL is complete whatever the count', async (t) => {
 });
 
 t.test('availability counts peers piece by piece and leaves nothing behind', async (t) => {
-  const availability = new Availability(10);
+  const availability = new Availability({ pieceCount: 10 });
   const some = new HaveMap(Uint8Array.of(0b1100_0000, 0));
   const all = new HaveMap();
   all.setAll();

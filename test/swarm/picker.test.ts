@@ -16,9 +16,15 @@ function makePicker(pieces: number, blocksPerPiece: number, options: Partial<Pic
   return picker;
 }
 
+const mapOf = (has: (piece: number) => boolean) => {
+  const map = new HaveMap();
+  for (let piece = 0; piece < 64; piece++) if (has(piece)) map.add(piece);
+  return map;
+};
+
 const peer = (link: number, has: (piece: number) => boolean = () => true, onParole = false) => ({
   link,
-  has,
+  have: mapOf(has),
   onParole,
 });
 
@@ -162,6 +168,88 @@ t.test('ranges and priorities out of bounds are refused', async (t) => {
   t.throws(() => picker.want(0, 1, 0.5), RangeError);
 });
 
+t.test('a window keeps to pieces near the first missing one, and moves on as it comes', async (t) => {
+  const picker = makePicker(10, 1, { window: { first: 0, pieces: 3 } });
+  const pieces = (stripes: Stripe[]) => stripes.map((stripe) => stripe.piece).sort();
+  t.same(pieces(drain(picker, peer(1))), [0, 1, 2], 'in any order inside of it');
+  picker.done(1);
+  t.same(drain(picker, peer(1)), [], 'piece 0 holds it');
+  t.equal(picker.takeAgain(peer(2))?.piece, 0, 'so that may be asked of somebody else, too');
+  t.equal(picker.takeAgain(peer(2)), null, 'and nothing else may');
+  picker.done(0);
+  t.same(pieces(drain(picker, peer(1))), [3, 4]);
+  picker.setWindow({ first: 7, pieces: 2 });
+  t.same(pieces(drain(picker, peer(1))), [7, 8]);
+  picker.lose(0);
+  picker.setWindow({ first: 0, pieces: 1 });
+  t.same(pieces(drain(picker, peer(1))), [0], 'a piece that was lost brings it back');
+  picker.setWindow(null);
+  t.same(pieces(drain(picker, peer(1))), [5, 6, 9]);
+  t.equal(picker.wantedLeft, 9);
+  t.throws(() => picker.setWindow({ first: 11, pieces: 1 }), RangeError);
+  t.throws(() => picker.setWindow({ first: 0, pieces: 0 }), RangeError);
+});
+
+t.test('what a peer suggests is preferred among equals, when it has it', async (t) => {
+  const had = Uint8Array.of(0b1111_0000);
+  const suggesting = (suggested: number[], has?: (piece: number) => boolean) => ({
+    ...peer(1, has),
+    suggested,
+  });
+  const pick = (suggested: number[], has?: (piece: number) => boolean) => {
+    return makePicker(8, 1, { had }).take(suggesting(suggested, has))?.piece;
+  };
+  for (const piece of [4, 5, 6, 7]) t.equal(pick([0, piece]), piece);
+  t.not(
+    pick([6], (piece) => piece !== 6),
+    6,
+  );
+  const picker = makePicker(8, 1, { had });
+  picker.want(4, 5, 3);
+  t.equal(picker.take(suggesting([6]))?.piece, 4, 'priority is ours to give');
+});
+
+t.test('only what is allowed and wanted is asked of a peer that chokes us', async (t) => {
+  const picker = makePicker(4, 64);
+  picker.want(1, 2, 0);
+  t.equal(picker.takeAllowed(peer(1), [1, 9]), null);
+  t.equal(picker.takeAllowed(peer(1), [1, 3])?.piece, 3);
+  t.equal(picker.takeAllowed(peer(1), [3]), null, 'it is asked for');
+  t.equal(
+    picker.takeAllowed(
+      peer(1, (piece) => piece !== 2),
+      [2],
+    ),
+    null,
+  );
+});
+
+t.test('a slow peer is asked for little, and others go on behind it', async (t) => {
+  const picker = makePicker(1, 70);
+  t.same(picker.take(peer(1), 5), { piece: 0, firstBlock: 0, endBlock: 4 });
+  t.same(picker.take(peer(2), 64), { piece: 0, firstBlock: 4, endBlock: 68 });
+  t.same(picker.take(peer(1), 1), { piece: 0, firstBlock: 68, endBlock: 70 });
+  picker.release(2, { piece: 0, firstBlock: 4, endBlock: 68 });
+  t.same(picker.take(peer(3), 8), { piece: 0, firstBlock: 4, endBlock: 12 });
+  t.same(
+    picker.take(peer(3), 64),
+    { piece: 0, firstBlock: 12, endBlock: 68 },
+    'up to what is asked of others',
+  );
+});
+
+t.test(
+  'in endgame the stripe that would come last is asked for again, and none that comes soon',
+  async (t) => {
+    const picker = makePicker(1, 192);
+    drain(picker, peer(1));
+    const lateness = (_link: number, { firstBlock }: Stripe) => [500, 9000, 700][firstBlock / 64] ?? 0;
+    t.equal(picker.takeAgain(peer(2), lateness, 600)?.firstBlock, 64);
+    t.equal(picker.takeAgain(peer(2), lateness, 600)?.firstBlock, 128);
+    t.equal(picker.takeAgain(peer(2), lateness, 600), null);
+  },
+);
+
 // A model of the world outside: whoever has a stripe may deliver it, drop it, or leave.
 const action = fc.record({
   kind: fc.constantFrom(
@@ -175,6 +263,8 @@ const action = fc.record({
     'leave',
     'judge',
     'want',
+    'window',
+    'lose',
   ),
   link: fc.integer({ min: 1, max: 4 }),
   pick: fc.nat(),
@@ -219,10 +309,10 @@ t.test(
             const stripe = mine[pick % Math.max(1, mine.length)];
             if (kind === 'take' && who) {
               const before = all();
-              const next = picker.take(who);
+              const next = picker.take(who, 1 + (pick % 100));
               if (!next) continue;
               if (before.includes(key(next))) throw new Error('asked of two peers outside endgame');
-              if (!who.has(next.piece) || picker.has(next.piece))
+              if (!who.have.has(next.piece) || picker.has(next.piece))
                 throw new Error('a piece not to be asked for');
               mine.push(next);
             } else if (kind === 'again' && who) {
@@ -241,6 +331,10 @@ t.test(
               picker.disown(link);
             } else if (kind === 'judge') for (const piece of judged()) judge(piece, good);
             else if (kind === 'want') picker.want(pick % pieces, pieces, 1 + (pick % 7));
+            else if (kind === 'lose') picker.lose(pick % pieces);
+            else if (kind === 'window') {
+              picker.setWindow(good ? null : { first: pick % pieces, pieces: 1 + (pick % 5) });
+            }
           }
           for (const link of [1, 2, 3, 4]) {
             for (const each of of(link)) picker.release(link, each);
@@ -248,7 +342,10 @@ t.test(
             picker.disown(link);
           }
           const rescuer = peer(50);
-          for (let round = 0; round < 3 && picker.wantedLeft > 0; round++) {
+          // What lies before a window stays: its owner has moved on.
+          if (pieces % 2 === 0) picker.setWindow({ first: 0, pieces: 2 });
+          else picker.setWindow(null);
+          for (let round = 0; round < 3 + pieces && picker.wantedLeft > 0; round++) {
             for (const each of drain(picker, rescuer)) finish(50, each);
             for (const piece of judged()) judge(piece, true);
           }

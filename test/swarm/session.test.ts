@@ -328,12 +328,43 @@ t.test('a silent peer is snubbed after 20 s, one that delivered before after 60 
   wait(59_000);
   t.same(host.take(), []);
   wait(1000);
-  t.same(host.take(), [`fetch ${mute} 0 0 64`], 'one stripe is tried');
-  apply({ links: [event(mute, { downloadedBytes: 16_384, queuedBlocks: 63 })] });
+  t.same(host.take(), [`fetch ${mute} 0 0 16`], 'one stripe is tried');
+  apply({ links: [event(mute, { downloadedBytes: 16_384, queuedBlocks: 15 })] });
   wait(59_000);
+  t.notOk(host.take().includes(`cancel ${mute} 0 0 16`));
+  wait(1000);
+  t.ok(host.take().includes(`cancel ${mute} 0 0 16`));
+  wait(59_000);
+  t.same(host.take(), []);
+});
+
+t.test('a fast peer that falls silent is snubbed after 15 s', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 100 });
+  const fast = open(1);
+  for (let second = 1; second <= 5; second++) {
+    wait(1000);
+    apply({ links: [event(fast, { downloadedBytes: second * 2_000_000, queuedBlocks: 128 - second })] });
+  }
+  wait(14_000);
   t.notOk(host.take().some((line) => line.startsWith('cancel')));
   wait(1000);
-  t.ok(host.take().includes(`cancel ${mute} 0 0 64`));
+  t.ok(host.take().includes(`cancel ${fast} 0 0 64`));
+});
+
+t.test('a peer that turns out slow gives back what it holds, and gets little at a time', async (t) => {
+  const { host, event, apply, wait, open } = setup({ pieces: 100 });
+  const slow = open(1);
+  host.take();
+  let blocks = 0;
+  for (let second = 1; second <= 20; second++) {
+    wait(1000);
+    if (second % 3 === 0) blocks++;
+    apply({ links: [event(slow, { downloadedBytes: blocks * 16_384, queuedBlocks: 120 })] });
+  }
+  const log = host.take();
+  t.ok(log.includes(`cancel ${slow} 1 0 64`));
+  t.ok(log.includes(`cancel ${slow} 0 0 64`));
+  t.equal(log.at(-1), `fetch ${slow} 0 0 4`.replace('0 0 4', '0 4 8'));
 });
 
 t.test('a have-map that claims pieces behind the end closes the link', async (t) => {
@@ -373,10 +404,7 @@ t.test('a peer is kept within the request queue it announced', async (t) => {
   const { host, open } = setup({ pieces: 8 });
   const payload = encodeExtensionHandshake({ requestQueue: 70 });
   const link = open(1, { messages: [{ id: 0, payload }] });
-  t.same(
-    host.take().filter((line) => line.startsWith('fetch')),
-    [`fetch ${link} 0 0 64`],
-  );
+  t.ok(host.take().includes(`limit ${link} 70`), 'by the byte mover; what is behind waits there');
 });
 
 t.test('a malformed extension handshake closes the link', async (t) => {
