@@ -10,9 +10,11 @@ import { Dht } from '../discovery/dht.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Reactor, type ReactorStats, type Store } from '../native.js';
+import type { IdleName } from '../swarm/idle-torrents.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
+import { DhtSchedule } from './dht-schedule.js';
 
 export interface PeerNodeOptions {
   /** Where to listen for peers (TCP) and the DHT (UDP): one port for both. */
@@ -21,19 +23,13 @@ export interface PeerNodeOptions {
   readonly peers: readonly PeerAddress[];
   /** DHT nodes to begin with; null: no DHT. */
   readonly dht: readonly PeerAddress[] | null;
+  /** Opens an idle torrent, by `addContent`: a peer asks for it. */
+  readonly wake?: (torrent: number) => Promise<void>;
 }
 
 const tickMs = 1000;
-/** A torrent that still wants peers asks the DHT again after this time. */
-const lookupAgainMs = 15_000;
-/** The same while it has no peer at all, or nobody took our announcement. */
-const hurryMs = 1000;
-/** BEP 5: announcements are forgotten after about half an hour. */
-const announceAgainMs = 15 * 60_000;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
-/** With this many peers a torrent looks for no more. */
-const enoughPeers = 30;
 /** Pieces on their way in, over all torrents, in memory. */
 const assemblyBytes = 64 * 2 ** 20;
 const maxLinks = 4000;
@@ -44,10 +40,10 @@ export class PeerNode {
   readonly session: Session;
   readonly #reactor: Reactor;
   readonly #dht: Dht | null;
+  readonly #schedule: DhtSchedule | null;
   readonly #peers: readonly PeerAddress[];
   readonly #timer: NodeJS.Timeout;
   readonly #stop = new AbortController();
-  readonly #discoveries = new Set<Promise<void>>();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
 
@@ -76,6 +72,7 @@ export class PeerNode {
       listenPort: () => this.address.port,
       dialPolicy,
       limits: { links: maxLinks, halfOpenLinks: maxHalfOpenLinks },
+      ...(options.wake && { wake: options.wake }),
     });
     this.#dht =
       options.dht &&
@@ -85,7 +82,11 @@ export class PeerNode {
         mayDial: (address) => dialPolicy.mayDial(address, 'learnt'),
         bootstrap: options.dht,
       });
-    this.#timer = setInterval(() => this.session.tick(), tickMs);
+    this.#schedule = this.#dht && new DhtSchedule({ dht: this.#dht, port: () => this.address.port });
+    this.#timer = setInterval(() => {
+      this.session.tick();
+      this.#schedule?.tick(performance.now());
+    }, tickMs);
   }
 
   /** Adds a torrent, and looks for its peers until the node or the swarm closes. */
@@ -93,9 +94,30 @@ export class PeerNode {
     const swarm = this.session.add(options);
     swarm.addPeers(this.#peers, 'asked');
     swarm.addPeers(this.#proven.values(), 'dht');
-    const discovery = this.#discover(swarm).finally(() => this.#discoveries.delete(discovery));
-    this.#discoveries.add(discovery);
+    this.#schedule?.add(swarm);
+    this.#schedule?.tick(performance.now());
     return swarm;
+  }
+
+  /** Whether peers are dialled for every torrent, because the user named them. */
+  get hasNamedPeers(): boolean {
+    return this.#peers.length > 0;
+  }
+
+  /** Keeps the names of a torrent that opens when a peer asks for it (`wake`, with this number), and announces them. */
+  addIdle(names: readonly IdleName[], torrent: number, { isPrivate = false } = {}): void {
+    for (const name of names) {
+      this.session.addIdle(name, torrent);
+      // BEP 27: nobody is told of it but its trackers.
+      if (!isPrivate) this.#schedule?.addIdle(name);
+    }
+  }
+
+  removeIdle(names: readonly IdleName[]): void {
+    for (const name of names) {
+      this.session.removeIdle(name);
+      this.#schedule?.removeIdle(name);
+    }
   }
 
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
@@ -142,7 +164,7 @@ export class PeerNode {
     clearInterval(this.#timer);
     this.#stop.abort();
     this.session.close();
-    await Promise.all([...this.#discoveries]);
+    await this.#schedule?.close();
     await this.#dht?.close();
     await this.#reactor.shutdown();
   }
@@ -167,41 +189,6 @@ export class PeerNode {
       }
     }
   }
-
-  /** Asks the DHT for peers while they are wanted, and announces us; both names of a hybrid. */
-  async #discover(swarm: Swarm): Promise<void> {
-    const dht = this.#dht;
-    if (!dht) return;
-    const { signal } = this.#stop;
-    const names = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((name) => name != null);
-    let announcedMs = Number.NEGATIVE_INFINITY;
-    while (swarm.state !== 'closed' && !signal.aborted) {
-      try {
-        const nowMs = performance.now();
-        if (isLooking(swarm) && swarm.status().links < enoughPeers) {
-          for (const name of names) {
-            for await (const address of dht.lookup(name, { signal })) swarm.addPeers([address], 'dht');
-          }
-        }
-        if (swarm.state !== 'paused' && nowMs - announcedMs > announceAgainMs) {
-          let taken = 0;
-          for (const name of names) taken += await dht.announce(name, this.address.port, { signal });
-          // Nobody took it: the DHT is not there yet.
-          if (taken > 0) announcedMs = nowMs;
-        }
-        const lonely = isLooking(swarm) && swarm.status().links === 0;
-        await delay(lonely || announcedMs < 0 ? hurryMs : lookupAgainMs, undefined, { signal });
-      } catch {
-        // The node is closing; or a walk failed, which must not end more than this try.
-        if (!signal.aborted) await delay(lookupAgainMs, undefined, { signal }).catch(() => {});
-      }
-    }
-  }
-}
-
-/** Whether it wants pieces, or the info dictionary. */
-function isLooking({ state }: Swarm): boolean {
-  return state === 'fetching' || state === 'metadata';
 }
 
 /** BEP 20: client and version, then random. */

@@ -6,6 +6,7 @@
 import { DialPolicy } from '../connector.js';
 import { BanList } from './bans.js';
 import { Choker, type ChokerOptions } from './choker.js';
+import { type IdleName, IdleTorrents } from './idle-torrents.js';
 import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
 import type { Peer } from './peer.js';
@@ -29,6 +30,8 @@ export interface SessionOptions {
   /** Requests that the byte mover queues for each peer. */
   readonly requestQueue?: number;
   readonly banMs?: number;
+  /** Opens an idle torrent by `add`, since a peer asks for it; its number is the one given to `addIdle`. */
+  readonly wake?: (torrent: number) => Promise<void>;
 }
 
 /** Told as `reqq`: what the byte mover queues for each peer; more are rejected. */
@@ -46,6 +49,7 @@ export class Session {
   readonly #byTorrent = new Map<number, Swarm>();
   /** By the 20 bytes of an infohash as they are in a handshake, hex; a hybrid has two. */
   readonly #byInfoHash = new Map<string, Swarm>();
+  readonly #idle: IdleTorrents;
   /** Somebody's choking, or whom to dial, is to be looked at before the next tick. */
   #isChanged = false;
   #dialsLeft = DIALS_AT_ONCE;
@@ -60,6 +64,11 @@ export class Session {
     this.#clock = clock;
     this.#limits = new LinkLimits(options.limits);
     this.#choker = new Choker({ ...options.choker, random });
+    this.#idle = new IdleTorrents({
+      wake: options.wake ?? (async () => {}),
+      settle: (incoming) => this.#settle(incoming),
+      refuse: (incoming) => host.refuse(incoming.link),
+    });
     this.#context = {
       host,
       peerId,
@@ -97,6 +106,18 @@ export class Session {
     this.#byTorrent.set(swarm.torrent, swarm);
     for (const key of keys) this.#byInfoHash.set(key, swarm);
     return swarm;
+  }
+
+  /**
+   * Keeps a name of a torrent that is not open: a peer that asks for it wakes it. It may stay here while the
+   * torrent is open, and counts again when that has closed.
+   */
+  addIdle(name: IdleName, torrent: number): void {
+    this.#idle.add(name, torrent);
+  }
+
+  removeIdle(name: IdleName): void {
+    this.#idle.remove(name);
   }
 
   /** Takes in all that happened since the last batch. */
@@ -141,7 +162,14 @@ export class Session {
 
   #onIncoming(incoming: Incoming, nowMs: number): void {
     const swarm = this.#byInfoHash.get(hex(incoming.infoHash));
-    if (!swarm?.onIncoming(incoming, nowMs)) this.#host.refuse(incoming.link);
+    const isTaken = swarm ? swarm.onIncoming(incoming, nowMs) : !this.#closed && this.#idle.take(incoming);
+    if (!isTaken) this.#host.refuse(incoming.link);
+  }
+
+  /** Its torrent was woken for it, in vain perhaps. */
+  #settle(incoming: Incoming): void {
+    const swarm = this.#byInfoHash.get(hex(incoming.infoHash));
+    if (this.#closed || !swarm?.onIncoming(incoming, this.#clock())) this.#host.refuse(incoming.link);
   }
 
   #changed(): void {
