@@ -50,10 +50,10 @@ export class Output {
     else this.#env.out(json ? `${toJson(value)}\n` : `${printable(text())}\n`);
   }
 
-  /** An event of a stream: a line of JSON with `--json-lines`, else a line on stderr. */
+  /** An event of a stream: a line of JSON with `--json-lines`, else a line on stderr when there is a text for it. */
   event(value: { readonly event: string; readonly [key: string]: unknown }, text: string): void {
     if (this.#options.jsonLines) this.#env.out(`${toJson(value)}\n`);
-    else this.note(text);
+    else if (text !== '') this.note(text);
   }
 
   /** A remark for a person. */

@@ -1,5 +1,5 @@
 /** The commands that fetch and seed, and their options. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 
@@ -12,11 +12,25 @@ digits. The torrent's file or folder comes into --out; what is there already
 is hashed and kept, and a run that was ended, however, goes on where it was.
 It ends with 0 when every piece is checked and on the medium.`;
 
+const seedText = `
+Three ways, one at a time:
+  seed --datadir DIR       the blocks of a Bitcoin node, as torrents that anyone
+                           can recompute
+  seed TORRENT=PATH...     torrents whose files are at PATH: the torrent's file
+                           or folder, or the folder that holds it
+  seed --torrents DIR      every .torrent file in DIR, also those that come
+                           later; what each is of lies in --content under the
+                           torrent's name (default: in DIR, beside it)
+All read-only. What no earlier run has looked at is hashed in the background,
+and what is right is served meanwhile. Torrents that no peer asks for cost next
+to nothing: they are opened when one comes.`;
+
 /** `peers`: gives a command the options of whoever meets peers. */
 export function addPeerCommands(
   program: Command,
   add: AddCommand,
   peers: (command: Command) => Command,
+  networkOption: () => Option,
 ): void {
   add(
     peers(
@@ -37,5 +51,25 @@ export function addPeerCommands(
         .addHelpText('after', getText),
     ),
     async () => (await import('./get-command.js')).getCommand,
+  );
+  add(
+    peers(
+      program
+        .command('seed')
+        .description('serve the blocks of a data directory, or any torrents, in place and read-only')
+        .argument('[torrent=path...]')
+        .option('--torrents <dir>', 'seed every .torrent file in a folder')
+        .option('--content <dir>', 'with --torrents: where their content is')
+        .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+        .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+        .addOption(networkOption())
+        .option(
+          '--listen <host:port>',
+          'where to listen for peers and the DHT (port 0: any free one)',
+          '0.0.0.0:0',
+        )
+        .addHelpText('after', seedText),
+    ),
+    async () => (await import('./seed-command.js')).seedCommand,
   );
 }

@@ -115,19 +115,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
 
   addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
 
-  addPeerCommands(program, add, peers);
-
-  add(
-    peers(
-      source(
-        program.command('seed').description('seed the blocks of a data directory, in place and read-only'),
-      ).requiredOption(
-        '--listen <host:port>',
-        'where to listen for peers and the DHT (port 0: any free one)',
-      ),
-    ),
-    async () => (await import('./seed-command.js')).seedCommand,
-  );
+  addPeerCommands(program, add, peers, networkOption);
 
   add(
     peers(

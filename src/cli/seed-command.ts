@@ -1,15 +1,34 @@
-/** `blockswarm seed`: serves a data directory until it is stopped. */
+/** `blockswarm seed`: serves a data directory until it is stopped; or torrents, see torrent-seed-command.ts. */
 import { formatPeerAddress } from '../connector.js';
+import { BlockswarmError } from '../errors.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
 import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
+import { type TorrentSeedCommandOptions, torrentSeedCommand } from './torrent-seed-command.js';
 
-type Options = Omit<SeedOptions, 'stateDir'> & OutputOptions & { readonly stateDir?: string };
+type DatadirOptions = Omit<SeedOptions, 'stateDir'> & OutputOptions & { readonly stateDir?: string };
+type Options = Omit<DatadirOptions, 'datadir'> & TorrentSeedCommandOptions & { readonly datadir?: string };
 
-export async function seedCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
+export async function seedCommand(context: CommandContext<Options>): Promise<void> {
+  const { args, options } = context;
+  const { datadir, torrents, content, blocks } = options;
+  const ways = [datadir !== undefined, torrents !== undefined, args.length > 0].filter(Boolean).length;
+  if (ways === 0) throw usage('name what to seed: --datadir DIR, --torrents DIR, or TORRENT=PATH');
+  if (ways > 1) throw usage('--datadir, --torrents and TORRENT=PATH exclude each other');
+  if (torrents === undefined && content !== undefined) throw usage('--content belongs to --torrents');
+  if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
+  if (datadir === undefined) await torrentSeedCommand(context);
+  else await datadirSeedCommand({ ...context, options: { ...options, datadir } });
+}
+
+function usage(message: string): BlockswarmError {
+  return new BlockswarmError('ERR_USAGE', message);
+}
+
+async function datadirSeedCommand({ env, output, options }: CommandContext<DatadirOptions>): Promise<void> {
   const startedMs = performance.now();
   const seeder = await Seeder.start(
     { ...options, stateDir: stateDir(env, options.stateDir) },

@@ -1,11 +1,11 @@
 /** Holds files on disk against a torrent. */
 import { lstat, readlink, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { BlockswarmError } from '../errors.js';
+import { dirname, resolve } from 'node:path';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { TorrentFile } from '../metainfo/torrent-files.js';
 import { checkTorrent, type DamagedRange, type FileFault } from '../native.js';
 import type { Report } from './report.js';
+import { findContent, locate } from './torrent-content.js';
 
 export interface CheckOptions {
   readonly metainfo: Metainfo;
@@ -92,43 +92,6 @@ export async function checkContent(
     ];
   });
   return { content: root, pieceCount: checked.pieceCount, goodPieces: checked.goodPieces, damaged };
-}
-
-/** The torrent's file or folder: below the path when something of its name is there, else the path itself. */
-async function findContent(metainfo: Metainfo, path: string): Promise<string> {
-  const { name, rawName, multiFile, files } = metainfo;
-  const found = await stat(path).catch((cause: Error) => {
-    throw new BlockswarmError('ERR_IO', `cannot look at ${path}: ${cause.message}`, { cause });
-  });
-  if (!found.isDirectory()) {
-    if (!multiFile) return path;
-    throw new BlockswarmError('ERR_IO', `${path} is a file, and the torrent is of a folder`);
-  }
-  for (const candidate of [name, rawName].filter(isPlainName)) {
-    // The torrent's folder may hold a folder of its own name.
-    const own = multiFile && basename(resolve(path)) === candidate;
-    if (own && files.some((file) => file.rawPath[0] === rawName)) return path;
-    const below = await stat(join(path, candidate)).catch(() => null);
-    if (below?.isDirectory() === multiFile) return join(path, candidate);
-  }
-  if (multiFile) return path;
-  throw new BlockswarmError('ERR_IO', `${path} holds no file \`${name}\``);
-}
-
-/** Where a file is: under its safe path or, as its maker had it, under the path that the torrent says. */
-async function locate({ multiFile }: Metainfo, root: string, file: TorrentFile): Promise<string> {
-  if (!multiFile || file.padding) return root;
-  const safe = join(root, ...file.path);
-  const renamed = file.rawPath.join('/') !== file.path.join('/');
-  if (!renamed || !file.rawPath.every(isPlainName)) return safe;
-  const raw = join(root, ...file.rawPath);
-  const [safeFound, rawFound] = await Promise.all([safe, raw].map((path) => lstat(path).catch(() => null)));
-  return !safeFound && rawFound ? raw : safe;
-}
-
-/** Whether a name leads to an entry of its folder and nowhere else. */
-function isPlainName(name: string): boolean {
-  return name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name);
 }
 
 /** Files without bytes are in no piece; links are compared by where they lead. */

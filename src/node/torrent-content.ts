@@ -3,9 +3,9 @@
  * given what is no bytes: links and marks.
  */
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readlink, realpath, symlink } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
-import { torrentShape } from '../metainfo/file-pieces.js';
+import { lstat, mkdir, open, readlink, realpath, stat, symlink } from 'node:fs/promises';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { TorrentFile } from '../metainfo/torrent-files.js';
 import { type FolderOptions, type ResumeDb, Store } from '../native.js';
@@ -28,6 +28,78 @@ export function placeBelow(root: string, { name, multiFile, files }: Metainfo): 
     return (multiFile ? [name, ...file.path] : [name]).join('/');
   });
   return { root, paths, path: join(root, name) };
+}
+
+/**
+ * Where the content of a torrent is that somebody has: see `findContent` for the path.
+ * @throws BlockswarmError ERR_IO when nothing is there
+ */
+export async function findPlace(metainfo: Metainfo, content: string): Promise<ContentPlace> {
+  return placeAt(metainfo, await findContent(metainfo, content));
+}
+
+/**
+ * Where the content of a torrent is in a folder of such content.
+ * @throws BlockswarmError ERR_IO when it is not there
+ */
+export async function findPlaceIn(metainfo: Metainfo, folder: string): Promise<ContentPlace> {
+  const { name, rawName, multiFile } = metainfo;
+  for (const candidate of [name, rawName].filter(isPlainName)) {
+    const found = await stat(join(folder, candidate)).catch(() => null);
+    if (found?.isDirectory() === multiFile) return placeAt(metainfo, join(folder, candidate));
+  }
+  throw new BlockswarmError('ERR_IO', `${folder} holds no ${multiFile ? 'folder' : 'file'} \`${name}\``);
+}
+
+async function placeAt(metainfo: Metainfo, content: string): Promise<ContentPlace> {
+  const path = await realpath(content);
+  const { multiFile, files } = metainfo;
+  const root = multiFile ? path : dirname(path);
+  const paths: string[] = [];
+  for (const file of files) {
+    paths.push(isPlainFile(file) ? relative(root, await locate(metainfo, path, file)) : '');
+  }
+  return { root, paths, path };
+}
+
+/**
+ * The torrent's file or folder: below the path when something of its name is there, else the path itself.
+ * @throws BlockswarmError ERR_IO
+ */
+export async function findContent(metainfo: Metainfo, path: string): Promise<string> {
+  const { name, rawName, multiFile, files } = metainfo;
+  const found = await stat(path).catch((cause: Error) => {
+    throw new BlockswarmError('ERR_IO', `cannot look at ${path}: ${cause.message}`, { cause });
+  });
+  if (!found.isDirectory()) {
+    if (!multiFile) return path;
+    throw new BlockswarmError('ERR_IO', `${path} is a file, and the torrent is of a folder`);
+  }
+  for (const candidate of [name, rawName].filter(isPlainName)) {
+    // The torrent's folder may hold a folder of its own name.
+    const own = multiFile && basename(resolve(path)) === candidate;
+    if (own && files.some((file) => file.rawPath[0] === rawName)) return path;
+    const below = await stat(join(path, candidate)).catch(() => null);
+    if (below?.isDirectory() === multiFile) return join(path, candidate);
+  }
+  if (multiFile) return path;
+  throw new BlockswarmError('ERR_IO', `${path} holds no file \`${name}\``);
+}
+
+/** Where a file is: under its safe path or, as its maker had it, under the path that the torrent says. */
+export async function locate({ multiFile }: Metainfo, root: string, file: TorrentFile): Promise<string> {
+  if (!multiFile || file.padding) return root;
+  const safe = join(root, ...file.path);
+  const renamed = file.rawPath.join('/') !== file.path.join('/');
+  if (!renamed || !file.rawPath.every(isPlainName)) return safe;
+  const raw = join(root, ...file.rawPath);
+  const [safeFound, rawFound] = await Promise.all([safe, raw].map((path) => lstat(path).catch(() => null)));
+  return !safeFound && rawFound ? raw : safe;
+}
+
+/** Whether a name leads to an entry of its folder and nowhere else. */
+function isPlainName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name);
 }
 
 /** Whether it has a file of its own: padding lies nowhere, and links are made when all is there. */
@@ -77,15 +149,25 @@ export async function resumeStore(
   store: Store,
   metainfo: Metainfo,
   { resumeDb, key, believe = true }: { resumeDb: ResumeDb; key: Uint8Array; believe?: boolean },
-  { signal, progress }: CheckProgress,
+  check: CheckProgress,
 ): Promise<Uint8Array> {
   if (!believe) await resumeDb.forget(key);
-  const { trusted, toCheck } = await store.resume(resumeDb, key, signal);
-  const { lengthBytes, pieceLengthBytes } = torrentShape(metainfo);
+  const { trusted, toCheck } = await store.resume(resumeDb, key, check.signal);
+  await checkRanges(store, metainfo, toCheck, check);
+  return trusted;
+}
+
+/** Hashes ranges `[first, end)` of pieces, part by part. */
+export async function checkRanges(
+  store: Store,
+  { lengthBytes, pieceLengthBytes }: Pick<Metainfo, 'lengthBytes' | 'pieceLengthBytes'>,
+  ranges: readonly (readonly [number, number])[],
+  { signal, progress }: CheckProgress,
+): Promise<void> {
   const step = Math.max(1, Math.floor(CHECK_BYTES / pieceLengthBytes));
-  const total = toCheck.reduce((sum, [first, end]) => sum + end - first, 0) * pieceLengthBytes;
+  const total = ranges.reduce((sum, [first, end]) => sum + end - first, 0) * pieceLengthBytes;
   let done = 0;
-  for (const [first, end] of toCheck) {
+  for (const [first, end] of ranges) {
     for (let at = first; at < end; at += step) {
       const until = Math.min(end, at + step);
       await store.verify(at, until, signal);
@@ -93,7 +175,6 @@ export async function resumeStore(
       progress(Math.min(done, lengthBytes), Math.min(total, lengthBytes));
     }
   }
-  return trusted;
 }
 
 /**
