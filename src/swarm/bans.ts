@@ -12,8 +12,12 @@ const DAY_MS = 24 * 60 * 60 * 1000;
  * port is somebody else (other local nodes, and all that comes in through a Tor onion service).
  */
 export function identity(address: PeerAddress): string {
-  if (isLoopback(address.host)) return formatPeerAddress(address);
-  return isIPv6(address.host) ? `${prefix64(address.host)}::/64` : address.host;
+  return isLoopback(address.host) ? formatPeerAddress(address) : subscriber(address.host);
+}
+
+/** The same whatever the port: an IPv4 host, or an IPv6 /64. */
+export function subscriber(host: string): string {
+  return isIPv6(host) ? `${prefix64(host)}::/64` : host;
 }
 
 export class BanList {

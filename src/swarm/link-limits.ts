@@ -1,16 +1,18 @@
-/** How many connections a session may have, over all its torrents: in all, still opening, and with one host. */
+/** How many connections a session or a torrent may have: in all, still opening, and with one address. */
 import { isLoopback } from '../connector.js';
+import { subscriber } from './bans.js';
 
 export interface LinkLimitsOptions {
   readonly links?: number;
   /** Dialled and not yet open. */
   readonly halfOpenLinks?: number;
-  /** With one address, over all torrents. Loopback is exempt: many peers may live there (tests, Tor). */
+  /** With one IPv4 address or IPv6 /64. Loopback is exempt: many peers may live there (tests, Tor). */
   readonly linksPerHost?: number;
 }
 
 export class LinkLimits {
-  readonly #links: number;
+  /** In all. */
+  readonly maxLinks: number;
   readonly #halfOpenLinks: number;
   readonly #linksPerHost: number;
   readonly #hosts = new Map<string, number>();
@@ -18,7 +20,7 @@ export class LinkLimits {
   #halfOpen = 0;
 
   constructor(options: LinkLimitsOptions = {}) {
-    this.#links = options.links ?? 4000;
+    this.maxLinks = options.links ?? 4000;
     this.#halfOpenLinks = options.halfOpenLinks ?? 100;
     this.#linksPerHost = options.linksPerHost ?? 64;
   }
@@ -33,19 +35,25 @@ export class LinkLimits {
 
   /** Whether dialling anybody is possible now. */
   get mayDialNow(): boolean {
-    return this.#count < this.#links && this.#halfOpen < this.#halfOpenLinks;
+    return this.#count < this.maxLinks && this.#halfOpen < this.#halfOpenLinks;
   }
 
-  admits(host: string): boolean {
-    if (this.#count >= this.#links) return false;
-    return isLoopback(host) || (this.#hosts.get(host) ?? 0) < this.#linksPerHost;
+  get isFull(): boolean {
+    return this.#count >= this.maxLinks;
+  }
+
+  /** Whether one more with this address is possible; `evenFull` when room is being made for it. */
+  admits(host: string, evenFull = false): boolean {
+    if (this.isFull && !evenFull) return false;
+    return isLoopback(host) || (this.#hosts.get(subscriber(host)) ?? 0) < this.#linksPerHost;
   }
 
   /** A link was begun; `dialled` ones count as half open until `opened`. */
   began(host: string, dialled: boolean): void {
     this.#count++;
     if (dialled) this.#halfOpen++;
-    this.#hosts.set(host, (this.#hosts.get(host) ?? 0) + 1);
+    const key = subscriber(host);
+    this.#hosts.set(key, (this.#hosts.get(key) ?? 0) + 1);
   }
 
   opened(dialled: boolean): void {
@@ -55,8 +63,9 @@ export class LinkLimits {
   ended(host: string, halfOpen: boolean): void {
     this.#count--;
     if (halfOpen) this.#halfOpen--;
-    const left = (this.#hosts.get(host) ?? 1) - 1;
-    if (left > 0) this.#hosts.set(host, left);
-    else this.#hosts.delete(host);
+    const key = subscriber(host);
+    const left = (this.#hosts.get(key) ?? 1) - 1;
+    if (left > 0) this.#hosts.set(key, left);
+    else this.#hosts.delete(key);
   }
 }

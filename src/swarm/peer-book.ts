@@ -15,7 +15,7 @@ export interface KnownPeer {
   nextDialMs: number;
   /** The link to it, while there is one. */
   link: number | null;
-  /** It had everything when last seen: of no use to us when we have everything. */
+  /** It had everything, or wanted no more, when last seen: of no use to us when we want nothing. */
   seed: boolean;
 }
 
@@ -114,6 +114,13 @@ export class PeerBook {
     this.#quietUntilMs = 0;
     known.link = null;
     known.nextDialMs = nowMs + this.#retryFirstMs * (0.75 + this.#random() / 2);
+  }
+
+  /** We ended it for others: the longest wait. */
+  rests(known: KnownPeer, nowMs: number): void {
+    this.#quietUntilMs = 0;
+    known.link = null;
+    known.nextDialMs = nowMs + this.#retryMaxMs * (0.75 + this.#random() / 2);
   }
 
   forget(known: KnownPeer): void {

@@ -7,6 +7,7 @@ import type { LinkEvent, LinkHost } from './link-host.js';
 import type { Stripe } from './open-piece.js';
 import type { KnownPeer } from './peer-book.js';
 import type { PickerPeer } from './picker.js';
+import type { UploadAccount } from './upload-ledger.js';
 
 /** Pieces kept of those that a peer suggests or allows while it chokes us (BEP 6 names 10 of these). */
 const MAX_FAST_PIECES = 32;
@@ -21,6 +22,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   readonly link: number;
   readonly address: PeerAddress;
   readonly incoming: boolean;
+  /** What its address was sent, also before this connection. */
+  readonly account: UploadAccount;
   /** Its entry in the peer book; null for an incoming one whose listening port is not known. */
   known: KnownPeer | null;
   readonly have = new HaveMap();
@@ -39,6 +42,7 @@ export class Peer implements PickerPeer, ChokerPeer {
   unchoked = false;
   unchokedAtMs = Number.NEGATIVE_INFINITY;
   seeding = false;
+  torrentBytes = 0;
   /** It only uploads (BEP 21). */
   uploadOnly = false;
   /** Requests it is willing to queue. */
@@ -59,6 +63,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   readonly stripes: Stripe[] = [];
   /** When the last wanted block came, or when it began to owe us one. */
   lastBlockMs = 0;
+  /** When payload last went either way. */
+  lastPayloadMs = 0;
   /** When helping others in endgame is looked into again. */
   helpAtMs = 0;
 
@@ -89,13 +95,21 @@ export class Peer implements PickerPeer, ChokerPeer {
 
   constructor(
     host: LinkHost,
-    place: { link: number; address: PeerAddress; incoming: boolean; known: KnownPeer | null; nowMs: number },
+    place: {
+      link: number;
+      address: PeerAddress;
+      incoming: boolean;
+      known: KnownPeer | null;
+      account: UploadAccount;
+      nowMs: number;
+    },
   ) {
     this.#host = host;
     this.link = place.link;
     this.address = place.address;
     this.incoming = place.incoming;
     this.known = place.known;
+    this.account = place.account;
     this.#measuredAtMs = place.nowMs;
   }
 
@@ -120,6 +134,7 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.unchoked = !choked;
     if (!choked) {
       this.unchokedAtMs = nowMs;
+      this.account.slotAtMs = nowMs;
       this.#servedBefore = this.uploadedBytes;
     }
     this.#host.setChoked(this.link, choked);
@@ -170,6 +185,10 @@ export class Peer implements PickerPeer, ChokerPeer {
       this.snubbed = false;
       this.snubs = 0;
     }
+    if (event.downloadedBytes > this.downloadedBytes || event.uploadedBytes > this.uploadedBytes) {
+      this.lastPayloadMs = nowMs;
+    }
+    this.account.sentBytes += event.uploadedBytes - this.uploadedBytes;
     this.downloadedBytes = event.downloadedBytes;
     this.uploadedBytes = event.uploadedBytes;
     for (const piece of event.suggested ?? []) keepNewest(this.suggested, piece);

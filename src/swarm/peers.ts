@@ -3,11 +3,14 @@
  * Knows nothing of pieces.
  */
 import type { DialPolicy, PeerAddress } from '../connector.js';
-import type { BanList } from './bans.js';
+import { type BanList, identity } from './bans.js';
+import type { DialBackoff } from './dial-backoff.js';
 import type { Hello, Incoming, LinkHost } from './link-host.js';
-import type { LinkLimits } from './link-limits.js';
+import { LinkLimits } from './link-limits.js';
 import { Peer } from './peer.js';
 import { type KnownPeer, PeerBook, type PeerBookOptions, type PeerSource } from './peer-book.js';
+import { mostUseless, Turnover } from './turnover.js';
+import { type UploadAccount, UploadLedger } from './upload-ledger.js';
 
 export interface PeersOptions {
   readonly host: LinkHost;
@@ -16,6 +19,9 @@ export interface PeersOptions {
   readonly peerId: Uint8Array;
   readonly limits: LinkLimits;
   readonly bans: BanList;
+  readonly backoff: DialBackoff;
+  /** Ends a useless connection of any torrent when the session is full; false when that may not be done now. */
+  readonly makeRoom: (nowMs: number) => boolean;
   readonly dialPolicy: Pick<DialPolicy, 'mayDial'>;
   readonly book: PeerBookOptions;
   /** Connections of this torrent. */
@@ -34,16 +40,28 @@ const BAD_ENDINGS: ReadonlySet<string> = new Set([
   'snubbed',
 ]);
 
+/** One address may have this many connections of a torrent, more where the torrent may have many. */
+const MIN_LINKS_PER_HOST = 4;
+
 export class Peers {
   readonly byLink = new Map<number, Peer>();
   readonly #options: PeersOptions;
   readonly #book: PeerBook;
-  readonly #maxLinks: number;
+  /** Those of this torrent alone. */
+  readonly #limits: LinkLimits;
+  readonly #turnover: Turnover;
+  readonly #ledger = new UploadLedger();
 
   constructor(options: PeersOptions) {
     this.#options = options;
     this.#book = new PeerBook(options.book);
-    this.#maxLinks = options.maxLinks ?? 200;
+    const links = options.maxLinks ?? 200;
+    this.#limits = new LinkLimits({
+      links,
+      halfOpenLinks: links,
+      linksPerHost: Math.max(MIN_LINKS_PER_HOST, Math.floor(links / 16)),
+    });
+    this.#turnover = new Turnover(links);
   }
 
   get knownCount(): number {
@@ -58,27 +76,46 @@ export class Peers {
 
   /** Dials the best address that is due; false when there is none or no room. */
   dial(nowMs: number, suits: (known: KnownPeer) => boolean, hello: (known: KnownPeer) => Hello): Peer | null {
-    const { host, limits, bans, torrent } = this.#options;
-    if (this.byLink.size >= this.#maxLinks || !limits.mayDialNow) return null;
-    const known = this.#book.next(nowMs, (each) => {
-      return suits(each) && limits.admits(each.address.host) && !bans.has(each.address, nowMs);
-    });
+    const { host, limits, torrent } = this.#options;
+    if (!this.#limits.mayDialNow || !limits.mayDialNow) return null;
+    const known = this.#nextDue(nowMs, suits);
     if (!known) return null;
     const { address } = known;
     const link = host.connect(torrent, address.host, address.port, hello(known));
     known.link = link;
-    return this.#began(new Peer(host, { link, address, incoming: false, known, nowMs }));
+    return this.#began(
+      new Peer(host, { link, address, incoming: false, known, account: this.#account(address), nowMs }),
+    );
   }
 
   /** Takes in a connection from outside; null when it is not welcome. */
   accept(incoming: Incoming, hello: Hello, nowMs: number): Peer | null {
     const { host, limits, bans, torrent, peerId } = this.#options;
     const address = { host: incoming.host, port: incoming.port };
-    if (this.byLink.size >= this.#maxLinks || !limits.admits(address.host) || bans.has(address, nowMs))
-      return null;
-    if (sameBytes(incoming.peerId, peerId) || !host.accept(incoming.link, torrent, hello)) return null;
-    const place = { link: incoming.link, address, incoming: true, known: null, nowMs };
+    if (sameBytes(incoming.peerId, peerId) || bans.has(address, nowMs)) return null;
+    if (!this.#limits.admits(address.host, true) || !limits.admits(address.host, true)) return null;
+    if (this.#limits.isFull && !this.#makeRoom(nowMs)) return null;
+    if (limits.isFull && !this.#options.makeRoom(nowMs)) return null;
+    if (!host.accept(incoming.link, torrent, hello)) return null;
+    const account = this.#account(address);
+    const place = { link: incoming.link, address, incoming: true, known: null, account, nowMs };
     return this.#began(new Peer(host, place));
+  }
+
+  /** Whether somebody may be dialled now, room or not. */
+  hasDue(nowMs: number, suits: (known: KnownPeer) => boolean): boolean {
+    return this.#nextDue(nowMs, suits) !== null;
+  }
+
+  /** Ends the connection that is of least use when there is little room and somebody else may be dialled. */
+  turnOver(nowMs: number, suits: (known: KnownPeer) => boolean): void {
+    if (this.#turnover.mayEnd(this.byLink.size, nowMs) && this.hasDue(nowMs, suits)) this.#makeRoom(nowMs);
+  }
+
+  /** Ends a connection that is of no use. */
+  giveUp(peer: Peer): void {
+    peer.isClosing = true;
+    this.#options.host.close(peer.link, 'turnover');
   }
 
   /** The handshake is over; returns why the connection is of no use, or null. */
@@ -86,6 +123,8 @@ export class Peers {
     peer.isOpen = true;
     peer.openedAtMs = nowMs;
     this.#options.limits.opened(!peer.incoming);
+    this.#limits.opened(!peer.incoming);
+    if (!peer.incoming) this.#options.backoff.answered(peer.address);
     if (peer.known) this.#book.opened(peer.known);
     const theirs = peer.peerId;
     if (!theirs) return null;
@@ -127,11 +166,17 @@ export class Peers {
   /** The link is gone for good. */
   ended(peer: Peer, reason: string, nowMs: number): void {
     if (!this.byLink.delete(peer.link)) return;
-    this.#options.limits.ended(peer.address.host, !peer.isOpen && !peer.incoming);
+    const { limits, backoff } = this.#options;
+    const isHalfOpen = !peer.isOpen && !peer.incoming;
+    limits.ended(peer.address.host, isHalfOpen);
+    this.#limits.ended(peer.address.host, isHalfOpen);
+    this.#ledger.close(peer.account);
+    if (isHalfOpen) backoff.failed(peer.address, reason, nowMs);
     const { known } = peer;
     if (!known) return;
     if (reason === 'self' || reason === 'banned') this.#book.forget(known);
     else if (!peer.isOpen || BAD_ENDINGS.has(reason)) this.#book.failed(known, nowMs);
+    else if (reason === 'turnover') this.#book.rests(known, nowMs);
     else this.#book.closed(known, nowMs);
   }
 
@@ -148,7 +193,35 @@ export class Peers {
   #began(peer: Peer): Peer {
     this.byLink.set(peer.link, peer);
     this.#options.limits.began(peer.address.host, !peer.incoming);
+    this.#limits.began(peer.address.host, !peer.incoming);
     return peer;
+  }
+
+  #makeRoom(nowMs: number): boolean {
+    if (!this.#turnover.mayEnd(this.byLink.size, nowMs)) return false;
+    const worst = mostUseless(this.byLink.values(), nowMs);
+    if (!worst) return false;
+    this.#turnover.ended();
+    this.giveUp(worst);
+    return true;
+  }
+
+  #account(address: PeerAddress): UploadAccount {
+    return this.#ledger.open(identity(address));
+  }
+
+  #nextDue(nowMs: number, suits: (known: KnownPeer) => boolean): KnownPeer | null {
+    const { limits, bans, backoff } = this.#options;
+    return this.#book.next(nowMs, (known) => {
+      const { address } = known;
+      return (
+        suits(known) &&
+        this.#limits.admits(address.host, true) &&
+        limits.admits(address.host, true) &&
+        backoff.mayDial(address, nowMs) &&
+        !bans.has(address, nowMs)
+      );
+    });
   }
 }
 

@@ -51,6 +51,10 @@ export class Pieces {
     return this.picker.geometry.pieceCount;
   }
 
+  get lengthBytes(): number {
+    return this.picker.geometry.lengthBytes;
+  }
+
   get isDone(): boolean {
     return this.picker.wantedLeft === 0;
   }

@@ -6,12 +6,14 @@
 import { DialPolicy } from '../connector.js';
 import { BanList } from './bans.js';
 import { Choker, type ChokerOptions } from './choker.js';
+import { DialBackoff } from './dial-backoff.js';
 import { type IdleName, IdleTorrents } from './idle-torrents.js';
 import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
 import type { Peer } from './peer.js';
 import { Swarm, type SwarmContext } from './swarm.js';
 import type { SwarmOptions } from './swarm-options.js';
+import { mostUseless, Turnover } from './turnover.js';
 
 export interface SessionOptions {
   readonly host: LinkHost;
@@ -44,6 +46,7 @@ export class Session {
   readonly #host: LinkHost;
   readonly #clock: () => number;
   readonly #limits: LinkLimits;
+  readonly #turnover: Turnover;
   readonly #choker: Choker;
   readonly #context: SwarmContext;
   readonly #byTorrent = new Map<number, Swarm>();
@@ -63,6 +66,7 @@ export class Session {
     this.#host = host;
     this.#clock = clock;
     this.#limits = new LinkLimits(options.limits);
+    this.#turnover = new Turnover(this.#limits.maxLinks);
     this.#choker = new Choker({ ...options.choker, random });
     this.#idle = new IdleTorrents({
       wake: options.wake ?? (async () => {}),
@@ -76,6 +80,8 @@ export class Session {
       clock,
       limits: this.#limits,
       bans: this.bans,
+      backoff: new DialBackoff(),
+      makeRoom: (nowMs) => this.#makeRoom(nowMs),
       dialPolicy: options.dialPolicy ?? new DialPolicy(),
       extension: {
         client: options.client ?? 'blockswarm',
@@ -151,6 +157,7 @@ export class Session {
     if (this.#closed) return;
     this.#dialsLeft = DIALS_AT_ONCE;
     for (const swarm of [...this.#byTorrent.values()]) swarm.tick(nowMs);
+    this.#turnOver(nowMs);
     this.#dialAndChoke(nowMs);
   }
 
@@ -196,6 +203,29 @@ export class Session {
       // To the end of the line; a Map is walked in insertion order, so the walk meets it again.
       if (this.#byTorrent.delete(torrent)) this.#byTorrent.set(torrent, swarm);
     }
+  }
+
+  #turnOver(nowMs: number): void {
+    if (!this.#turnover.mayEnd(this.#limits.count, nowMs)) return;
+    for (const swarm of this.#byTorrent.values()) {
+      if (!swarm.hasDue(nowMs)) continue;
+      this.#makeRoom(nowMs);
+      return;
+    }
+  }
+
+  #makeRoom(nowMs: number): boolean {
+    if (!this.#turnover.mayEnd(this.#limits.count, nowMs)) return false;
+    let worst = null as { swarm: Swarm; peer: Peer } | null;
+    for (const swarm of this.#byTorrent.values()) {
+      const rivals = worst ? [worst.peer, ...swarm.peers.values()] : swarm.peers.values();
+      const peer = mostUseless(rivals, nowMs);
+      if (peer && peer !== worst?.peer) worst = { swarm, peer };
+    }
+    if (!worst) return false;
+    this.#turnover.ended();
+    worst.swarm.giveUp(worst.peer);
+    return true;
   }
 
   #choke(nowMs: number): void {

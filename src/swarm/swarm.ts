@@ -195,15 +195,23 @@ export class Swarm {
   /** Dials one address that is due. Called by the session, which shares out the global limits. */
   dial(nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
-    // Somebody who has everything is of no use to us when we have everything as well.
-    const suits = (known: KnownPeer) => this.#state !== 'seeding' || !known.seed;
-    const peer = this.#peers.dial(nowMs, suits, (known) => {
+    const peer = this.#peers.dial(nowMs, this.#suits, (known) => {
       // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
       const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
       return this.#hello(useV2, known.address);
     });
     if (peer) this.#blame.remember(peer.link, peer.address);
     return peer !== null;
+  }
+
+  /** Whether somebody may be dialled, were there room. */
+  hasDue(nowMs: number): boolean {
+    return this.#state !== 'closed' && this.#state !== 'paused' && this.#peers.hasDue(nowMs, this.#suits);
+  }
+
+  /** Ends a connection for somebody of another torrent. */
+  giveUp(peer: Peer): void {
+    this.#peers.giveUp(peer);
   }
 
   /** Lets a connection from outside in; false when it is not welcome. */
@@ -278,13 +286,22 @@ export class Swarm {
       peer.measure(nowMs);
       if (!peer.isOpen || peer.isClosing) continue;
       if (this.#pieces?.pipeline.checkSilence(peer, nowMs)) this.#drop(peer, 'snubbed');
-      else if (this.#isUseless(peer, nowMs)) this.#drop(peer, 'both-complete');
+      else if (this.#isUseless(peer, nowMs)) {
+        // Also one that wants no more than it has: else it is dialled again and again.
+        if (peer.known) peer.known.seed = true;
+        this.#drop(peer, 'both-complete');
+      }
     }
     this.#extensions.tick(nowMs);
+    // Who could give us the info dictionary sends no payload.
+    if (this.#state === 'fetching' || this.#state === 'seeding') this.#peers.turnOver(nowMs, this.#suits);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#pieces?.pipeline.tick(nowMs);
     this.#feed(nowMs);
   }
+
+  /** Somebody who has everything is of no use to us when we have everything as well. */
+  readonly #suits = (known: KnownPeer): boolean => this.#state !== 'seeding' || !known.seed;
 
   #begin(content: SwarmContent, geometry: Geometry): void {
     const nowMs = this.#context.clock();
@@ -300,6 +317,7 @@ export class Swarm {
     this.#pieces = pieces;
     this.#enterState(nowMs);
     for (const peer of this.peers.values()) {
+      peer.torrentBytes = pieces.lengthBytes;
       if (pieces.met(peer)) pieces.reconsider(peer);
       else this.#drop(peer, 'bad-have-map');
     }
@@ -323,6 +341,7 @@ export class Swarm {
   #onOpen(peer: Peer, nowMs: number): void {
     peer.onParole = this.#blame.isSuspect(peer.address);
     peer.seeding = this.#state === 'seeding';
+    peer.torrentBytes = this.#pieces?.lengthBytes ?? 0;
     const surplus = this.#peers.opened(peer, nowMs);
     if (surplus) this.#drop(surplus.close, surplus.reason);
   }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { seededRandom } from './sim-clock.js';
+import { SimStore } from './sim-store.js';
 import { SimTorrentFile, SimWorld } from './sim-world.js';
 
 const MINUTE_MS = 60_000;
@@ -246,6 +247,56 @@ t.test('a connection over the limit is refused', async (t) => {
     world.clock.runUntil(() => second.isDone, 10 * MINUTE_MS),
     'it tries again and gets in later',
   );
+});
+
+t.test('a full torrent lets newcomers in for those of no use, few at a time', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2, { blocksPerPiece: 64 }));
+  // They want what nobody here has.
+  const idle = () => world.node({ swarm: { wanted: [{ first: 1, end: 2 }] } }).meet(host);
+  const host = world.node({ swarm: { maxLinks: 10, wanted: [{ first: 0, end: 1 }] } });
+  for (let n = 0; n < 10; n++) idle();
+  world.clock.run(2 * MINUTE_MS);
+  t.equal(host.swarm.peers.size, 10);
+  const late = [1, 2, 3].map(idle);
+  world.clock.run(20_000);
+  t.equal(late.filter((node) => node.swarm.peers.size > 0).length, 1, 'one at first');
+  t.equal(host.swarm.peers.size, 10);
+  const seed = world.node({ seed: true });
+  host.meet(seed);
+  t.ok(
+    world.clock.runUntil(() => host.isDone, 6 * MINUTE_MS),
+    'one more 5 minutes later',
+  );
+});
+
+t.test('a useless connection makes room when somebody else may be dialled', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2, { blocksPerPiece: 16 }));
+  const poor = [1, 2, 3, 4].map(() => world.node());
+  const leecher = world.node({ swarm: { maxLinks: 4 } }).meet(...poor);
+  world.clock.run(10_000);
+  t.equal(leecher.swarm.peers.size, 4);
+  leecher.meet(world.node({ seed: true }));
+  t.ok(world.clock.runUntil(() => leecher.isDone, 3 * MINUTE_MS));
+});
+
+t.test('an address that is dead for one torrent is not dialled for all others', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const dead = { host: '10.9.9.9', port: 6881 };
+  const node = world.node();
+  const swarms = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => {
+    const { infoHashV2, infoBytes, shape } = new SimTorrentFile(n + 10);
+    const content = { store: new SimStore(shape), ...shape };
+    return node.session.add({ infoHashV1: null, infoHashV2, infoBytes, content });
+  });
+  let dials = 0;
+  const { connect } = node.host;
+  node.host.connect = (...args) => {
+    dials++;
+    return connect.apply(node.host, args);
+  };
+  for (const [at, swarm] of swarms.entries()) world.clock.after(at * 100, () => swarm.addPeers([dead]));
+  world.clock.run(MINUTE_MS);
+  t.ok(dials <= 12, `${dials} dials, each torrent for itself would make more than 30`);
 });
 
 t.test('the same seed of randomness gives the same run', async (t) => {

@@ -1,6 +1,10 @@
 import t from 'tap';
 import { Choker, type ChokerPeer } from '../../src/swarm/choker.js';
+import { type UploadAccount, UploadLedger } from '../../src/swarm/upload-ledger.js';
 import { seededRandom } from '../sim/sim-clock.js';
+
+const ledger = new UploadLedger();
+let number = 0;
 
 class FakePeer implements ChokerPeer {
   peerInterested = true;
@@ -8,18 +12,23 @@ class FakePeer implements ChokerPeer {
   snubbed = false;
   unchokedAtMs = Number.NEGATIVE_INFINITY;
   servedBytes = 0;
+  uploadRate = 0;
+  torrentBytes = 1000;
   readonly seeding: boolean;
   readonly downloadRate: number;
+  readonly account: UploadAccount;
 
-  constructor(seeding: boolean, downloadRate = 0) {
+  constructor(seeding: boolean, downloadRate = 0, account = ledger.open(`peer ${number++}`)) {
     this.seeding = seeding;
     this.downloadRate = downloadRate;
+    this.account = account;
   }
 
   setChoked(choked: boolean, nowMs: number): void {
     this.unchoked = !choked;
     if (choked) return;
     this.unchokedAtMs = nowMs;
+    this.account.slotAtMs = nowMs;
     this.servedBytes = 0;
   }
 }
@@ -106,6 +115,116 @@ t.test('torrents we have and torrents we fetch share the slots, each gets at lea
   choker.run([...served, ...traded], 0);
   t.equal(unchoked(served).length, 3);
   t.equal(unchoked(traded).length, 1);
+});
+
+t.test('while others wait an address has one slot, however many connections it makes', async (t) => {
+  const choker = new Choker({ slots: 4, quotaMs: 60_000, random });
+  const greedy = ledger.open('greedy');
+  const many = Array.from({ length: 10 }, () => new FakePeer(true, 0, greedy));
+  choker.run(many, 0);
+  t.equal(unchoked(many).length, 4, 'alone it may have all');
+  const others = [1, 2, 3].map(() => new FakePeer(true));
+  choker.run([...many, ...others], 10_000);
+  t.equal(unchoked(many).length, 1);
+  t.equal(unchoked(others).length, 3);
+  const traders = [
+    ...many.map(() => new FakePeer(false, 50, greedy)),
+    ...others.map(() => new FakePeer(false, 10)),
+  ];
+  const trade = new Choker({ slots: 4, random });
+  trade.run(traders, 0);
+  t.equal(
+    unchoked(traders.slice(10)).length,
+    2,
+    'also of torrents that we fetch; one slot is given by chance',
+  );
+});
+
+t.test('who comes back has to wait like who stayed', async (t) => {
+  const choker = new Choker({ slots: 1, quotaMs: 10_000, quotaBytes: 1, random });
+  const [again, patient] = [ledger.open('again'), new FakePeer(true)];
+  const first = new FakePeer(true, 0, again);
+  choker.run([first], 0);
+  const second = new FakePeer(true, 0, again);
+  choker.run([second, patient], 10_000);
+  t.same([second.unchoked, patient.unchoked], [false, true]);
+});
+
+t.test('who was sent more than the torrent has comes last', async (t) => {
+  for (const seedChoker of ['round-robin', 'fastest-upload', 'anti-leech'] as const) {
+    const choker = new Choker({ slots: 2, seedChoker, random });
+    const peers = [1, 2, 3].map(() => new FakePeer(true));
+    const [leech] = peers;
+    if (!leech) return;
+    leech.account.sentBytes = 1501;
+    leech.uploadRate = 1e6;
+    choker.run(peers, 0);
+    t.same(
+      peers.map((peer) => peer.unchoked),
+      [false, true, true],
+      seedChoker,
+    );
+  }
+});
+
+t.test('fastest upload serves those who take most, and one slot in five goes round', async (t) => {
+  const choker = new Choker({
+    slots: 5,
+    seedChoker: 'fastest-upload',
+    quotaMs: 10_000,
+    quotaBytes: 0,
+    random,
+  });
+  const peers = Array.from({ length: 20 }, () => new FakePeer(true));
+  for (const [at, peer] of peers.entries()) peer.uploadRate = at < 4 ? 1000 : 1;
+  const lucky = new Set<FakePeer>();
+  for (let round = 0; round < 20; round++) {
+    choker.run(peers, round * 10_000);
+    t.equal(unchoked(peers.slice(0, 4)).length, 4);
+    for (const peer of unchoked(peers)) lucky.add(peer);
+  }
+  t.equal(lucky.size, 20);
+});
+
+t.test('anti-leech serves those who were sent little or nearly everything', async (t) => {
+  const choker = new Choker({ slots: 2, seedChoker: 'anti-leech', random });
+  const peers = [100, 400, 500, 600, 950].map((sentBytes) => {
+    const peer = new FakePeer(true);
+    peer.account.sentBytes = sentBytes;
+    return peer;
+  });
+  choker.run(peers, 0);
+  t.same(
+    peers.map((peer) => peer.unchoked),
+    [true, false, false, false, true],
+  );
+});
+
+t.test('without a number given, slots grow with the upload', async (t) => {
+  const choker = new Choker({ random });
+  const peers = Array.from({ length: 300 }, () => new FakePeer(true));
+  choker.run(peers, 0);
+  t.equal(unchoked(peers).length, 128);
+  for (const peer of unchoked(peers)) peer.uploadRate = 1e6;
+  choker.run(peers, 10_000);
+  t.equal(unchoked(peers).length, 300);
+  t.equal(choker.slots, Math.floor(Math.sqrt(128e6 / 1024)));
+});
+
+t.test('the ledger of uploads is bounded, and forgets who got nothing', async (t) => {
+  const uploads = new UploadLedger();
+  uploads.close(uploads.open('nothing'));
+  t.equal(uploads.size, 0);
+  const open = uploads.open('open');
+  for (let at = 0; at < 5000; at++) {
+    const account = uploads.open(`${at}`);
+    account.sentBytes = 1;
+    uploads.close(account);
+  }
+  t.equal(uploads.size, 4096);
+  t.equal(uploads.open('open'), open, 'who is connected stays');
+  t.equal(uploads.open('4999').sentBytes, 1);
+  t.equal(uploads.open('0').sentBytes, 0);
 });
 
 t.test('no slots at all make no sense', async (t) => {

@@ -1,0 +1,63 @@
+/**
+ * Makes room among connections that are of no use to anybody, when better ones may be had (libtorrent's
+ * `peer_turnover`): of a set that is 90 % full, 4 % in 5 minutes and no more, so that nobody can push out
+ * everybody by knocking.
+ */
+import type { Peer } from './peer.js';
+
+const FULL = 0.9;
+const SHARE = 0.04;
+const INTERVAL_MS = 5 * 60_000;
+
+/** Somebody who came so lately, or sent or got something, is not useless yet. */
+const GRACE_MS = 60_000;
+
+export class Turnover {
+  readonly #maxLinks: number;
+  readonly #burst: number;
+  /** Connections that may be ended now. */
+  #credit: number;
+  #sinceMs = 0;
+
+  constructor(maxLinks: number) {
+    this.#maxLinks = maxLinks;
+    this.#burst = Math.max(1, maxLinks * SHARE);
+    this.#credit = this.#burst;
+  }
+
+  /** Whether one connection of `links` may be ended for another one. */
+  mayEnd(links: number, nowMs: number): boolean {
+    this.#credit += ((nowMs - this.#sinceMs) * this.#burst) / INTERVAL_MS;
+    this.#credit = Math.min(this.#burst, this.#credit);
+    this.#sinceMs = nowMs;
+    return links >= this.#maxLinks * FULL && this.#credit >= 1;
+  }
+
+  ended(): void {
+    this.#credit--;
+  }
+}
+
+/** Open, idle for longest, and neither side waits for the other; null when everybody is of some use. */
+export function mostUseless(peers: Iterable<Peer>, nowMs: number): Peer | null {
+  let worst: Peer | null = null;
+  for (const peer of peers) {
+    if (!peer.isOpen || peer.isClosing || peer.stripes.length > 0) continue;
+    if (nowMs - peer.openedAtMs < GRACE_MS || nowMs - peer.lastPayloadMs < GRACE_MS) continue;
+    if (!worst || isWorse(peer, worst)) worst = peer;
+  }
+  return worst;
+}
+
+function isWorse(peer: Peer, other: Peer): boolean {
+  const [interests, others] = [interest(peer), interest(other)];
+  return interests < others || (interests === others && lastUseMs(peer) < lastUseMs(other));
+}
+
+function interest(peer: Peer): number {
+  return Number(peer.interested) + Number(peer.peerInterested);
+}
+
+function lastUseMs(peer: Peer): number {
+  return Math.max(peer.openedAtMs, peer.lastPayloadMs);
+}
