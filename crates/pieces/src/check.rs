@@ -64,6 +64,10 @@ pub fn check_files(
     options: PassOptions<'_>,
 ) -> Result<CheckReport, PiecesError> {
     let hashes = hashes.checked(geometry)?;
+    // Nobody can send what is missing.
+    if hashes.v1.is_none() && hashes.files_without_layer(geometry).next().is_some() {
+        return Err(PiecesError::NoHashes);
+    }
     let files = ContentFiles::new(geometry, paths, uncached);
     files.survey(options.cancelled)?;
     let sizes = present(geometry, &files.faults());
@@ -189,7 +193,7 @@ impl PieceSink for Check<'_> {
     }
 
     fn hashed(&self, piece: PieceIndex, digests: PieceDigests) {
-        self.set(piece, Mark::Judged(self.hashes.judge_digests(self.geometry, piece, digests)));
+        self.set(piece, Mark::Judged(self.hashes.judge_digests(self.geometry, piece, None, digests)));
     }
 
     fn unread(&self, _piece: PieceIndex, _error: io::Error) -> Result<(), PiecesError> {

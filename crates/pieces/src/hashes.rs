@@ -23,7 +23,7 @@ pub struct FileHashes {
     /// The pieces root.
     pub root: [u8; 32],
     /// The piece layer, pieces of the file × 32 bytes. A file of one piece has none (`None` or empty: its root
-    /// judges the piece); a longer one from a magnet link may still lack it, and then v1 judges pieces.
+    /// judges the piece); a longer one from a magnet link may still lack it: see [`crate::Store::hash_span`].
     pub layer: Option<Vec<u8>>,
 }
 
@@ -56,7 +56,7 @@ struct PieceTree {
 const PORTION_BYTES: usize = 256 * 1024;
 
 impl PieceHashes {
-    /// Checks sizes against the geometry and layers against their roots, and that something judges each piece.
+    /// Checks sizes against the geometry and layers against their roots, and that there is anything to judge by.
     pub(crate) fn checked(mut self, geometry: &Geometry) -> Result<Self, PiecesError> {
         if let Some(pieces) = &self.v1 {
             check_bytes("pieces", pieces.len(), u64::from(geometry.piece_count()) * 20)?;
@@ -67,14 +67,15 @@ impl PieceHashes {
                 file.check(geometry, n)?;
             }
         }
-        let v2_judges = self.v2.is_some() && !self.lacks_layer(geometry);
-        if self.v1.is_some() || v2_judges { Ok(self) } else { Err(PiecesError::NoHashes) }
+        if self.v1.is_some() || self.v2.is_some() { Ok(self) } else { Err(PiecesError::NoHashes) }
     }
 
-    /// Whether some pieces root can be checked only over all the file's pieces at once.
-    pub(crate) fn lacks_layer(&self, geometry: &Geometry) -> bool {
-        let lacks = |(n, file): (usize, &FileHashes)| file.layer.is_none() && geometry.pieces_of(n).len() > 1;
-        self.v2.as_ref().is_some_and(|files| files.iter().enumerate().any(lacks))
+    /// The files of several pieces whose layer is not here, and their roots.
+    pub(crate) fn files_without_layer(&self, geometry: &Geometry) -> impl Iterator<Item = (usize, Hash)> {
+        let files = self.v2.as_deref().unwrap_or_default().iter().enumerate();
+        let lacks =
+            |(n, file): &(usize, &FileHashes)| file.layer.is_none() && geometry.pieces_of(*n).len() > 1;
+        files.filter(lacks).map(|(n, file)| (n, file.root))
     }
 
     /// The hashes that judging takes.
@@ -97,23 +98,25 @@ impl PieceHashes {
         hashes.layer.as_ref()?.as_chunks().0.get((piece.get() - pieces.start) as usize).copied()
     }
 
-    /// Judges a piece by its hashes.
+    /// Judges a piece by its hashes; `late` is a v2 hash that came after the torrent.
     pub(crate) fn judge_digests(
         &self,
         geometry: &Geometry,
         piece: PieceIndex,
+        late: Option<Hash>,
         digests: PieceDigests,
     ) -> Judgement {
         let v1 = self.v1.as_ref().map(|_| digests.v1.is_some() && digests.v1 == self.v1_of(piece));
-        let v2 = digests.v2.zip(self.v2_of(geometry, piece)).map(|(root, promised)| root == promised);
+        let v2 =
+            digests.v2.zip(self.v2_of(geometry, piece).or(late)).map(|(root, promised)| root == promised);
         Judgement::of(v1, v2)
     }
 
-    /// Starts judging a piece.
-    pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex) -> PieceJudge {
+    /// Starts judging a piece; `late` is a v2 hash that came after the torrent.
+    pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex, late: Option<Hash>) -> PieceJudge {
         let v1 = self.v1.as_ref().map(|_| (Sha1Stream::new(), self.v1_of(piece)));
         let v2 = self.v2.as_ref().and(geometry.file_of(piece)).map(|_| {
-            let promised = self.v2_of(geometry, piece);
+            let promised = self.v2_of(geometry, piece).or(late);
             let height = merkle::subtree_height(geometry, piece);
             PieceTree { tree: Tree::new(), height, content: geometry.content_bytes(piece) as usize, promised }
         });

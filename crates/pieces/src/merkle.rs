@@ -19,8 +19,15 @@ pub(crate) fn piece_height(piece_length: u32) -> u32 {
 }
 
 /// The root of a subtree of 2^`height` zero leaves.
-fn zero_root(height: u32) -> Hash {
+pub(crate) fn zero_root(height: u32) -> Hash {
     fold(&mut Vec::new(), height, ZERO_LEAF)
+}
+
+/// The node over two others.
+pub(crate) fn parent(left: &Hash, right: &Hash) -> Hash {
+    let mut parents = Vec::with_capacity(1);
+    sha::sha256_pairs(&[*left, *right], &mut parents);
+    parents.first().copied().unwrap_or_default()
 }
 
 /// The root over `row`, widened to 2^`height` nodes with `pad`. Uses `row` as its working space.
@@ -96,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn parent(left: &Hash, right: &Hash) -> Hash {
+    fn plain_parent(left: &Hash, right: &Hash) -> Hash {
         Sha256::digest([*left, *right].as_flattened()).into()
     }
 
@@ -105,7 +112,7 @@ mod tests {
         let mut row: Vec<Hash> = data.chunks(16384).map(|leaf| Sha256::digest(leaf).into()).collect();
         row.resize(row.len().next_power_of_two(), ZERO_LEAF);
         while row.len() > 1 {
-            row = row.chunks(2).map(|pair| parent(&pair[0], &pair[1])).collect();
+            row = row.chunks(2).map(|pair| plain_parent(&pair[0], &pair[1])).collect();
         }
         row[0]
     }

@@ -1,4 +1,5 @@
-//! Who spoiled a piece: the blocks of failed attempts, held against the piece that at last passes.
+//! Who spoiled a piece: the blocks of failed attempts, held against the piece that at last passes, or against the
+//! leaves of its v2 tree.
 
 use std::collections::VecDeque;
 
@@ -22,10 +23,16 @@ struct Attempt {
     blocks: Vec<(Option<u64>, Hash)>,
 }
 
-/// The hash of each block of a piece, computed without any lock.
-pub(crate) fn block_hashes(bytes: &PieceBytes) -> Vec<Hash> {
+/// The hash of each block of a piece, computed without any lock: of its first `content` bytes, which makes it the leaf
+/// of a v2 tree.
+pub(crate) fn block_hashes(bytes: &PieceBytes, content: usize) -> Vec<Hash> {
     let mut hashes = Vec::new();
-    bytes.portions().iter().for_each(|portion| sha::sha256_leaves(portion, &mut hashes));
+    let mut left = content;
+    for portion in bytes.portions() {
+        let (content, _) = portion.split_at(left.min(portion.len()));
+        sha::sha256_leaves(content, &mut hashes);
+        left -= content.len();
+    }
     hashes
 }
 
@@ -53,19 +60,20 @@ impl Suspects {
         self.attempts.iter().any(|attempt| attempt.piece == piece)
     }
 
-    /// Forgets the piece, which has passed with blocks of these hashes, and names all who had sent others.
-    pub(crate) fn convict(&mut self, piece: u32, hashes: &[Hash]) -> Vec<u64> {
-        let mut culprits = Vec::new();
+    /// Forgets the piece, whose right blocks have these hashes, and names all who had sent any, and who had sent others.
+    pub(crate) fn convict(&mut self, piece: u32, hashes: &[Hash]) -> (Vec<u64>, Vec<u64>) {
+        let (mut senders, mut culprits) = (Vec::new(), Vec::new());
         self.attempts.retain(|attempt| {
             if attempt.piece != piece {
                 return true;
             }
+            senders.extend(attempt.blocks.iter().map(|(sender, _)| *sender));
             let spoiled = attempt.blocks.iter().zip(hashes).filter(|((_, sent), good)| sent != *good);
             culprits.extend(spoiled.map(|((sender, _), _)| *sender));
             self.bytes -= attempt.bytes();
             false
         });
-        distinct(culprits)
+        (distinct(senders), distinct(culprits))
     }
 }
 
@@ -87,7 +95,7 @@ mod tests {
             assert!(suspects.bytes <= MAX_BYTES);
         }
         assert!(!suspects.knows(0) && suspects.knows(999));
-        assert_eq!(suspects.convict(999, &[[1; 32]; 256]), [1]);
+        assert_eq!(suspects.convict(999, &[[1; 32]; 256]), (vec![1], vec![1]));
         assert!(!suspects.knows(999));
     }
 

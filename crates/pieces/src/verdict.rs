@@ -15,6 +15,8 @@ pub enum PieceOutcome {
     /// the torrent's v1 and v2 hashes contradict each other (`InvalidData`). Thrown away, nobody is to blame
     /// for it; it can be fetched again.
     Io(io::Error),
+    /// Of a piece that failed before: its leaves are known now, and so is who sent bad ones.
+    Blamed,
 }
 
 /// The end of a piece's assembly.

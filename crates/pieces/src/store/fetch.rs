@@ -28,7 +28,7 @@ impl Store {
         let assembly = if let Some(assembly) = assemblies.get(&piece).filter(|assembly| !assembly.is_gone()) {
             Arc::clone(assembly)
         } else {
-            let judge = self.hashes.judge(&self.geometry, piece);
+            let judge = self.hashes.judge(&self.geometry, piece, self.late_hash(piece));
             let fresh = Arc::new(Assembly::new(&self.geometry, piece, judge, &self.budget.read())?);
             assemblies.insert(piece, Arc::clone(&fresh));
             fresh
@@ -45,6 +45,9 @@ impl Store {
         if !begin.is_multiple_of(BLOCK_BYTES) || !whole || data.is_empty() {
             return BlockWrite::NotWanted;
         }
+        // Padding behind a file's end is zeros, whatever a peer says: else it could make v1 and v2 disagree.
+        let content = self.geometry.content_bytes(piece).saturating_sub(begin) as usize;
+        let data = data.split_at(content.min(data.len())).0;
         match self.assembly(piece) {
             Some(assembly) => assembly.write(block, data, from),
             None if self.servable.get(piece.get()) => BlockWrite::Duplicate,
@@ -114,8 +117,8 @@ impl Store {
         if !self.suspects.lock().knows(piece.get()) {
             return Vec::new();
         }
-        let hashes = smart_ban::block_hashes(bytes);
-        self.suspects.lock().convict(piece.get(), &hashes)
+        let hashes = smart_ban::block_hashes(bytes, self.geometry.content_bytes(piece) as usize);
+        self.suspects.lock().convict(piece.get(), &hashes).1
     }
 
     /// Remembers who sent what of a bad piece; a single sender is the culprit at once.
@@ -124,7 +127,7 @@ impl Store {
         if all.len() == 1 {
             return all;
         }
-        let hashes = smart_ban::block_hashes(bytes);
+        let hashes = smart_ban::block_hashes(bytes, self.geometry.content_bytes(piece) as usize);
         self.suspects.lock().remember(piece.get(), senders, hashes);
         Vec::new()
     }

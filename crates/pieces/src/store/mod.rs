@@ -1,6 +1,7 @@
 //! One torrent's bytes: what is servable, where it lies, and what is on its way in.
 
 mod fetch;
+mod hashes;
 mod read;
 mod resume;
 mod verify;
@@ -9,7 +10,7 @@ mod write;
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -19,6 +20,7 @@ use crate::fault::Fault;
 use crate::files::open_scratch;
 use crate::folder;
 use crate::hot::HotStore;
+use crate::late_layers::LateLayers;
 use crate::merkle::Hash;
 use crate::readahead::ReadAhead;
 use crate::sha::Sha1Stream;
@@ -28,6 +30,9 @@ use crate::{
     Bitmap, Budget, Extents, ExtentsBuilder, Files, FolderLayout, Geometry, HotCache, PieceHashes,
     PieceIndex, PiecesError,
 };
+
+pub use hashes::HashesTaken;
+use hashes::LayerRow;
 
 /// Bytes of pieces in assembly for a store that was given no budget of its own.
 const DEFAULT_BUDGET_BYTES: u64 = 64 * 1024 * 1024;
@@ -103,8 +108,12 @@ pub struct Store {
     suspects: Mutex<Suspects>,
     /// Of readers that wait for the disk.
     ahead: Mutex<ReadAhead>,
-    /// Roots of pieces as they pass, where the torrent came without its piece layer.
-    roots: Option<Mutex<Vec<Option<Hash>>>>,
+    /// Where the torrent came without its piece layer.
+    late: Option<LateLayers>,
+    /// Of long piece layers, to prove parts of them.
+    rows: Mutex<Vec<Arc<LayerRow>>>,
+    /// Numbers of files in the order of their roots.
+    by_root: OnceLock<Box<[u32]>>,
     /// Of a store whose bytes cost more to read than to copy.
     hot: RwLock<Option<Arc<HotStore>>>,
     fault: Mutex<Option<Fault>>,
@@ -172,8 +181,7 @@ impl Store {
     fn new(geometry: Geometry, hashes: PieceHashes, backing: Backing, options: &StoreOptions) -> Arc<Self> {
         let servable = Bitmap::new(geometry.piece_count());
         let unwritten = WriteBehind::new(options.write_behind, geometry.piece_length());
-        let roots =
-            hashes.lacks_layer(&geometry).then(|| Mutex::new(vec![None; geometry.piece_count() as usize]));
+        let late = LateLayers::new(&geometry, &hashes);
         let ahead = Mutex::new(ReadAhead::new(geometry.piece_length(), READERS));
         let store = Self {
             geometry,
@@ -186,7 +194,9 @@ impl Store {
             budget: RwLock::new(Budget::new(DEFAULT_BUDGET_BYTES)),
             suspects: Mutex::default(),
             ahead,
-            roots,
+            late,
+            rows: Mutex::default(),
+            by_root: OnceLock::new(),
             hot: RwLock::default(),
             fault: Mutex::default(),
             on_fault: RwLock::default(),
@@ -322,12 +332,9 @@ impl Store {
         }
     }
 
-    fn keep_root(&self, piece: PieceIndex, root: Option<Hash>) {
-        if let Some(roots) = &self.roots
-            && let Some(slot) = roots.lock().get_mut(piece.get() as usize)
-        {
-            *slot = root;
-        }
+    /// Notes the root of a piece in place; false when another one was proven meanwhile.
+    fn keep_root(&self, piece: PieceIndex, root: Option<Hash>) -> bool {
+        self.late.as_ref().zip(root).is_none_or(|(late, root)| late.keep(&self.geometry, piece, root))
     }
 }
 

@@ -81,16 +81,15 @@ impl Store {
     /// (else it was checked when the store was made, and this is true at once). Blocks while it hashes the pieces that
     /// did not pass through this store. All pieces must be servable (`NotFound`).
     pub fn verify_root(&self, cancelled: &AtomicBool) -> Result<bool, PiecesError> {
-        let (Some(roots), Some(files)) = (&self.roots, &self.hashes.v2) else { return Ok(true) };
+        let (Some(late), Some(files)) = (&self.late, &self.hashes.v2) else { return Ok(true) };
         self.check_servable(0, self.geometry.length())?;
-        let unknown = |piece: PieceIndex| matches!(roots.lock().get(piece.get() as usize), Some(None));
+        let unknown = |piece: PieceIndex| late.found(piece).is_none();
         self.verify(0..u32::MAX, 0, unknown, cancelled)?;
         self.check_servable(0, self.geometry.length())?;
-        let roots = roots.lock();
         let right = |(n, file): (usize, &FileHashes)| {
-            let pieces = self.geometry.pieces_of(n);
-            let of_file = roots.get(pieces.start as usize..pieces.end as usize).unwrap_or_default();
-            let layer: Vec<u8> = of_file.iter().flatten().flatten().copied().collect();
+            let pieces =
+                self.geometry.pieces_of(n).filter_map(|piece| late.found(self.geometry.piece(piece)?));
+            let layer: Vec<u8> = pieces.flatten().collect();
             merkle::root_of_pieces(&layer, self.geometry.piece_length()) == file.root
         };
         Ok(files.iter().enumerate().all(right))
@@ -127,11 +126,16 @@ impl PieceSink for Verifying<'_> {
 
     fn hashed(&self, piece: PieceIndex, digests: PieceDigests) {
         let store = self.store;
-        if store.hashes.judge_digests(&store.geometry, piece, digests) == Judgement::Good {
-            store.keep_root(piece, digests.v2);
+        let late = store.late_hash(piece);
+        let is_good = store.hashes.judge_digests(&store.geometry, piece, late, digests) == Judgement::Good;
+        // A piece that cannot be judged yet is, when its hash comes: maybe just now.
+        let is_kept = (is_good || late.is_none()) && store.keep_root(piece, digests.v2);
+        let came =
+            || store.hashes.v1.is_none() && digests.v2.is_some() && store.late_hash(piece) == digests.v2;
+        if is_kept && (is_good || came()) {
             store.servable.set(piece.get());
             self.verified.lock().good += 1;
-        } else if self.before(piece) == Some(true) {
+        } else if self.before(piece) == Some(true) && store.can_judge(piece) {
             // Only then: a piece that was not may have come in while its old bytes were read.
             store.servable.clear(piece.get());
             store.forget_hot();

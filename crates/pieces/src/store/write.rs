@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Backing, Store, SyncPolicy};
+use crate::hashes;
 use crate::merkle::Hash;
 use crate::piece_bytes::PieceBytes;
 use crate::write_behind::Run;
@@ -24,8 +25,12 @@ impl Store {
         if !current.writable || !Arc::ptr_eq(&current, &backing) {
             return Err(left());
         }
+        if !self.keep_root(piece, root) {
+            let error = hashes::contradiction();
+            self.note_fault(&error);
+            return Err(error);
+        }
         let is_due = !is_through && self.unwritten.insert(piece.get(), bytes);
-        self.keep_root(piece, root);
         self.servable.set(piece.get());
         drop(current);
         if is_due {
