@@ -201,6 +201,12 @@ export declare class Reactor {
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void
   /** `id` as the peer numbered it. False when the link is gone, or its queue full and it is closed. */
   sendExtension(link: number, id: number, payload: Uint8Array): boolean
+  /** HAVE to one peer, which may ask for the piece from now on although its link hides what we have. */
+  sendHave(link: number, piece: number): void
+  /** Suggests a piece (BEP 6). */
+  suggest(link: number, piece: number): void
+  /** Gives pieces to a peer though we choke it, each once (BEP 6). */
+  allowFast(link: number, pieces: Array<number>): void
   /** HAVE to all open links of the torrent. */
   announceHave(torrent: number, piece: number): void
   /** Takes what happened; bounded, more wakes again. */
@@ -502,6 +508,8 @@ export interface Hello {
   v2: boolean
   /** Bencoded, sent as extension message 0. */
   extensionHandshake: Uint8Array
+  /** Super seeding (BEP 16): the peer is told that we have nothing, until `sendHave`. */
+  hideHave?: boolean
 }
 
 /** A peer that waits for `accept` or `refuse`. */
@@ -568,6 +576,10 @@ export interface LinkEvent {
   finished?: Array<number>
   /** Flat triples piece, firstBlock, endBlock. */
   rejected?: Array<number>
+  /** Pieces that the peer suggests since the last batch (BEP 6). */
+  suggested?: Array<number>
+  /** Pieces that it gives since the last batch though it chokes us (BEP 6). */
+  allowedFast?: Array<number>
   /** Asked, and waiting to be asked. */
   queuedBlocks: number
   downloadedBytes: number
@@ -614,8 +626,8 @@ export interface NetworkParams {
 export interface PieceVerdict {
   torrent: number
   piece: number
-  /** `io`: the piece could not be kept. */
-  outcome: 'good' | 'bad' | 'io'
+  /** `io`: the piece could not be kept. `blamed`: it was bad before, and now it is known through whom. */
+  outcome: 'good' | 'bad' | 'io' | 'blamed'
   message?: string
   /** Links that sent blocks of it. */
   senders: Array<number>

@@ -757,6 +757,18 @@ export class Reactor {
     return this.#inner.sendExtension(link, id, payload);
   }
 
+  sendHave(link: number, piece: number): void {
+    this.#inner.sendHave(link, piece);
+  }
+
+  suggest(link: number, piece: number): void {
+    this.#inner.suggest(link, piece);
+  }
+
+  allowFast(link: number, pieces: readonly number[]): void {
+    this.#inner.allowFast(link, [...pieces]);
+  }
+
   announceHave(torrent: number, piece: number): void {
     this.#inner.announceHave(torrent, piece);
   }

@@ -107,6 +107,8 @@ pub struct Hello {
     pub v2: bool,
     /// Bencoded, sent as extension message 0.
     pub extension_handshake: Uint8Array,
+    /// Super seeding (BEP 16): the peer is told that we have nothing, until `sendHave`.
+    pub hide_have: Option<bool>,
 }
 
 impl Hello {
@@ -122,6 +124,7 @@ impl Hello {
             peer_id: twenty("peerId", &self.peer_id)?,
             v2: self.v2,
             extension_handshake: self.extension_handshake.to_vec(),
+            hide_have: self.hide_have.unwrap_or(false),
         })
     }
 }
@@ -206,6 +209,10 @@ pub struct LinkEvent {
     pub finished: Option<Vec<u32>>,
     /// Flat triples piece, firstBlock, endBlock.
     pub rejected: Option<Vec<u32>>,
+    /// Pieces that the peer suggests since the last batch (BEP 6).
+    pub suggested: Option<Vec<u32>>,
+    /// Pieces that it gives since the last batch though it chokes us (BEP 6).
+    pub allowed_fast: Option<Vec<u32>>,
     /// Asked, and waiting to be asked.
     pub queued_blocks: u32,
     pub downloaded_bytes: f64,
@@ -244,6 +251,8 @@ impl From<WireEvent> for LinkEvent {
             haves: some(event.record.haves),
             finished: some(event.record.finished),
             rejected: some(event.record.rejected),
+            suggested: some(event.record.suggested),
+            allowed_fast: some(event.record.allowed_fast),
             queued_blocks: event.queued_blocks,
             downloaded_bytes: count(event.downloaded_bytes),
             uploaded_bytes: count(event.uploaded_bytes),
@@ -258,8 +267,8 @@ impl From<WireEvent> for LinkEvent {
 pub struct PieceVerdict {
     pub torrent: u32,
     pub piece: u32,
-    /// `io`: the piece could not be kept.
-    #[napi(ts_type = "'good' | 'bad' | 'io'")]
+    /// `io`: the piece could not be kept. `blamed`: it was bad before, and now it is known through whom.
+    #[napi(ts_type = "'good' | 'bad' | 'io' | 'blamed'")]
     pub outcome: String,
     pub message: Option<String>,
     /// Links that sent blocks of it.
@@ -275,6 +284,7 @@ impl From<Verdict> for PieceVerdict {
             PieceOutcome::Good => ("good", None),
             PieceOutcome::Bad => ("bad", None),
             PieceOutcome::Io(error) => ("io", Some(error.to_string())),
+            PieceOutcome::Blamed => ("blamed", None),
         };
         Self {
             torrent,
@@ -478,6 +488,24 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn send_extension(&self, link: u32, id: u32, payload: &[u8]) -> bool {
         u8::try_from(id).is_ok_and(|id| self.hub.send_extension(link, id, payload.to_vec()))
+    }
+
+    /// HAVE to one peer, which may ask for the piece from now on although its link hides what we have.
+    #[napi(catch_unwind)]
+    pub fn send_have(&self, link: u32, piece: u32) {
+        self.hub.show_piece(link, piece);
+    }
+
+    /// Suggests a piece (BEP 6).
+    #[napi(catch_unwind)]
+    pub fn suggest(&self, link: u32, piece: u32) {
+        self.hub.suggest(link, piece);
+    }
+
+    /// Gives pieces to a peer though we choke it, each once (BEP 6).
+    #[napi(catch_unwind)]
+    pub fn allow_fast(&self, link: u32, pieces: Vec<u32>) {
+        self.hub.allow_fast(link, pieces);
     }
 
     /// HAVE to all open links of the torrent.

@@ -25,6 +25,11 @@ export interface Hello {
   readonly v2: boolean;
   /** Bencoded dictionary, sent as extension message 0. */
   readonly extensionHandshake: Uint8Array;
+  /**
+   * Super seeding (BEP 16): the peer is told that we have nothing. It hears of, and gets, only the pieces of
+   * `sendHave`, on this link: what was shown to others is theirs to pass on.
+   */
+  readonly hideHave?: boolean;
 }
 
 /** A connection from outside whose handshake was read. It waits a bounded time for `accept` or `refuse`. */
@@ -70,13 +75,14 @@ export interface LinkEvent {
   readonly bitmap?: Uint8Array | undefined;
   /** Pieces the peer got since the last batch. */
   readonly haves?: readonly number[] | undefined;
-  /** Pieces the peer suggests, or sends also while it chokes us (BEP 6). */
-  readonly suggested?: readonly number[] | undefined;
-  readonly allowedFast?: readonly number[] | undefined;
   /** Asked-for ranges whose blocks are all in hand. */
   readonly finished?: readonly number[] | undefined;
   /** Asked-for ranges that this peer will not send: rejected by it, or dropped because it choked us. */
   readonly rejected?: readonly number[] | undefined;
+  /** Pieces that the peer suggests since the last batch (BEP 6); at most 64 of a link, each once. */
+  readonly suggested?: readonly number[] | undefined;
+  /** Pieces that may be asked of it although it chokes us, likewise. Not that it has them. */
+  readonly allowedFast?: readonly number[] | undefined;
   /** Blocks asked for or waiting to be asked for. */
   readonly queuedBlocks: number;
   /** Payload of pieces, since the link opened. */
@@ -92,9 +98,10 @@ export interface PieceVerdict {
   readonly torrent: number;
   readonly piece: number;
   /**
-   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise.
+   * `bad`: hash mismatch, all its blocks are forgotten. `io`: it could not be written, likewise. `blamed`: it was bad
+   * before, its leaves are known now, and so is who of the senders sent bad ones.
    */
-  readonly outcome: 'good' | 'bad' | 'io';
+  readonly outcome: 'good' | 'bad' | 'io' | 'blamed';
   readonly message?: string | undefined;
   /** Links that sent blocks of it. */
   readonly senders: readonly number[];
@@ -142,6 +149,12 @@ export interface LinkHost {
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void;
   /** `id` as the peer announced it. False when the queue is full (the link is closed) or the link is gone. */
   sendExtension(link: number, id: number, payload: Uint8Array): boolean;
-  /** HAVE to all open links of the torrent. */
+  /** HAVE to one peer, which may ask for the piece from now on although its link hides what we have. */
+  sendHave(link: number, piece: number): void;
+  /** BEP 6; nothing is sent to a peer without the fast extension. */
+  suggest(link: number, piece: number): void;
+  /** Gives the peer these pieces, each once, although we choke it (BEP 6); at most 64. */
+  allowFast(link: number, pieces: readonly number[]): void;
+  /** HAVE to all open links of the torrent, except to those that hide what we have. */
   announceHave(torrent: number, piece: number): void;
 }

@@ -132,16 +132,16 @@ class Bench {
   }
 
   /** A connection with both ends open: their links. */
-  async open(): Promise<{ up: number; down: number }> {
+  async open(seed: Partial<Hello> = {}): Promise<{ up: number; down: number }> {
     const down = this.dial();
     await this.until(() => this.seed.incoming.length > 0);
     const up = this.seed.incoming.at(-1)?.link ?? -1;
-    this.seed.side.host.accept(up, this.seed.torrent, hello(SEED_ID));
+    this.seed.side.host.accept(up, this.seed.torrent, hello(SEED_ID, seed));
     await this.until(
       () =>
         this.leech.last(down)?.state === 'open' &&
         this.seed.last(up)?.state === 'open' &&
-        this.leech.heard(down, 2),
+        (seed.hideHave === true || this.leech.heard(down, 2)),
     );
     return { up, down };
   }
@@ -330,6 +330,50 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     bench.leech.side.host.announceHave(bench.leech.torrent, 1);
     t.ok(await bench.until(() => bench.seed.heard(up, 1)));
     t.notOk(bench.seed.heard(up, 0));
+  });
+
+  await check('pieces that a peer names are heard once', async (t, bench) => {
+    const { up, down } = await bench.open();
+    for (const piece of [2, 0, 2, 9]) bench.seed.side.host.suggest(up, piece);
+    bench.seed.side.host.allowFast(up, [1, 1, 9]);
+    const heard = (kind: 'suggested' | 'allowedFast') =>
+      bench.leech.of(down).flatMap((event) => [...(event[kind] ?? [])]);
+    t.ok(await bench.until(() => heard('allowedFast').length === 1 && heard('suggested').length >= 2));
+    await bench.settle();
+    t.same(heard('allowedFast'), [1]);
+    t.same(
+      heard('suggested').filter((piece) => piece < 3),
+      [2, 0],
+    );
+  });
+
+  await check('an allowed piece is got from a peer that chokes us, others are not', async (t, bench) => {
+    const { up, down } = await bench.open();
+    bench.seed.side.host.allowFast(up, [1]);
+    t.ok(await bench.until(() => bench.leech.of(down).some((event) => event.allowedFast?.length)));
+    bench.leech.side.host.fetch(down, 0, 0, 64);
+    bench.leech.side.host.fetch(down, 1, 0, 64);
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
+    t.equal(bench.leech.verdicts[0]?.piece, 1);
+    t.same(bench.leech.triples(down, 'rejected'), ['0,0,64']);
+    t.equal(bench.leech.last(down)?.peerChoking, true);
+  });
+
+  await check('a link that hides what we have shows and serves single pieces', async (t, bench) => {
+    const { up, down } = await bench.open({ hideHave: true });
+    const { host } = bench.seed.side;
+    bench.leech.side.host.setInterested(down, true);
+    host.setChoked(up, false);
+    t.ok(await bench.until(() => bench.leech.last(down)?.peerChoking === false));
+    host.announceHave(bench.seed.torrent, 0);
+    host.sendHave(up, 1);
+    t.ok(await bench.until(() => bench.leech.heard(down, 1)));
+    t.notOk(bench.leech.heard(down, 0) || bench.leech.heard(down, 2));
+    bench.leech.side.host.fetch(down, 0, 0, 64);
+    bench.leech.side.host.fetch(down, 1, 0, 64);
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
+    t.equal(bench.leech.verdicts[0]?.piece, 1);
+    t.ok(await bench.until(() => bench.leech.triples(down, 'rejected').includes('0,0,64')));
   });
 
   await check('closing tells both ends once, ours with our reason', async (t, bench) => {

@@ -150,7 +150,7 @@ export class SimHost implements LinkHost {
     const here = this.#links.get(link);
     if (here?.state !== 'open') return;
     here.choking = choked;
-    if (choked) here.wantedByPeer.length = 0;
+    here.choke(choked);
     here.send({ type: choked ? 'choke' : 'unchoke' });
   }
 
@@ -177,9 +177,22 @@ export class SimHost implements LinkHost {
     return true;
   }
 
+  sendHave(link: number, piece: number): void {
+    this.#links.get(link)?.show(piece);
+  }
+
+  suggest(link: number, piece: number): void {
+    this.#links.get(link)?.send({ type: 'suggest', piece });
+  }
+
+  allowFast(link: number, pieces: readonly number[]): void {
+    this.#links.get(link)?.allowFast(pieces);
+  }
+
   announceHave(torrent: number, piece: number): void {
     for (const link of this.#links.values()) {
-      if (link.torrent?.id === torrent && link.state === 'open') link.send({ type: 'have', piece });
+      if (link.torrent?.id === torrent && link.state === 'open' && !link.shown)
+        link.send({ type: 'have', piece });
     }
   }
 

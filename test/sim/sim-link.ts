@@ -6,7 +6,7 @@ import type { SimHost, SimTorrent } from './sim-host.js';
 export type SimMessage =
   | { type: 'bitmap'; bits: Uint8Array }
   | { type: 'haveAll' }
-  | { type: 'have'; piece: number }
+  | { type: 'have' | 'suggest' | 'allowedFast'; piece: number }
   | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' }
   | { type: 'request' | 'cancel' | 'reject'; piece: number; block: number }
   | { type: 'block'; piece: number; block: number; good: boolean }
@@ -39,6 +39,14 @@ export class SimLink {
   /** Requests of the peer, to be served in turn. */
   readonly wantedByPeer: { piece: number; block: number }[] = [];
   uploadedBytes = 0;
+  /** The pieces that the peer is shown, when it is not all. */
+  shown: Set<number> | null = null;
+  /** Requests left of the pieces that it gets though we choke it. */
+  readonly #granted = new Map<number, number>();
+  readonly #allowedFast = new Set<number>();
+  readonly #suggested = new Set<number>();
+  #newlyAllowed: number[] = [];
+  #newlySuggested: number[] = [];
   #downloadedBytes = 0;
   #ranges: Range[] = [];
   readonly #inFlight = new Set<string>();
@@ -65,6 +73,7 @@ export class SimLink {
     this.torrent = torrent;
     this.state = 'open';
     this.#hello = { peerId: peer.peerId, infoHash: peer.infoHash };
+    if (ours.hideHave) this.shown = new Set();
     this.#changed();
     this.sendBitmap();
     this.send({ type: 'extension', id: 0, payload: ours.extensionHandshake });
@@ -73,7 +82,40 @@ export class SimLink {
   /** HAVE ALL when we have everything, as BEP 6 peers do. */
   sendBitmap(): void {
     const store = this.torrent?.store;
-    if (store) this.send(store.complete ? { type: 'haveAll' } : { type: 'bitmap', bits: store.servable() });
+    if (!store) return;
+    if (this.shown) this.send({ type: 'bitmap', bits: new Uint8Array(store.servable().length) });
+    else this.send(store.complete ? { type: 'haveAll' } : { type: 'bitmap', bits: store.servable() });
+  }
+
+  show(piece: number): void {
+    this.shown?.add(piece);
+    this.send({ type: 'have', piece });
+  }
+
+  allowFast(pieces: readonly number[]): void {
+    const geometry = this.torrent?.store?.geometry;
+    for (const piece of pieces) {
+      if (!geometry || piece >= geometry.pieceCount || this.#granted.has(piece)) continue;
+      this.#granted.set(piece, geometry.blockCount(piece));
+      this.send({ type: 'allowedFast', piece });
+    }
+  }
+
+  /** What waits is taken back, but for what was allowed. */
+  choke(choked: boolean): void {
+    this.choking = choked;
+    if (!choked) return;
+    const kept = this.wantedByPeer.filter(({ piece }) => this.#granted.has(piece));
+    this.wantedByPeer.splice(0, this.wantedByPeer.length, ...kept);
+  }
+
+  /** Whether the peer may have a block of the piece. */
+  #serves(piece: number): boolean {
+    if (this.shown && !this.shown.has(piece)) return false;
+    if (!this.choking) return true;
+    const left = this.#granted.get(piece) ?? 0;
+    this.#granted.set(piece, left - 1);
+    return left > 0;
   }
 
   /** The other end answered our handshake. */
@@ -112,7 +154,7 @@ export class SimLink {
     const left = new Set<number>();
     for (let block = first; block < end; block++) if (!store.hasBlock(piece, block)) left.add(block);
     if (left.size === 0) this.#finished.push(piece, first, end);
-    else if (this.peerChoking) this.#rejected.push(piece, first, end);
+    else if (this.peerChoking && !this.#allowedFast.has(piece)) this.#rejected.push(piece, first, end);
     else this.#ranges.push({ piece, first, end, left, rejected: new Set() });
     if (this.#inFlight.size === 0) this.#lastBlockMs = this.#owner.network.clock.nowMs;
     this.#ask();
@@ -146,7 +188,9 @@ export class SimLink {
         break;
       case 'choke':
         this.peerChoking = true;
-        for (const range of this.#ranges) this.#reject(range, [...range.left]);
+        for (const range of this.#ranges) {
+          if (!this.#allowedFast.has(range.piece)) this.#reject(range, [...range.left]);
+        }
         this.#settle();
         break;
       case 'unchoke':
@@ -157,10 +201,18 @@ export class SimLink {
         this.peerInterested = message.type === 'interested';
         break;
       case 'request':
-        if (this.choking) this.send({ ...message, type: 'reject' });
-        else this.wantedByPeer.push(message);
+        if (this.#serves(message.piece)) this.wantedByPeer.push(message);
+        else this.send({ ...message, type: 'reject' });
         this.#owner.serve();
         return;
+      case 'suggest':
+        if (!this.#suggested.has(message.piece)) this.#newlySuggested.push(message.piece);
+        this.#suggested.add(message.piece);
+        break;
+      case 'allowedFast':
+        if (!this.#allowedFast.has(message.piece)) this.#newlyAllowed.push(message.piece);
+        this.#allowedFast.add(message.piece);
+        break;
       case 'cancel': {
         const at = this.wantedByPeer.findIndex((w) => w.piece === message.piece && w.block === message.block);
         if (at >= 0) this.wantedByPeer.splice(at, 1);
@@ -207,6 +259,8 @@ export class SimLink {
       haves: this.#haves,
       finished: this.#finished,
       rejected: this.#rejected,
+      suggested: this.#newlySuggested,
+      allowedFast: this.#newlyAllowed,
       queuedBlocks,
       downloadedBytes: this.#downloadedBytes,
       uploadedBytes: this.uploadedBytes,
@@ -218,6 +272,8 @@ export class SimLink {
     this.#haves = [];
     this.#finished = [];
     this.#rejected = [];
+    this.#newlySuggested = [];
+    this.#newlyAllowed = [];
     this.#messages = [];
     return event;
   }
@@ -235,8 +291,9 @@ export class SimLink {
   }
 
   #ask(): void {
-    if (this.state !== 'open' || this.peerChoking) return;
+    if (this.state !== 'open') return;
     for (const { piece, left } of this.#ranges) {
+      if (this.peerChoking && !this.#allowedFast.has(piece)) continue;
       for (const block of left) {
         if (this.#inFlight.size >= REQUESTS_IN_FLIGHT) return;
         if (this.#inFlight.has(`${piece}/${block}`)) continue;

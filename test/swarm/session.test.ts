@@ -63,6 +63,9 @@ class ScriptedHost implements LinkHost {
   sendExtension(): boolean {
     return true;
   }
+  sendHave(): void {}
+  suggest(): void {}
+  allowFast(): void {}
   announceHave(_torrent: number, piece: number): void {
     this.announced.push(piece);
   }

@@ -59,6 +59,10 @@ pub struct Record {
     pub finished: Vec<u32>,
     /// Flat triples: not coming from this peer.
     pub rejected: Vec<u32>,
+    /// Pieces that the peer suggests (BEP 6).
+    pub suggested: Vec<u32>,
+    /// Pieces that the peer gives us though it chokes us (BEP 6).
+    pub allowed_fast: Vec<u32>,
     /// In the order they came.
     pub messages: Vec<ExtensionMessage>,
     message_bytes: usize,

@@ -2,8 +2,8 @@
 //! of those there should be. Pure: no socket, no store; the clock comes in.
 //!
 //! A range is reported once, when its last block is settled: as finished or as rejected, or in parts when its blocks
-//! fared differently; cancelled blocks are not reported. On a link whose peer chokes us nothing waits: it is rejected
-//! at once.
+//! fared differently; cancelled blocks are not reported. On a link whose peer chokes us nothing waits but what it
+//! allows all the same (BEP 6): it is rejected at once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -207,8 +207,9 @@ impl Fetching {
         self.late.len() < before
     }
 
-    /// The peer chokes us. With the fast extension it answers every request still; without, they are void.
-    pub fn choked(&mut self, fast: bool) {
+    /// The peer chokes us. With the fast extension it answers every request still; without, they are void. What waits is
+    /// rejected, but for the pieces `allowed` although it chokes.
+    pub fn choked(&mut self, fast: bool, allowed: &[u32]) {
         if !fast {
             let asked = std::mem::take(&mut self.asked);
             for Asked { piece, block, range } in asked {
@@ -216,7 +217,7 @@ impl Fetching {
                 self.expect_late(piece, block);
             }
         }
-        for range in &mut self.ranges {
+        for range in self.ranges.iter_mut().filter(|range| !allowed.contains(&range.piece)) {
             for state in range.blocks.iter_mut().filter(|state| **state == BlockState::Waiting) {
                 *state = BlockState::Rejected;
                 range.unsettled = range.unsettled.saturating_sub(1);

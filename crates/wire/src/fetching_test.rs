@@ -49,7 +49,7 @@ fn a_choke_gives_everything_back_and_a_block_already_on_its_way_is_no_offence() 
     fetching.add(0, 0, 4, &[0, 1, 2, 3]);
     while fetching.next_request().is_some() {}
     receive(&mut fetching, 0, 0);
-    fetching.choked(false);
+    fetching.choked(false, &[]);
     let settled = fetching.take_settled().unwrap();
     assert_eq!((triples(&settled.finished), triples(&settled.rejected)), (vec![(0, 0, 1)], vec![(0, 1, 4)]));
     assert_eq!(fetching.arrived(0, 1, 1), Arrival::Late);
@@ -61,7 +61,7 @@ fn with_the_fast_extension_a_choke_waits_for_the_rejects() {
     let mut fetching = Fetching::new(2, Instant::now());
     fetching.add(0, 0, 3, &[0, 1, 2]);
     while fetching.next_request().is_some() {}
-    fetching.choked(true);
+    fetching.choked(true, &[]);
     assert_eq!(fetching.take_settled(), None);
     assert!(fetching.rejected(0, 0));
     assert!(!fetching.rejected(0, 0));
@@ -148,12 +148,12 @@ proptest! {
                 (5, Some(asked)) if flag => {
                     fetching.cancel(asked.piece, asked.block, asked.block + 2);
                 }
-                (5, _) => fetching.choked(flag),
+                (5, _) => fetching.choked(flag, &[]),
                 _ => {}
             }
             check(&mut fetching);
         }
-        fetching.choked(false);
+        fetching.choked(false, &[]);
         prop_assert_eq!(check(&mut fetching), total);
         prop_assert!(fetching.is_idle() && fetching.asked() == 0);
     }

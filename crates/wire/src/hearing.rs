@@ -10,13 +10,16 @@ use blockswarm_pieces::{BlockWrite, Store};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What a message costs that changes all that a peer has.
+const MAP_CHARGE: u32 = 64;
+/// Pieces of the largest torrent.
+const MOST_PIECES: u32 = 1 << 21;
+
 impl Link {
     /// Obeys one command.
     pub(crate) fn obey(&mut self, command: Command) -> Result<(), CloseReason> {
         match command {
             Command::Close(reason) => return Err(reason),
-            // An open link was accepted already.
-            Command::Accept { .. } => {}
             Command::Attach(store) => self.attach(Arc::clone(&store.0))?,
             Command::Choke(choke) => self.choke(choke),
             Command::Interest(interested) => {
@@ -28,7 +31,8 @@ impl Link {
             Command::Fetch { piece, first, end, wanted } => {
                 self.fetching.add(piece, first, end, &wanted);
                 if self.peer_choking {
-                    self.fetching.choked(true);
+                    self.fetching.choked(true, self.allowed_fast.pieces());
+                    self.expect_blocks(!self.fetching.is_idle());
                 } else {
                     self.expect_blocks(true);
                     self.hurry();
@@ -48,7 +52,16 @@ impl Link {
                     Message::Extended { id, payload: &payload }.write(&mut self.out);
                 }
             }
-            Command::Have(piece) => Message::Have(piece).write(&mut self.out),
+            // Who is shown single pieces hears of no others.
+            Command::Have(piece) if self.shown.is_all() => Message::Have(piece).write(&mut self.out),
+            Command::Show(piece) => {
+                self.shown.add(piece);
+                Message::Have(piece).write(&mut self.out);
+            }
+            Command::Suggest(piece) if self.fast => Message::Suggest(piece).write(&mut self.out),
+            Command::AllowFast(pieces) => self.allow_fast(&pieces),
+            // An open link was accepted already; what is left is not for this peer.
+            Command::Accept { .. } | Command::Have(_) | Command::Suggest(_) => {}
             Command::RequestLimit(most) => {
                 self.fetching.set_most(most.min(self.context.limits.requests_out));
             }
@@ -63,9 +76,20 @@ impl Link {
         let message = if choke { Message::Choke } else { Message::Unchoke };
         message.write(&mut self.out);
         if choke {
-            let waiting: Vec<Span> = self.serving.drop_all().collect();
+            let waiting: Vec<Span> = self.serving.drop_all(|span| self.grants.has(span.piece));
             for span in waiting {
                 self.refuse(span);
+            }
+        }
+    }
+
+    /// Says which pieces the peer gets though we choke it. What it was told once holds.
+    fn allow_fast(&mut self, pieces: &[u32]) {
+        let Some(store) = self.store.as_ref().filter(|_| self.fast) else { return };
+        let geometry = store.geometry();
+        for piece in pieces.iter().filter_map(|piece| geometry.piece(*piece)) {
+            if self.grants.add(piece.get(), geometry.block_count(piece)) {
+                Message::AllowedFast(piece.get()).write(&mut self.out);
             }
         }
     }
@@ -78,7 +102,8 @@ impl Link {
         let pieces = store.geometry().piece_count();
         self.peer.attach(pieces).map_err(|_| CloseReason::BadMessage)?;
         self.decoder.set_bitfield_bytes(pieces.div_ceil(8) as usize);
-        for piece in (0..pieces).filter(|piece| store.servable().get(*piece)) {
+        let shown = |piece: &u32| self.shown.has(*piece) && store.servable().get(*piece);
+        for piece in (0..pieces).filter(shown) {
             Message::Have(piece).write(&mut self.out);
         }
         self.store = Some(store);
@@ -101,12 +126,14 @@ impl Link {
             {
                 return Err(CloseReason::BadMessage);
             }
-            _ => self.charge()?,
+            // Each makes a copy of the whole bitmap: the first is a greeting, more of them are costly chatter.
+            Message::Bitfield(_) | Message::HaveAll | Message::HaveNone => self.charge(MAP_CHARGE)?,
+            _ => self.charge(1)?,
         }
         match message {
             Message::Choke => {
                 self.peer_choking = true;
-                self.fetching.choked(self.fast);
+                self.fetching.choked(self.fast, self.allowed_fast.pieces());
                 self.rest_when_nothing_is_asked();
                 self.shared.update(|record| record.peer_choking = true);
             }
@@ -145,6 +172,12 @@ impl Link {
                     return Err(CloseReason::Flood);
                 }
             }
+            Message::Suggest(piece) if self.is_piece(piece) && self.suggested.add(piece) => {
+                self.shared.update(|record| record.suggested.push(piece));
+            }
+            Message::AllowedFast(piece) if self.is_piece(piece) && self.allowed_fast.add(piece) => {
+                self.shared.update(|record| record.allowed_fast.push(piece));
+            }
             // Until the complete engine serves hashes: the peer asks somebody else.
             Message::HashRequest(span) => Message::HashReject(span).write(&mut self.out),
             _ => {}
@@ -164,7 +197,10 @@ impl Link {
             if end > geometry.piece_bytes(piece) {
                 return Err(CloseReason::BadMessage);
             }
-            if !self.choking && store.servable().get(span.piece) {
+            if self.shown.has(span.piece)
+                && store.servable().get(span.piece)
+                && (!self.choking || self.grants.take(span.piece))
+            {
                 servable = Some(geometry.piece_offset(piece) + u64::from(span.begin));
             }
         }
@@ -180,9 +216,15 @@ impl Link {
                 return Err(CloseReason::Flood);
             }
         }
-        self.charge()?;
+        self.charge(1)?;
         self.refuse(span);
         Ok(())
+    }
+
+    /// Whether the torrent may have such a piece.
+    fn is_piece(&self, piece: u32) -> bool {
+        let pieces = self.store.as_ref().map(|store| store.geometry().piece_count());
+        piece < pieces.unwrap_or(MOST_PIECES)
     }
 
     /// With the fast extension every request is answered, if only with a reject.
@@ -210,7 +252,7 @@ impl Link {
         let (Some((store, index)), Arrival::Asked(_) | Arrival::Late) = (index, arrival) else {
             count(&self.context.counters.unsolicited_blocks, 1);
             self.unsolicited += 1;
-            self.charge()?;
+            self.charge(1)?;
             let tolerated = self.unsolicited <= self.context.limits.unsolicited_blocks;
             return if tolerated { Ok(()) } else { Err(CloseReason::UnsolicitedBlock) };
         };
@@ -248,7 +290,8 @@ impl Link {
 
     /// Asks for as many blocks as should be on their way.
     pub(crate) fn request_blocks(&mut self) {
-        if self.peer_choking || self.fetching.is_idle() {
+        // While the peer chokes us only what it allows waits.
+        if self.fetching.is_idle() {
             return;
         }
         while let Some((piece, block)) = self.fetching.next_request() {

@@ -284,6 +284,21 @@ impl Hub {
         }
     }
 
+    /// Shows a piece to one peer, which may ask for it from now on: what a link that hides what we have is for.
+    pub fn show_piece(&self, link: u32, piece: u32) {
+        self.tell(link, Command::Show(piece));
+    }
+
+    /// Suggests a piece (BEP 6).
+    pub fn suggest(&self, link: u32, piece: u32) {
+        self.tell(link, Command::Suggest(piece));
+    }
+
+    /// Gives pieces to a peer though we choke it, each once (BEP 6).
+    pub fn allow_fast(&self, link: u32, pieces: Vec<u32>) {
+        self.tell(link, Command::AllowFast(pieces));
+    }
+
     /// Takes what happened since the last call.
     pub fn drain(&self) -> (Drained, Vec<Datagram>) {
         let drained = self.core.context.outbox.drain();

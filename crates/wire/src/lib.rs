@@ -9,6 +9,7 @@ mod context;
 pub mod events;
 mod fetching;
 pub mod framing;
+mod grants;
 pub mod handshake;
 mod hearing;
 mod hub;

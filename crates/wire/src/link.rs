@@ -4,6 +4,7 @@
 use crate::context::{Context, count};
 use crate::fetching::Fetching;
 use crate::framing::{Decoder, FrameError};
+use crate::grants::{Grants, Named, Shown};
 use crate::handshake::Handshake;
 use crate::limits::CloseReason;
 use crate::message::Message;
@@ -72,6 +73,13 @@ pub(crate) struct Link {
     pub(crate) interested: bool,
     /// The peer chokes us.
     pub(crate) peer_choking: bool,
+    /// What of ours it is shown.
+    pub(crate) shown: Shown,
+    /// What it gets though we choke it.
+    pub(crate) grants: Grants,
+    /// What we get though it chokes us.
+    pub(crate) allowed_fast: Named,
+    pub(crate) suggested: Named,
     /// The socket takes no more for now.
     blocked: bool,
     pub(crate) unsolicited: u32,
@@ -111,6 +119,10 @@ impl Link {
             choking: true,
             interested: false,
             peer_choking: true,
+            shown: Shown::new(hello.hide_have),
+            grants: Grants::default(),
+            allowed_fast: Named::default(),
+            suggested: Named::default(),
             blocked: false,
             unsolicited: 0,
             start: now,
@@ -135,7 +147,7 @@ impl Link {
             self.peer = PeerPieces::new(Some(pieces));
             self.decoder.set_bitfield_bytes(pieces.div_ceil(8) as usize);
             let servable = store.0.servable();
-            match servable.count() {
+            match if self.shown.is_all() { servable.count() } else { 0 } {
                 all if all == pieces && self.fast => Message::HaveAll.write(&mut self.out),
                 0 if self.fast => Message::HaveNone.write(&mut self.out),
                 0 => {}
@@ -356,9 +368,9 @@ impl Link {
         Ok(())
     }
 
-    /// One message that is neither a request served nor a block asked for.
-    pub(crate) fn charge(&mut self) -> Result<(), CloseReason> {
-        let passes = self.control.take(1, self.now - self.start);
+    /// Messages that are neither requests served nor blocks asked for.
+    pub(crate) fn charge(&mut self, messages: u32) -> Result<(), CloseReason> {
+        let passes = self.control.take(messages, self.now - self.start);
         if passes { Ok(()) } else { Err(CloseReason::Flood) }
     }
 }

@@ -137,9 +137,12 @@ impl Serving {
         at.is_some_and(|at| self.queue.remove(at).is_some())
     }
 
-    /// Takes all waiting requests back.
-    pub fn drop_all(&mut self) -> impl Iterator<Item = Span> {
-        std::mem::take(&mut self.queue).into_iter().map(|request| request.span)
+    /// Takes waiting requests back, all but those to be kept.
+    pub fn drop_all(&mut self, keep: impl Fn(&Span) -> bool) -> Vec<Span> {
+        let dropped: Vec<Span> =
+            self.queue.iter().map(|request| request.span).filter(|span| !keep(span)).collect();
+        self.queue.retain(|request| keep(&request.span));
+        dropped
     }
 
     /// What is to be written now; empty when no batch is on its way.

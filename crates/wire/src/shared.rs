@@ -23,19 +23,40 @@ pub struct Hello {
     pub v2: bool,
     /// Bencoded dictionary of BEP 10, sent as it is.
     pub extension_handshake: Vec<u8>,
+    /// Super seeding (BEP 16): the peer is told that we have nothing, until pieces are shown to it one by one.
+    pub hide_have: bool,
 }
 
 /// What a link is told.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Accept { store: Option<Arc<StoreRef>>, hello: Box<Hello> },
+    Accept {
+        store: Option<Arc<StoreRef>>,
+        hello: Box<Hello>,
+    },
     Attach(Arc<StoreRef>),
     Choke(bool),
     Interest(bool),
-    Fetch { piece: u32, first: u32, end: u32, wanted: Vec<u32> },
-    Cancel { piece: u32, first: u32, end: u32 },
-    Extension { id: u8, payload: Vec<u8> },
+    Fetch {
+        piece: u32,
+        first: u32,
+        end: u32,
+        wanted: Vec<u32>,
+    },
+    Cancel {
+        piece: u32,
+        first: u32,
+        end: u32,
+    },
+    Extension {
+        id: u8,
+        payload: Vec<u8>,
+    },
     Have(u32),
+    /// To this peer only.
+    Show(u32),
+    Suggest(u32),
+    AllowFast(Vec<u32>),
     RequestLimit(u32),
     Close(CloseReason),
 }

@@ -28,6 +28,7 @@ pub fn hello(name: u8) -> Hello {
         peer_id: [name; 20],
         v2: true,
         extension_handshake: b"d1:v4:teste".to_vec(),
+        hide_have: false,
     }
 }
 
@@ -131,6 +132,8 @@ impl Node {
                     (&mut now.haves, old.haves),
                     (&mut now.finished, old.finished),
                     (&mut now.rejected, old.rejected),
+                    (&mut now.suggested, old.suggested),
+                    (&mut now.allowed_fast, old.allowed_fast),
                 ] {
                     now.splice(..0, old);
                 }
