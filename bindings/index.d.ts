@@ -195,6 +195,14 @@ export declare class Reactor {
   setInterested(link: number, interested: boolean): void
   /** At most so many unanswered requests to this peer: its `reqq`. */
   setRequestLimit(link: number, requests: number): void
+  /** A pair of rates that links may share, without limits at first. Numbers start at 1. */
+  createRateClass(): number
+  /** Bytes a second, 0 for no limit. */
+  setRateClass(rateClass: number, rates: Rates): void
+  /** Links that are in it go on without its limits. */
+  dropRateClass(rateClass: number): void
+  /** The classes that a link is in from now on, at most 4. */
+  setLinkRateClasses(link: number, rateClasses: Array<number>): void
   /** Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now. */
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean
   /** Takes blocks back; they are not reported any more. */
@@ -635,6 +643,14 @@ export interface PieceVerdict {
   culprits: Array<number>
 }
 
+/** Rates that links share, counted in bytes on the wire, headers of packets included. */
+export interface Rates {
+  /** 0: no limit. */
+  uploadBytesPerSecond: number
+  /** 0: no limit. */
+  downloadBytesPerSecond: number
+}
+
 /** Sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`. */
 export interface ReactorOptions {
   /** Threads for sockets; they never wait for a disk. */
@@ -673,6 +689,8 @@ export interface ReactorStats {
   refusedRequests: number
   diskReads: number
   failedReads: number
+  /** Times that a link waited for its rates. */
+  pacedLinks: number
   passedDatagrams: number
   malformedDatagrams: number
   tooManyDatagrams: number

@@ -745,6 +745,24 @@ export class Reactor {
     this.#inner.setRequestLimit(link, requests);
   }
 
+  createRateClass(): number {
+    return this.#inner.createRateClass();
+  }
+
+  setRateClass(rateClass: number, rates: bindings.Rates): void {
+    this.#inner.setRateClass(rateClass, rates);
+  }
+
+  dropRateClass(rateClass: number): void {
+    this.#inner.dropRateClass(rateClass);
+  }
+
+  setLinkRateClasses(link: number, rateClasses: readonly number[]): void {
+    if (rateClasses.length > 4)
+      throw new RangeError(`"rateClasses" expected at most 4, got ${rateClasses.length}`);
+    this.#inner.setLinkRateClasses(link, [...rateClasses]);
+  }
+
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
     return this.#inner.fetch(link, piece, firstBlock, endBlock);
   }

@@ -40,6 +40,21 @@ fn count(value: u64) -> f64 {
     value as f64
 }
 
+/// Saturates: a negative or absurd number of bytes is 0 or as many as there can be.
+#[expect(clippy::cast_sign_loss, reason = "a negative number is none")]
+fn bytes(value: f64) -> u64 {
+    value as u64
+}
+
+/// Rates that links share, counted in bytes on the wire, headers of packets included.
+#[napi(object, object_to_js = false)]
+pub struct Rates {
+    /// 0: no limit.
+    pub upload_bytes_per_second: f64,
+    /// 0: no limit.
+    pub download_bytes_per_second: f64,
+}
+
 /// Sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`.
 #[napi(object, object_to_js = false)]
 pub struct ReactorOptions {
@@ -87,9 +102,7 @@ impl ReactorOptions {
             network_threads: self.network_threads as usize,
             worker_threads: self.worker_threads as usize,
         };
-        // Saturates: a negative or absurd budget is 0 or everything.
-        #[expect(clippy::cast_sign_loss, reason = "a negative budget is none")]
-        let assembly_bytes = self.assembly_bytes as u64;
+        let assembly_bytes = bytes(self.assembly_bytes);
         HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes }
     }
 }
@@ -354,6 +367,8 @@ pub struct ReactorStats {
     pub refused_requests: f64,
     pub disk_reads: f64,
     pub failed_reads: f64,
+    /// Times that a link waited for its rates.
+    pub paced_links: f64,
     pub passed_datagrams: f64,
     pub malformed_datagrams: f64,
     pub too_many_datagrams: f64,
@@ -472,6 +487,34 @@ impl Reactor {
         self.hub.set_request_limit(link, requests);
     }
 
+    /// A pair of rates that links may share, without limits at first. Numbers start at 1.
+    #[napi(catch_unwind)]
+    pub fn create_rate_class(&self) -> u32 {
+        self.hub.create_rate_class()
+    }
+
+    /// Bytes a second, 0 for no limit.
+    #[napi(catch_unwind)]
+    pub fn set_rate_class(&self, rate_class: u32, rates: Rates) {
+        self.hub.set_rate_class(
+            rate_class,
+            bytes(rates.upload_bytes_per_second),
+            bytes(rates.download_bytes_per_second),
+        );
+    }
+
+    /// Links that are in it go on without its limits.
+    #[napi(catch_unwind)]
+    pub fn drop_rate_class(&self, rate_class: u32) {
+        self.hub.drop_rate_class(rate_class);
+    }
+
+    /// The classes that a link is in from now on, at most 4.
+    #[napi(catch_unwind)]
+    pub fn set_link_rate_classes(&self, link: u32, rate_classes: Vec<u32>) {
+        self.hub.set_link_rate_classes(link, &rate_classes);
+    }
+
     /// Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now.
     #[napi(catch_unwind)]
     pub fn fetch(&self, link: u32, piece: u32, first_block: u32, end_block: u32) -> bool {
@@ -566,6 +609,7 @@ impl Reactor {
             refused_requests: read(&counters.refused_requests),
             disk_reads: read(&counters.disk_reads),
             failed_reads: read(&counters.failed_reads),
+            paced_links: read(&counters.paced),
             passed_datagrams: passed,
             malformed_datagrams: malformed,
             too_many_datagrams: too_many,

@@ -126,6 +126,12 @@ export interface LinkBatch {
   readonly faults: readonly TorrentFault[];
 }
 
+/** What links of a class move together at most; 0: no limit. */
+export interface Rates {
+  readonly uploadBytesPerSecond: number;
+  readonly downloadBytesPerSecond: number;
+}
+
 /** What the swarm tells the byte mover to do. */
 export interface LinkHost {
   /** Without a store only the info dictionary can be talked about. */
@@ -144,6 +150,14 @@ export interface LinkHost {
   setInterested(link: number, interested: boolean): void;
   /** The peer queues no more requests than this (`reqq`, BEP 10); more would be dropped. */
   setRequestLimit(link: number, requests: number): void;
+  /** A pair of rates that links may share, without limits at first. */
+  createRateClass(): number;
+  /** All that goes over the wire counts, with the headers of packets. Links that wait learn of a new rate at once. */
+  setRateClass(rateClass: number, rates: Rates): void;
+  /** Links that are in it go on without its limits. */
+  dropRateClass(rateClass: number): void;
+  /** The classes that a link is in from now on, at most 4, the narrowest first; in none it has no limits, as at first. */
+  setLinkRateClasses(link: number, rateClasses: readonly number[]): void;
   /** Asks for blocks `[firstBlock, endBlock)`; those in hand are skipped. False: link gone, or no memory now. */
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean;
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void;

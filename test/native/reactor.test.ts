@@ -33,6 +33,7 @@ async function pair(t: Test): Promise<LinkPair> {
     seed: { host: seed, address: seed.listen('127.0.0.1', 0), store: full },
     cutFiles: () => truncateSync(path),
     leech: { host: leech, address: leech.listen('127.0.0.1', 0), store: empty },
+    nowMs: () => performance.now(),
     step: () => new Promise((resolve) => setTimeout(resolve, 2)),
     close: async () => {
       await Promise.all([seed.shutdown(), leech.shutdown()]);

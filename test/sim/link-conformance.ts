@@ -29,6 +29,8 @@ export interface LinkPair {
   readonly leech: LinkSide;
   /** The seed's files are cut to nothing. */
   cutFiles(): void;
+  /** The hosts' clock, or one as fast. */
+  nowMs(): number;
   /** Lets a little time pass, 1 to 10 ms; resolves when both sides may be drained. */
   step(): Promise<void>;
   close(): Promise<void>;
@@ -293,6 +295,45 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     t.equal(bench.seed.last(up)?.state, 'open');
     t.ok(host.fetch(down, 1, 0, 64), 'and can be asked for again');
     t.ok(await bench.until(() => bench.leech.verdicts.length === 2));
+  });
+
+  await check('links of a class get no more than its rates, in both directions', async (t, bench) => {
+    const { up, down } = await bench.serving();
+    const { seed, leech } = bench;
+    const perSecond = 4 * 2 ** 20;
+    const millis = async (piece: number) => {
+      const from = bench.pair.nowMs();
+      t.ok(leech.side.host.fetch(down, piece, 0, 63));
+      const whole = `${piece},0,63`;
+      t.ok(await bench.until(() => leech.triples(down, 'finished').includes(whole)));
+      return bench.pair.nowMs() - from;
+    };
+    // What 63 blocks take, less what a pause is made up for.
+    const least = (63 * 16_384 * 1000) / perSecond - 200;
+    const uploading = seed.side.host.createRateClass();
+    seed.side.host.setRateClass(uploading, { uploadBytesPerSecond: perSecond, downloadBytesPerSecond: 0 });
+    seed.side.host.setLinkRateClasses(up, [uploading]);
+    t.ok((await millis(0)) >= least);
+    const downloading = leech.side.host.createRateClass();
+    leech.side.host.setRateClass(downloading, { uploadBytesPerSecond: 0, downloadBytesPerSecond: perSecond });
+    leech.side.host.setLinkRateClasses(down, [downloading]);
+    seed.side.host.setLinkRateClasses(up, []);
+    t.ok((await millis(1)) >= least);
+  });
+
+  await check('a new rate is heard of by links that wait, and so is the end of a class', async (t, bench) => {
+    const { up, down } = await bench.serving();
+    const { seed, leech } = bench;
+    const slow = { uploadBytesPerSecond: 1, downloadBytesPerSecond: 1 };
+    const [first, second] = [seed.side.host.createRateClass(), seed.side.host.createRateClass()];
+    for (const each of [first, second]) seed.side.host.setRateClass(each, slow);
+    seed.side.host.setLinkRateClasses(up, [first, second]);
+    leech.side.host.fetch(down, 1, 0, 64);
+    await bench.settle();
+    t.same(leech.triples(down, 'finished'), []);
+    seed.side.host.setRateClass(first, { uploadBytesPerSecond: 0, downloadBytesPerSecond: 0 });
+    seed.side.host.dropRateClass(second);
+    t.ok(await bench.until(() => leech.triples(down, 'finished').includes('1,0,64')));
   });
 
   await check('what is asked of a peer that chokes us is rejected', async (t, bench) => {

@@ -18,6 +18,7 @@ const makePair = async (): Promise<LinkPair> => {
       seed.store.filesCut = true;
     },
     leech: side('10.0.0.2', false),
+    nowMs: () => clock.nowMs,
     step: async () => clock.run(2),
     close: async () => {},
   };

@@ -11,10 +11,12 @@ import type {
   LinkHost,
   PieceStore,
   PieceVerdict,
+  Rates,
   TorrentFault,
 } from '../../src/swarm/link-host.js';
 import type { SimClock } from './sim-clock.js';
 import { SimLink } from './sim-link.js';
+import { SimRateClass } from './sim-rates.js';
 import { SimStore } from './sim-store.js';
 
 /** Who can be reached, and how long it takes. */
@@ -65,6 +67,7 @@ export class SimHost implements LinkHost {
   readonly #torrents = new Map<number, SimTorrent>();
   readonly #links = new Map<number, SimLink>();
   readonly #changed = new Set<SimLink>();
+  readonly #rateClasses = new Map<number, SimRateClass>();
   #incoming: Incoming[] = [];
   #verdicts: PieceVerdict[] = [];
   #faults: TorrentFault[] = [];
@@ -73,6 +76,8 @@ export class SimHost implements LinkHost {
   #nextPort = 40_000;
   #isWaking = false;
   #isServing = false;
+  /** When it looks again at links that wait for rates; 0: it need not. */
+  #servesAtMs = 0;
 
   constructor(network: SimNetwork, options: SimHostOptions) {
     this.network = network;
@@ -161,6 +166,35 @@ export class SimHost implements LinkHost {
   /** Queues are of any length here. */
   setRequestLimit(): void {}
 
+  createRateClass(): number {
+    const id = this.#nextId++;
+    this.#rateClasses.set(id, new SimRateClass());
+    return id;
+  }
+
+  setRateClass(rateClass: number, rates: Rates): void {
+    this.#rateClasses.get(rateClass)?.setRates(rates, this.network.clock.nowMs);
+    this.#serveAll();
+  }
+
+  dropRateClass(rateClass: number): void {
+    this.setRateClass(rateClass, { uploadBytesPerSecond: 0, downloadBytesPerSecond: 0 });
+    this.#rateClasses.delete(rateClass);
+  }
+
+  setLinkRateClasses(link: number, rateClasses: readonly number[]): void {
+    const here = this.#links.get(link);
+    if (!here) return;
+    here.rateClasses = rateClasses.flatMap((id) => this.#rateClasses.get(id) ?? []);
+    this.#serveAll();
+  }
+
+  /** What may go now has changed, on either end. */
+  #serveAll(): void {
+    this.serve();
+    for (const link of this.#links.values()) link.other?.serve();
+  }
+
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
     if (this.noMemory) return false;
     return this.#links.get(link)?.fetch(piece, firstBlock, endBlock) ?? false;
@@ -220,15 +254,21 @@ export class SimHost implements LinkHost {
   /** Answers requests, one block at a time over all links in turn, as fast as its rate allows. */
   serve(): void {
     if (this.#isServing || this.silent || this.isDead) return;
-    const link = [...this.#links.values()].find((each) => each.wantedByPeer.length > 0);
+    const { clock } = this.network;
+    const waiting = [...this.#links.values()].filter((each) => each.wantedByPeer.length > 0);
+    const link = waiting.find((each) => each.nextBlockMs <= clock.nowMs);
     const wanted = link?.wantedByPeer.shift();
-    if (!link || !wanted) return;
+    if (!link || !wanted) {
+      if (waiting.length > 0) this.#serveAt(Math.min(...waiting.map((each) => each.nextBlockMs)));
+      return;
+    }
+    link.charge();
     // To the end of the line.
     this.#links.delete(link.id);
     this.#links.set(link.id, link);
     this.#isServing = true;
     const rate = this.options.rateBytesPerSecond ?? 100_000_000;
-    this.network.clock.after((BLOCK_BYTES * 1000) / rate, () => {
+    clock.after((BLOCK_BYTES * 1000) / rate, () => {
       this.#isServing = false;
       const { piece, block } = wanted;
       const torrent = link.state === 'open' ? link.torrent : null;
@@ -244,6 +284,15 @@ export class SimHost implements LinkHost {
           this.#faults.push({ torrent: torrent.id, kind: 'changed', message: 'cut short' });
         this.#wake();
       }
+      this.serve();
+    });
+  }
+
+  #serveAt(ms: number): void {
+    if (this.#servesAtMs > 0 && this.#servesAtMs <= ms) return;
+    this.#servesAtMs = ms;
+    this.network.clock.after(ms - this.network.clock.nowMs, () => {
+      if (this.#servesAtMs === ms) this.#servesAtMs = 0;
       this.serve();
     });
   }

@@ -2,6 +2,7 @@
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
 import type { ExtensionMessage, Hello, LinkEvent } from '../../src/swarm/link-host.js';
 import type { SimHost, SimTorrent } from './sim-host.js';
+import type { SimRateClass } from './sim-rates.js';
 
 export type SimMessage =
   | { type: 'bitmap'; bits: Uint8Array }
@@ -30,6 +31,8 @@ export class SimLink {
   readonly host: string;
   readonly port: number;
   readonly #owner: SimHost;
+  /** Of its host: it may go when each of them lets it. */
+  rateClasses: readonly SimRateClass[] = [];
   torrent: SimTorrent | null = null;
   other: SimLink | null = null;
   state: 'new' | 'open' | 'closed' = 'new';
@@ -66,6 +69,24 @@ export class SimLink {
     this.id = id;
     this.host = host;
     this.port = port;
+  }
+
+  /** When our rates and the peer's let the next block go. */
+  get nextBlockMs(): number {
+    const ours = this.rateClasses.map((each) => each.nextMs('upload'));
+    return Math.max(0, ...ours, ...(this.other?.rateClasses ?? []).map((each) => each.nextMs('download')));
+  }
+
+  /** A block goes to the peer now. */
+  charge(): void {
+    const { nowMs } = this.#owner.network.clock;
+    for (const each of this.rateClasses) each.charge('upload', nowMs);
+    for (const each of this.other?.rateClasses ?? []) each.charge('download', nowMs);
+  }
+
+  /** The host looks again at what this link may send. */
+  serve(): void {
+    this.#owner.serve();
   }
 
   /** Both handshakes are through. */

@@ -53,6 +53,12 @@ class ScriptedHost implements LinkHost {
   setRequestLimit(link: number, requests: number): void {
     this.log.push(`limit ${link} ${requests}`);
   }
+  createRateClass(): number {
+    return 1;
+  }
+  setRateClass(): void {}
+  dropRateClass(): void {}
+  setLinkRateClasses(): void {}
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
     this.log.push(`fetch ${link} ${piece} ${firstBlock} ${endBlock}`);
     return true;

@@ -9,7 +9,7 @@ pub mod runtime;
 pub mod tcp;
 pub mod udp;
 
-pub use bucket::TokenBucket;
+pub use bucket::{RateBucket, TokenBucket, Turn};
 pub use error::NetError;
 pub use gate::{DatagramGate, GateLimits, Verdict};
 pub use runtime::{Runtime, RuntimeOptions};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Counters {
     pub failed_reads: AtomicU64,
     /// Requests answered with a reject, or with nothing.
     pub refused_requests: AtomicU64,
+    /// Times that a link with something to send, or to read, waited for its rates.
+    pub paced: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -43,6 +46,8 @@ pub(crate) fn count(counter: &AtomicU64, by: u64) {
 
 pub(crate) struct Context {
     pub(crate) limits: Limits,
+    /// What rates count their time from.
+    pub(crate) start: Instant,
     pub(crate) handle: Handle,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) batches: Arc<BatchPool>,

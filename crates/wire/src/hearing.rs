@@ -62,6 +62,7 @@ impl Link {
             Command::AllowFast(pieces) => self.allow_fast(&pieces),
             // An open link was accepted already; what is left is not for this peer.
             Command::Accept { .. } | Command::Have(_) | Command::Suggest(_) => {}
+            Command::RateClasses(classes) => self.pace.set_classes(classes),
             Command::RequestLimit(most) => {
                 self.fetching.set_most(most.min(self.context.limits.requests_out));
             }

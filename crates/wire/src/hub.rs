@@ -6,6 +6,7 @@ use crate::context::{Context, Counters, count};
 use crate::events::{Drained, Outbox, TorrentFault};
 use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
+use crate::pace::RateClass;
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
 use blockswarm_net::{Datagram, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
 use blockswarm_pieces::{Budget, HotCache, Store};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// After a failed accept (out of descriptors): before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -56,8 +58,10 @@ struct Core {
 struct Registry {
     torrents: HashMap<u32, Torrent>,
     links: HashMap<u32, Arc<LinkShared>>,
+    rate_classes: HashMap<u32, Arc<RateClass>>,
     last_torrent: u32,
     last_link: u32,
+    last_rate_class: u32,
 }
 
 #[derive(Default)]
@@ -74,6 +78,7 @@ impl Hub {
         let single_bytes = BLOCK_BYTES as usize + PIECE_HEADER_BYTES;
         let context = Context {
             limits,
+            start: Instant::now(),
             handle: runtime.handle().clone(),
             outbox: Arc::new(Outbox::new(Box::new(wake))),
             batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
@@ -225,6 +230,42 @@ impl Hub {
     /// At most so many unanswered requests to this peer (its `reqq`), under our own limit.
     pub fn set_request_limit(&self, link: u32, requests: u32) {
         self.tell(link, Command::RequestLimit(requests));
+    }
+
+    /// A pair of rates that links may share, without limits at first.
+    pub fn create_rate_class(&self) -> u32 {
+        let mut registry = self.core.registry.lock();
+        registry.last_rate_class += 1;
+        let id = registry.last_rate_class;
+        registry.rate_classes.insert(id, Arc::default());
+        id
+    }
+
+    /// Bytes a second, 0 for no limit: all that goes over the wire counts, with the headers of its packets. Links that
+    /// wait learn of it at once.
+    pub fn set_rate_class(&self, rate_class: u32, upload: u64, download: u64) {
+        let registry = self.core.registry.lock();
+        let Some(class) = registry.rate_classes.get(&rate_class) else { return };
+        let now = self.core.context.start.elapsed();
+        class.upload.set_rate(upload, now);
+        class.download.set_rate(download, now);
+        registry.links.values().for_each(|link| link.notify.notify_one());
+    }
+
+    /// Forgets a class; links that are in it go on without its limits.
+    pub fn drop_rate_class(&self, rate_class: u32) {
+        self.set_rate_class(rate_class, 0, 0);
+        self.core.registry.lock().rate_classes.remove(&rate_class);
+    }
+
+    /// The classes that a link is in from now on, [`crate::RATE_CLASSES`] at most: none has no limits. Unknown ones are
+    /// passed over.
+    pub fn set_link_rate_classes(&self, link: u32, rate_classes: &[u32]) {
+        let registry = self.core.registry.lock();
+        let Some(link) = registry.links.get(&link) else { return };
+        let classes = rate_classes.iter().take(crate::RATE_CLASSES);
+        let classes = classes.filter_map(|id| registry.rate_classes.get(id).map(Arc::clone)).collect();
+        link.tell(Command::RateClasses(classes));
     }
 
     /// Queues `[first, end)` of a piece's blocks behind what is queued; blocks that are had are skipped. False: no

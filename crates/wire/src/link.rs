@@ -8,6 +8,7 @@ use crate::grants::{Grants, Named, Shown};
 use crate::handshake::Handshake;
 use crate::limits::CloseReason;
 use crate::message::Message;
+use crate::pace::Pace;
 use crate::peer_pieces::PeerPieces;
 use crate::serving::{DiskDone, Filled, Serving};
 use crate::shared::{Command, Hello, LinkShared, StoreRef};
@@ -82,6 +83,10 @@ pub(crate) struct Link {
     pub(crate) suggested: Named,
     /// The socket takes no more for now.
     blocked: bool,
+    pub(crate) pace: Pace,
+    /// When the rates let something through again, for each direction in which something waits for that.
+    send_at: Option<Instant>,
+    receive_at: Option<Instant>,
     pub(crate) unsolicited: u32,
     pub(crate) control: TokenBucket,
     start: Instant,
@@ -103,6 +108,9 @@ impl Link {
             serving: Serving::new(Arc::clone(&context.batches)),
             fetching: Fetching::new(context.limits.requests_out, now.into_std()),
             control: TokenBucket::new(burst, refill, Duration::ZERO),
+            pace: Pace::new(shared.address),
+            send_at: None,
+            receive_at: None,
             context,
             shared,
             stream,
@@ -178,13 +186,14 @@ impl Link {
                 tokio::task::yield_now().await;
                 continue;
             }
-            if tick.deadline() != self.tick_at {
-                tick.as_mut().reset(self.tick_at);
+            let due = [self.send_at, self.receive_at].into_iter().flatten().fold(self.tick_at, Instant::min);
+            if tick.deadline() != due {
+                tick.as_mut().reset(due);
             }
-            let interest =
-                if self.blocked { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            let reads = self.receive_at.is_none().then_some(Interest::READABLE);
+            let writes = self.blocked.then_some(Interest::WRITABLE);
             tokio::select! {
-                ready = self.stream.ready(interest) => drop(ready.map_err(|_| CloseReason::Reset)?),
+                ready = ready(&self.stream, reads, writes) => drop(ready.map_err(|_| CloseReason::Reset)?),
                 () = self.shared.notify.notified() => {}
                 () = tick.as_mut() => {}
                 done = finished(&mut self.disk) => {
@@ -224,11 +233,26 @@ impl Link {
     fn receive(&mut self) -> Result<bool, CloseReason> {
         let mut decoder = std::mem::take(&mut self.decoder);
         let mut more = true;
+        self.receive_at = None;
         for _ in 0..READS {
-            match self.stream.try_read(decoder.spare()) {
+            let room = match self.pace.may_receive(self.now - self.context.start) {
+                Ok(room) => room,
+                Err(at) => {
+                    count(&self.context.counters.paced, 1);
+                    self.receive_at = Some(self.context.start + at);
+                    // It is we who do not listen.
+                    self.received_at = self.now;
+                    more = false;
+                    break;
+                }
+            };
+            let spare = decoder.spare();
+            let room = room.min(spare.len());
+            match self.stream.try_read(spare.get_mut(..room).unwrap_or_default()) {
                 Ok(0) => return Err(CloseReason::Reset),
                 Ok(bytes) => {
                     decoder.filled(bytes);
+                    self.pace.received(bytes);
                     self.received_at = self.now;
                     self.understand(&mut decoder)?;
                 }
@@ -256,9 +280,21 @@ impl Link {
 
     /// Writes what the socket takes: a batch once begun goes out whole before anything else.
     fn send(&mut self) -> Result<bool, CloseReason> {
-        self.blocked = false;
+        let was_blocked = std::mem::take(&mut self.blocked);
+        self.send_at = None;
         let mut written = 0;
         while written < WRITE_BYTES {
+            if !self.has_something_to_send() {
+                return Ok(false);
+            }
+            let room = match self.pace.may_send(self.now - self.context.start) {
+                Ok(room) => room,
+                Err(at) => {
+                    count(&self.context.counters.paced, 1);
+                    self.send_at = Some(self.context.start + at);
+                    return Ok(false);
+                }
+            };
             let from_batch = self.out_written == self.out.len() || self.serving.has_begun();
             if self.stream.is_sealed() {
                 self.seal(from_batch);
@@ -266,7 +302,7 @@ impl Link {
             let control = self.out.get(self.out_written..).unwrap_or_default();
             let bytes = if from_batch { self.serving.pending() } else { control };
             if bytes.is_empty() {
-                if self.fill() {
+                if self.fill(room) {
                     continue;
                 }
                 return Ok(false);
@@ -274,11 +310,16 @@ impl Link {
             match self.stream.try_write(bytes) {
                 Ok(count) => {
                     written += count;
+                    self.pace.sent(count);
                     self.sent_at = self.now;
                     self.wrote(count, from_batch);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
+                    if !was_blocked {
+                        // What was not sent before may have waited for our rates, not for the peer.
+                        self.sent_at = self.now;
+                    }
                     return Ok(false);
                 }
                 Err(_) => return Err(CloseReason::Reset),
@@ -312,10 +353,14 @@ impl Link {
         }
     }
 
-    /// Gets the next batch; false when there is none now.
-    fn fill(&mut self) -> bool {
+    fn has_something_to_send(&self) -> bool {
+        self.out_written < self.out.len() || self.serving.has_work()
+    }
+
+    /// Gets the next batch, of about so many bytes at most; false when there is none now.
+    fn fill(&mut self, at_most: usize) -> bool {
         let Some(store) = &self.store else { return false };
-        match self.serving.fill(store) {
+        match self.serving.fill(store, at_most) {
             Filled::Nothing => false,
             Filled::Ready => true,
             Filled::Disk(read) => {
@@ -372,6 +417,15 @@ impl Link {
     pub(crate) fn charge(&mut self, messages: u32) -> Result<(), CloseReason> {
         let passes = self.control.take(messages, self.now - self.start);
         if passes { Ok(()) } else { Err(CloseReason::Flood) }
+    }
+}
+
+/// Waits for the socket; for ever when nothing of it is of interest.
+async fn ready(stream: &Stream, reads: Option<Interest>, writes: Option<Interest>) -> io::Result<()> {
+    match (reads, writes) {
+        (Some(reads), Some(writes)) => stream.ready(reads | writes).await,
+        (Some(interest), None) | (None, Some(interest)) => stream.ready(interest).await,
+        (None, None) => std::future::pending().await,
     }
 }
 

@@ -111,6 +111,11 @@ impl Serving {
         self.queue.is_empty() && self.filled == 0 && !self.reading
     }
 
+    /// Whether there is something to write, or to read for that.
+    pub fn has_work(&self) -> bool {
+        self.filled > 0 || (!self.queue.is_empty() && !self.reading)
+    }
+
     /// Whether a part of a batch is written, or all of it sealed: it must follow.
     pub fn has_begun(&self) -> bool {
         self.written > 0 || self.begun
@@ -164,15 +169,17 @@ impl Serving {
         std::mem::take(&mut self.payload)
     }
 
-    /// Reads the next batch from memory, or says that a worker must.
-    pub fn fill(&mut self, store: &Store) -> Filled {
-        if self.filled > 0 || self.reading || self.queue.is_empty() {
+    /// Reads the next batch from memory, or says that a worker must. More than `at_most` bytes are one block.
+    pub fn fill(&mut self, store: &Store, at_most: usize) -> Filled {
+        let Some(first) = self.queue.front().filter(|_| self.filled == 0 && !self.reading) else {
             return Filled::Nothing;
-        }
+        };
+        let room = at_most.max(first.bytes());
         let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
-        let mut at_most = usize::MAX;
-        while let Some(count) = self.run_length(buffer.bytes().len() - self.filled) {
-            let count = count.min(at_most);
+        let room = room.min(buffer.bytes().len());
+        let mut most = usize::MAX;
+        while let Some(count) = self.run_length(room - self.filled) {
+            let count = count.min(most);
             let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
             match read_run(store, room, self.queue.iter().take(count)) {
                 Ok(NowRead::Done) => {
@@ -188,7 +195,7 @@ impl Serving {
                     return Filled::Disk(DiskRead { buffer, requests: self.queue.drain(..count).collect() });
                 }
                 // One of them: its neighbours are asked for alone.
-                Err(_) if count > 1 => at_most = 1,
+                Err(_) if count > 1 => most = 1,
                 Err(_) => {
                     self.buffer = Some(buffer);
                     let failed = self.queue.pop_front();

@@ -30,7 +30,7 @@ fn store(data: &[u8]) -> (tempfile::TempDir, Arc<Store>) {
 fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
-        match serving.fill(store) {
+        match serving.fill(store, usize::MAX) {
             Filled::Nothing => assert!(serving.is_idle()),
             Filled::Ready => {}
             Filled::Disk(read) => {
@@ -111,7 +111,7 @@ fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
         }
         let (mut out, mut failed) = (0, Vec::new());
         while !serving.is_idle() {
-            match serving.fill(&store) {
+            match serving.fill(&store, usize::MAX) {
                 Filled::Disk(read) => failed.extend(serving.disk_done(read.run(&store))),
                 Filled::Failed(span) => failed.push(span),
                 Filled::Ready | Filled::Nothing => {}

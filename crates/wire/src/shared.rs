@@ -2,6 +2,7 @@
 
 use crate::events::{LinkEvent, Outbox, Record};
 use crate::limits::CloseReason;
+use crate::pace::RateClass;
 use blockswarm_pieces::Store;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Suggest(u32),
     AllowFast(Vec<u32>),
     RequestLimit(u32),
+    RateClasses(Vec<Arc<RateClass>>),
     Close(CloseReason),
 }
 
