@@ -8,7 +8,7 @@ use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
 };
-use blockswarm_wire::{Hello as WireHello, Hub, HubOptions, Limits};
+use blockswarm_wire::{Encryption, Hello as WireHello, How as WireHow, Hub, HubOptions, Limits, Transport};
 use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
@@ -107,6 +107,11 @@ impl ReactorOptions {
     }
 }
 
+fn twenty(name: &str, bytes: &[u8]) -> napi::Result<[u8; 20]> {
+    let wrong = || coded("ERR_NATIVE", format!("\"{name}\" expected 20 bytes, got {}", bytes.len()));
+    bytes.try_into().map_err(|_| wrong())
+}
+
 /// What we say when a link opens.
 #[napi(object, object_to_js = false)]
 pub struct Hello {
@@ -126,10 +131,6 @@ pub struct Hello {
 
 impl Hello {
     fn read(&self) -> napi::Result<WireHello> {
-        let twenty = |name: &str, bytes: &[u8]| {
-            let wrong = || coded("ERR_NATIVE", format!("\"{name}\" expected 20 bytes, got {}", bytes.len()));
-            <[u8; 20]>::try_from(bytes).map_err(|_| wrong())
-        };
         let other = self.other_info_hash.as_ref().map(|other| twenty("otherInfoHash", other)).transpose()?;
         Ok(WireHello {
             info_hash: twenty("infoHash", &self.info_hash)?,
@@ -139,6 +140,32 @@ impl Hello {
             extension_handshake: self.extension_handshake.to_vec(),
             hide_have: self.hide_have.unwrap_or(false),
         })
+    }
+}
+
+/// How to dial; over TCP and plain when nothing is said.
+#[napi(object, object_to_js = false)]
+pub struct How {
+    /// `utp` needs `bindUdp` and `setUtp`.
+    #[napi(ts_type = "'tcp' | 'utp'")]
+    pub transport: Option<String>,
+    /// The handshake of MSE comes first.
+    pub encrypted: Option<bool>,
+}
+
+impl How {
+    fn read(self) -> napi::Result<WireHow> {
+        let transport = match self.transport.as_deref() {
+            None | Some("tcp") => Transport::Tcp,
+            Some("utp") => Transport::Utp,
+            Some(other) => {
+                return Err(coded(
+                    "ERR_NATIVE",
+                    format!("\"transport\" expected \"tcp\" or \"utp\", got \"{other}\""),
+                ));
+            }
+        };
+        Ok(WireHow { transport, encrypted: self.encrypted.unwrap_or(false) })
     }
 }
 
@@ -169,12 +196,16 @@ pub struct Incoming {
     pub peer_id: Buffer,
     /// 8 bytes.
     pub reserved: Buffer,
+    /// What is sent is encrypted.
+    pub encrypted: bool,
+    #[napi(ts_type = "'tcp' | 'utp'")]
+    pub transport: String,
 }
 
 impl From<WireIncoming> for Incoming {
     fn from(incoming: WireIncoming) -> Self {
         let SocketAddress { host, port } = incoming.address.into();
-        let Opened { peer_id, reserved, info_hash } = incoming.opened;
+        let Opened { peer_id, reserved, info_hash, encrypted, transport } = incoming.opened;
         Self {
             link: incoming.link,
             host,
@@ -182,6 +213,8 @@ impl From<WireIncoming> for Incoming {
             info_hash: info_hash.to_vec().into(),
             peer_id: peer_id.to_vec().into(),
             reserved: reserved.to_vec().into(),
+            encrypted,
+            transport: transport.as_str().to_owned(),
         }
     }
 }
@@ -204,12 +237,16 @@ pub struct LinkEvent {
     pub port: u32,
     /// A short code, or the reason given to `close`.
     pub close_reason: Option<String>,
-    /// 20 bytes; this and the next two in the first event of an open link only.
+    /// 20 bytes; this and the next four in the first event of an open link only.
     pub peer_id: Option<Buffer>,
     /// 8 bytes.
     pub reserved: Option<Buffer>,
     /// 20 bytes: the hash that both sides use on this link.
     pub info_hash: Option<Buffer>,
+    /// What is sent is encrypted.
+    pub encrypted: Option<bool>,
+    #[napi(ts_type = "'tcp' | 'utp'")]
+    pub transport: Option<String>,
     pub peer_choking: bool,
     pub peer_interested: bool,
     /// Then no bitmap crosses.
@@ -240,6 +277,8 @@ impl From<WireEvent> for LinkEvent {
         let SocketAddress { host, port } = event.address.into();
         let Record { opened, close_reason, messages, bitmap, .. } = event.record;
         let some = |list: Vec<u32>| (!list.is_empty()).then_some(list);
+        let (encrypted, transport) =
+            opened.as_ref().map(|opened| (opened.encrypted, opened.transport.as_str().to_owned())).unzip();
         let (peer_id, reserved, info_hash) = opened
             .map(|opened| (opened.peer_id.to_vec(), opened.reserved.to_vec(), opened.info_hash.to_vec()))
             .map_or((None, None, None), |(id, reserved, hash)| (Some(id), Some(reserved), Some(hash)));
@@ -257,6 +296,8 @@ impl From<WireEvent> for LinkEvent {
             peer_id: peer_id.map(Buffer::from),
             reserved: reserved.map(Buffer::from),
             info_hash: info_hash.map(Buffer::from),
+            encrypted,
+            transport,
             peer_choking: event.record.peer_choking,
             peer_interested: event.record.peer_interested,
             have_all: event.record.have_all,
@@ -427,6 +468,28 @@ impl Reactor {
         address(&host, port).is_ok_and(|to| self.hub.send_udp(to, payload.to_vec()))
     }
 
+    /// What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake.
+    #[napi(catch_unwind, ts_args_type = "mode: 'off' | 'allowed' | 'preferred' | 'required'")]
+    pub fn set_encryption(&self, mode: String) -> napi::Result<()> {
+        let unknown = || coded("ERR_NATIVE", format!("no mode of encryption: \"{mode}\""));
+        self.hub.set_encryption(Encryption::parse(&mode).ok_or_else(unknown)?);
+        Ok(())
+    }
+
+    /// 20 bytes: encrypted handshakes for this info hash are understood from now on.
+    #[napi(catch_unwind)]
+    pub fn know_info_hash(&self, info_hash: &[u8]) -> napi::Result<()> {
+        self.hub.know_info_hash(twenty("infoHash", info_hash)?);
+        Ok(())
+    }
+
+    /// And from now on are not.
+    #[napi(catch_unwind)]
+    pub fn forget_info_hash(&self, info_hash: &[u8]) -> napi::Result<()> {
+        self.hub.forget_info_hash(twenty("infoHash", info_hash)?);
+        Ok(())
+    }
+
     /// A new torrent, without a store while only its info hash is known. Numbers start at 1.
     #[napi(catch_unwind)]
     pub fn add_torrent(&self, store: Option<&Store>) -> u32 {
@@ -447,8 +510,16 @@ impl Reactor {
 
     /// Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS.
     #[napi(catch_unwind)]
-    pub fn connect(&self, torrent: u32, host: String, port: u32, hello: Hello) -> napi::Result<u32> {
-        Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?).unwrap_or(0))
+    pub fn connect(
+        &self,
+        torrent: u32,
+        host: String,
+        port: u32,
+        hello: Hello,
+        how: Option<How>,
+    ) -> napi::Result<u32> {
+        let how = how.map(How::read).transpose()?.unwrap_or_default();
+        Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?, how).unwrap_or(0))
     }
 
     /// Lets an incoming link in; false when it is gone.

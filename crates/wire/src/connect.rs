@@ -3,10 +3,11 @@
 use crate::context::Context;
 use crate::events::{Incoming, Opened};
 use crate::framing::Decoder;
-use crate::handshake::{Handshake, Reserved};
+use crate::greeting;
+use crate::handshake::Handshake;
 use crate::limits::CloseReason;
 use crate::link::{Link, Start};
-use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
 use crate::stream::Stream;
 use blockswarm_net::tcp;
 use std::io;
@@ -20,15 +21,14 @@ pub(crate) async fn outgoing(
     shared: Arc<LinkShared>,
     store: Option<Arc<StoreRef>>,
     hello: Hello,
+    how: How,
 ) -> CloseReason {
     let opening = async {
         let _permit = context.half_open_out.acquire().await.map_err(|_| CloseReason::Full)?;
         let mut stream = dial(&context, &shared).await?;
         let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
-        let shaking = async {
-            send_handshake(&mut stream, &hello).await?;
-            read_handshake(&mut stream, &mut decoder).await
-        };
+        let shaking =
+            greeting::dialled(&context.encryption, &mut stream, &mut decoder, &hello, how.encrypted);
         let theirs = tokio::time::timeout(context.limits.handshake_timeout, shaking)
             .await
             .map_err(|_| CloseReason::HandshakeTimeout)??;
@@ -66,16 +66,16 @@ async fn accepted(
     _place: OwnedSemaphorePermit,
 ) -> Result<Start, CloseReason> {
     stream.set_nodelay(true).map_err(|_| CloseReason::Reset)?;
-    let mut stream = Stream::Tcp(stream);
+    let mut stream = Stream::tcp(stream);
     let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
-    let theirs =
-        tokio::time::timeout(context.limits.handshake_timeout, read_handshake(&mut stream, &mut decoder))
-            .await
-            .map_err(|_| CloseReason::HandshakeTimeout)??;
+    let shaking = greeting::accepted(&context.encryption, &mut stream, &mut decoder);
+    let theirs = tokio::time::timeout(context.limits.handshake_timeout, shaking)
+        .await
+        .map_err(|_| CloseReason::HandshakeTimeout)??;
     context.outbox.push_incoming(Incoming {
         link: shared.id,
         address: shared.address,
-        opened: opened(&theirs),
+        opened: opened(&theirs, &stream),
     });
     let answer = async {
         loop {
@@ -94,8 +94,7 @@ async fn accepted(
     let (store, hello, commands) = tokio::time::timeout(context.limits.accept_timeout, answer)
         .await
         .map_err(|_| CloseReason::HandshakeTimeout)??;
-    // Short: it fits the empty send buffer.
-    send_handshake(&mut stream, &hello).await?;
+    greeting::send(&mut stream, &hello).await?;
     Ok(Start { stream, decoder, theirs, hello: *hello, store, commands })
 }
 
@@ -106,7 +105,7 @@ async fn run(
 ) -> CloseReason {
     match start {
         Ok(start) => {
-            let opened = opened(&start.theirs);
+            let opened = opened(&start.theirs, &start.stream);
             shared.update(|record| record.opened = Some(opened));
             Link::new(context, shared, start).run().await
         }
@@ -125,40 +124,21 @@ async fn told_to_close(shared: &LinkShared) -> CloseReason {
     }
 }
 
-fn opened(theirs: &Handshake) -> Opened {
-    Opened { peer_id: theirs.peer_id, reserved: theirs.reserved.0, info_hash: theirs.info_hash }
+fn opened(theirs: &Handshake, stream: &Stream) -> Opened {
+    Opened {
+        peer_id: theirs.peer_id,
+        reserved: theirs.reserved.0,
+        info_hash: theirs.info_hash,
+        encrypted: stream.is_sealed(),
+        transport: stream.transport(),
+    }
 }
 
 async fn dial(context: &Context, shared: &LinkShared) -> Result<Stream, CloseReason> {
     let dialled = tcp::dial(shared.address, context.limits.dial_timeout).await;
-    dialled.map(Stream::Tcp).map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => CloseReason::HandshakeTimeout,
+    dialled.map(Stream::tcp).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => CloseReason::DialTimeout,
         io::ErrorKind::ConnectionReset => CloseReason::Reset,
         _ => CloseReason::Refused,
     })
-}
-
-async fn send_handshake(stream: &mut Stream, hello: &Hello) -> Result<(), CloseReason> {
-    let ours =
-        Handshake { reserved: Reserved::ours(hello.v2), info_hash: hello.info_hash, peer_id: hello.peer_id };
-    let mut bytes = ours.to_bytes();
-    stream.seal(&mut bytes);
-    stream.write_all(&bytes).await.map_err(|_| CloseReason::Reset)
-}
-
-async fn read_handshake(stream: &mut Stream, decoder: &mut Decoder) -> Result<Handshake, CloseReason> {
-    loop {
-        match Handshake::parse(decoder.pending()) {
-            Ok(Some(handshake)) => {
-                decoder.skip(crate::handshake::HANDSHAKE_BYTES);
-                return Ok(handshake);
-            }
-            Ok(None) => {}
-            Err(_) => return Err(CloseReason::BadMessage),
-        }
-        match stream.read(decoder.spare()).await {
-            Ok(0) | Err(_) => return Err(CloseReason::Reset),
-            Ok(bytes) => decoder.filled(bytes),
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What every link of a hub shares.
 
 use crate::batch::BatchPool;
+use crate::encryption::EncryptionPolicy;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
 use blockswarm_pieces::{PieceIndex, PieceOutcome, PieceVerdict, Store};
@@ -52,6 +53,7 @@ pub(crate) struct Context {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) batches: Arc<BatchPool>,
     pub(crate) counters: Counters,
+    pub(crate) encryption: EncryptionPolicy,
     pub(crate) half_open_out: Semaphore,
     pub(crate) half_open_in: Arc<Semaphore>,
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::CloseReason;
 use crate::peer_pieces::set_bit;
-use crate::shared::LinkShared;
+use crate::shared::{LinkShared, Transport};
 use blockswarm_pieces::{Fault, PieceVerdict};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -26,6 +26,10 @@ pub struct Opened {
     pub reserved: [u8; 8],
     /// The info hash that both sides use on this link.
     pub info_hash: [u8; 20],
+    /// What is sent is sealed.
+    pub encrypted: bool,
+    /// What carries the link.
+    pub transport: Transport,
 }
 
 /// An extension message (BEP 10).

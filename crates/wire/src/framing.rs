@@ -84,6 +84,11 @@ impl Decoder {
         self.buffer.get(self.head..self.tail).unwrap_or_default()
     }
 
+    /// The same, for who opens what is sealed.
+    pub fn pending_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.head..self.tail).unwrap_or_default()
+    }
+
     /// Takes `bytes` off the front (the handshake, which is no message).
     pub fn skip(&mut self, bytes: usize) {
         self.head = self.head.saturating_add(bytes).min(self.tail);

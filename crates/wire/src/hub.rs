@@ -3,11 +3,12 @@
 use crate::batch::BatchPool;
 use crate::connect;
 use crate::context::{Context, Counters, count};
+use crate::encryption::{Encryption, EncryptionPolicy};
 use crate::events::{Drained, Outbox, TorrentFault};
 use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::pace::RateClass;
-use crate::shared::{Command, Hello, LinkShared, StoreRef};
+use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
 use blockswarm_net::{Datagram, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -83,6 +84,7 @@ impl Hub {
             outbox: Arc::new(Outbox::new(Box::new(wake))),
             batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
             counters: Counters::default(),
+            encryption: EncryptionPolicy::new(),
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
         };
@@ -120,6 +122,21 @@ impl Hub {
     /// Reads the UDP socket's counters.
     pub fn udp<T>(&self, read: impl FnOnce(Option<&Udp>) -> T) -> T {
         read(self.udp.lock().as_ref())
+    }
+
+    /// What incoming links may do, and whether those dialled encrypted may turn plain behind their handshake.
+    pub fn set_encryption(&self, mode: Encryption) {
+        self.core.context.encryption.set_mode(mode);
+    }
+
+    /// Encrypted handshakes for this info hash are understood from now on.
+    pub fn know_info_hash(&self, info_hash: [u8; 20]) {
+        self.core.context.encryption.know(info_hash);
+    }
+
+    /// And from now on are not.
+    pub fn forget_info_hash(&self, info_hash: [u8; 20]) {
+        self.core.context.encryption.forget(info_hash);
     }
 
     /// A new torrent; without a store while only its info hash is known.
@@ -168,7 +185,7 @@ impl Hub {
     }
 
     /// Dials; returns the link's number at once. What comes of it is an event. `None`: no such torrent.
-    pub fn connect(&self, torrent: u32, address: SocketAddr, hello: Hello) -> Option<u32> {
+    pub fn connect(&self, torrent: u32, address: SocketAddr, hello: Hello, how: How) -> Option<u32> {
         let core = &self.core;
         let mut registry = core.registry.lock();
         let full = registry.links.len() >= core.context.limits.links || self.closed.load(Ordering::Acquire);
@@ -188,7 +205,7 @@ impl Hub {
         let farewell = Farewell::new(core, &link);
         let context = Arc::clone(&core.context);
         self.runtime.handle().spawn(async move {
-            let reason = connect::outgoing(context, link, store, hello).await;
+            let reason = connect::outgoing(context, link, store, hello, how).await;
             farewell.say(reason);
         });
         Some(id)

@@ -82,6 +82,10 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// The handshake names another torrent.
     WrongInfoHash,
+    /// It was not dialled in time.
+    DialTimeout,
+    /// One side insists on encryption, or on a kind of it, that the other does not want.
+    Encryption,
     /// Not BitTorrent, or a message that makes no sense for this torrent.
     BadMessage,
     /// A message longer than its kind may be.
@@ -108,6 +112,8 @@ impl CloseReason {
         match self {
             Self::HandshakeTimeout => "handshake-timeout",
             Self::WrongInfoHash => "wrong-info-hash",
+            Self::DialTimeout => "dial-timeout",
+            Self::Encryption => "encryption",
             Self::BadMessage => "bad-message",
             Self::TooLong => "too-long",
             Self::Flood => "flood",

@@ -14,6 +14,7 @@
 //! are: each side looks for what must follow, within the 512 bytes that a pad may have.
 
 use crate::key_exchange::{EXPONENT_BYTES, KEY_BYTES, KeyPair};
+use crate::mse_input::{Input, Sync};
 use crate::rc4::Rc4;
 use blockswarm_pieces::sha::Sha1Stream;
 
@@ -65,7 +66,7 @@ impl Random {
 
 /// Why there is no agreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MseError {
+pub(crate) enum MseError {
     /// What must follow the pad did not, or the check is wrong: another protocol, or another torrent.
     NoSync,
     /// A pad longer than 512 bytes.
@@ -107,9 +108,21 @@ enum Dialling {
     /// For the other's key.
     Key,
     /// For eight zero bytes as the other seals them.
-    Check { sync: Sync, incoming: Rc4, outgoing: Rc4 },
-    Select { incoming: Rc4, outgoing: Rc4 },
-    Pad { left: usize, selected: u32, incoming: Rc4, outgoing: Rc4 },
+    Check {
+        sync: Sync,
+        incoming: Rc4,
+        outgoing: Rc4,
+    },
+    Select {
+        incoming: Rc4,
+        outgoing: Rc4,
+    },
+    Pad {
+        left: usize,
+        selected: u32,
+        incoming: Rc4,
+        outgoing: Rc4,
+    },
     Over,
 }
 
@@ -131,48 +144,46 @@ impl Initiator {
 
     /// Takes what has come, opens parts of it in place, and appends what is to be sent.
     pub(crate) fn advance(&mut self, input: &mut [u8], out: &mut Vec<u8>) -> Result<Step, MseError> {
-        let mut input = Input { bytes: input, consumed: 0 };
+        let mut input = Input::new(input);
         loop {
             match std::mem::replace(&mut self.state, Dialling::Over) {
                 Dialling::Key => {
                     let Some(theirs) = input.take::<KEY_BYTES>() else {
                         self.state = Dialling::Key;
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     };
                     self.state = self.greet(&theirs, out);
                 }
                 Dialling::Check { mut sync, incoming, outgoing } => {
                     if !input.find(&mut sync)? {
                         self.state = Dialling::Check { sync, incoming, outgoing };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     }
                     self.state = Dialling::Select { incoming, outgoing };
                 }
                 Dialling::Select { mut incoming, outgoing } => {
                     let Some(mut bytes) = input.take::<6>() else {
                         self.state = Dialling::Select { incoming, outgoing };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     };
                     incoming.apply(&mut bytes);
-                    let [a, b, c, d, e, f] = bytes;
-                    let selected = u32::from_be_bytes([a, b, c, d]);
+                    let (selected, left) = methods_and_pad(bytes)?;
                     if ![PLAIN, RC4].contains(&selected) || selected & self.provide.bits() == 0 {
                         return Err(MseError::NoCommonMethod);
                     }
-                    let left = pad_length([e, f])?;
                     self.state = Dialling::Pad { left, selected, incoming, outgoing };
                 }
                 Dialling::Pad { mut left, selected, mut incoming, outgoing } => {
                     if !input.pass(&mut incoming, &mut left) {
                         self.state = Dialling::Pad { left, selected, incoming, outgoing };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     }
                     let sealed = selected == RC4;
                     let agreed = Agreed {
                         incoming: sealed.then_some((incoming, u64::MAX)),
                         outgoing: sealed.then_some(outgoing),
                     };
-                    return Ok(Step { consumed: input.consumed, agreed: Some(agreed) });
+                    return Ok(Step { consumed: input.consumed(), agreed: Some(agreed) });
                 }
                 Dialling::Over => return Err(MseError::NoSync),
             }
@@ -215,6 +226,10 @@ enum Dialled {
     Torrent {
         secret: [u8; KEY_BYTES],
     },
+    Check {
+        incoming: Rc4,
+        outgoing: Rc4,
+    },
     Provide {
         incoming: Rc4,
         outgoing: Rc4,
@@ -246,13 +261,13 @@ impl Responder {
         out: &mut Vec<u8>,
         find: impl Fn(&[u8; 20]) -> Option<[u8; 20]>,
     ) -> Result<Step, MseError> {
-        let mut input = Input { bytes: input, consumed: 0 };
+        let mut input = Input::new(input);
         loop {
             match std::mem::replace(&mut self.state, Dialled::Over) {
                 Dialled::Key => {
                     let Some(theirs) = input.take::<KEY_BYTES>() else {
                         self.state = Dialled::Key;
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     };
                     let random = self.random.take().ok_or(MseError::NoSync)?;
                     let keys = KeyPair::new(random.exponent);
@@ -265,45 +280,52 @@ impl Responder {
                 Dialled::Request { mut sync, secret } => {
                     if !input.find(&mut sync)? {
                         self.state = Dialled::Request { sync, secret };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     }
                     self.state = Dialled::Torrent { secret };
                 }
                 Dialled::Torrent { secret } => {
                     let Some(mixed) = input.take::<20>() else {
                         self.state = Dialled::Torrent { secret };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     };
                     let name = xor(mixed, sha1(&[b"req3", &secret]));
                     let info_hash = find(&name).ok_or(MseError::UnknownTorrent)?;
                     let [incoming, outgoing] = keystreams(&secret, &info_hash);
-                    self.state = Dialled::Provide { incoming, outgoing };
+                    self.state = Dialled::Check { incoming, outgoing };
                 }
-                Dialled::Provide { mut incoming, outgoing } => {
-                    let Some(mut bytes) = input.take::<14>() else {
-                        self.state = Dialled::Provide { incoming, outgoing };
-                        return Ok(input.more());
+                Dialled::Check { mut incoming, outgoing } => {
+                    let Some(mut check) = input.take::<CHECK_BYTES>() else {
+                        self.state = Dialled::Check { incoming, outgoing };
+                        return Ok(more(&input));
                     };
-                    incoming.apply(&mut bytes);
-                    let [check @ .., a, b, c, d, e, f] = bytes;
+                    incoming.apply(&mut check);
                     if check != [0; CHECK_BYTES] {
                         return Err(MseError::NoSync);
                     }
-                    let selected = self.allow.select(u32::from_be_bytes([a, b, c, d]))?;
-                    let left = pad_length([e, f])?;
+                    self.state = Dialled::Provide { incoming, outgoing };
+                }
+                Dialled::Provide { mut incoming, outgoing } => {
+                    let Some(mut bytes) = input.take::<6>() else {
+                        self.state = Dialled::Provide { incoming, outgoing };
+                        return Ok(more(&input));
+                    };
+                    incoming.apply(&mut bytes);
+                    let (provided, left) = methods_and_pad(bytes)?;
+                    let selected = self.allow.select(provided)?;
                     self.state = Dialled::Pad { left, selected, incoming, outgoing };
                 }
                 Dialled::Pad { mut left, selected, mut incoming, outgoing } => {
                     if !input.pass(&mut incoming, &mut left) {
                         self.state = Dialled::Pad { left, selected, incoming, outgoing };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     }
                     self.state = Dialled::Initial { selected, incoming, outgoing };
                 }
                 Dialled::Initial { selected, mut incoming, mut outgoing } => {
                     let Some(mut bytes) = input.take::<2>() else {
                         self.state = Dialled::Initial { selected, incoming, outgoing };
-                        return Ok(input.more());
+                        return Ok(more(&input));
                     };
                     incoming.apply(&mut bytes);
                     let initial = u64::from(u16::from_be_bytes(bytes));
@@ -318,7 +340,7 @@ impl Responder {
                         incoming: (bytes > 0).then_some((incoming, bytes)),
                         outgoing: sealed.then_some(outgoing),
                     };
-                    return Ok(Step { consumed: input.consumed, agreed: Some(agreed) });
+                    return Ok(Step { consumed: input.consumed(), agreed: Some(agreed) });
                 }
                 Dialled::Over => return Err(MseError::NoSync),
             }
@@ -326,64 +348,15 @@ impl Responder {
     }
 }
 
-/// Bytes that must come behind a pad of unknown length.
-struct Sync {
-    needle: Vec<u8>,
-    /// What the pad may still have.
-    pad_left: usize,
+fn more(input: &Input<'_>) -> Step {
+    Step { consumed: input.consumed(), agreed: None }
 }
 
-impl Sync {
-    fn new(needle: &[u8]) -> Self {
-        Self { needle: needle.to_vec(), pad_left: PAD_BYTES }
-    }
-}
-
-/// What has come and how much of it is done with.
-struct Input<'a> {
-    bytes: &'a mut [u8],
-    consumed: usize,
-}
-
-impl Input<'_> {
-    fn rest(&mut self) -> &mut [u8] {
-        self.bytes.get_mut(self.consumed..).unwrap_or_default()
-    }
-
-    fn more(&self) -> Step {
-        Step { consumed: self.consumed, agreed: None }
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let taken = *self.rest().first_chunk::<N>()?;
-        self.consumed += N;
-        Some(taken)
-    }
-
-    /// Passes a pad and the bytes behind it; false until they have come. Every byte is looked at a bounded number of
-    /// times, whatever portions it comes in.
-    fn find(&mut self, sync: &mut Sync) -> Result<bool, MseError> {
-        let length = sync.needle.len();
-        let at = self.rest().windows(length).position(|window| window == sync.needle);
-        let pad = at.unwrap_or_else(|| (self.rest().len() + 1).saturating_sub(length));
-        sync.pad_left = sync.pad_left.checked_sub(pad).ok_or(MseError::NoSync)?;
-        self.consumed += pad + if at.is_some() { length } else { 0 };
-        Ok(at.is_some())
-    }
-
-    /// Passes a pad of known length; false until all of it has come.
-    fn pass(&mut self, cipher: &mut Rc4, left: &mut usize) -> bool {
-        let passed = self.rest().len().min(*left);
-        cipher.apply(self.rest().get_mut(..passed).unwrap_or_default());
-        self.consumed += passed;
-        *left -= passed;
-        *left == 0
-    }
-}
-
-fn pad_length(bytes: [u8; 2]) -> Result<usize, MseError> {
-    let length = usize::from(u16::from_be_bytes(bytes));
-    if length <= PAD_BYTES { Ok(length) } else { Err(MseError::LongPad) }
+/// Methods provided or selected, and the length of the pad behind them.
+fn methods_and_pad(bytes: [u8; 6]) -> Result<(u32, usize), MseError> {
+    let [methods @ .., high, low] = bytes;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length <= PAD_BYTES { Ok((u32::from_be_bytes(methods), length)) } else { Err(MseError::LongPad) }
 }
 
 /// What the initiator sends with, and what the responder sends with.
@@ -398,7 +371,9 @@ pub(crate) fn torrent_name(info_hash: &[u8; 20]) -> [u8; 20] {
 
 fn sha1(parts: &[&[u8]]) -> [u8; 20] {
     let mut stream = Sha1Stream::new();
-    parts.iter().for_each(|part| stream.update(part));
+    for part in parts {
+        stream.update(part);
+    }
     stream.finish()
 }
 

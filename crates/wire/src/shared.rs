@@ -28,6 +28,35 @@ pub struct Hello {
     pub hide_have: bool,
 }
 
+/// What carries a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transport {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// BEP 29.
+    Utp,
+}
+
+impl Transport {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Utp => "utp",
+        }
+    }
+}
+
+/// How to dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct How {
+    /// Over what.
+    pub transport: Transport,
+    /// With the handshake of MSE first.
+    pub encrypted: bool,
+}
+
 /// What a link is told.
 #[derive(Debug)]
 pub(crate) enum Command {

@@ -395,6 +395,31 @@ fn who_is_not_let_in_is_dropped_without_an_event() {
 }
 
 #[test]
+fn who_looks_encrypted_and_says_nothing_that_makes_sense_is_dropped() {
+    let limits = Limits { handshake_timeout: Duration::from_millis(400), ..Limits::default() };
+    let mut node = Node::start(1, limits);
+    // 96 bytes are a key, whatever they are; the pad behind them has an end.
+    let mut noise = TcpStream::connect(node.address).unwrap();
+    noise.write_all(&some_bytes(96 + 512 + 20)).unwrap();
+    let mut answer = Vec::new();
+    let _ = noise.read_to_end(&mut answer);
+    assert!(answer.len() <= 96 + 512, "one key and its pad come back, and no more");
+
+    // Byte by byte, for ever: the handshake's time is for all of it.
+    let mut slow = TcpStream::connect(node.address).unwrap();
+    let started = std::time::Instant::now();
+    while slow.write_all(&[0x55]).is_ok() {
+        assert!(started.elapsed() < swarm::PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Who stops behind its key holds its place no longer either.
+    let mut stuck = TcpStream::connect(node.address).unwrap();
+    stuck.write_all(&[0x55; 96]).unwrap();
+    let _ = stuck.read_to_end(&mut Vec::new());
+    node.until("free places", |node| (node.hub.links() == 0).then_some(()));
+}
+
+#[test]
 fn a_dialled_peer_that_says_nothing_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let limits = Limits { handshake_timeout: Duration::from_millis(100), ..Limits::default() };

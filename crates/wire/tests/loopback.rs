@@ -6,7 +6,7 @@ mod swarm;
 use blockswarm_net::tcp;
 use blockswarm_pieces::{FolderLayout, PieceOutcome, RelativePath, Store, StoreOptions};
 use blockswarm_wire::message::{Message, Span};
-use blockswarm_wire::{Hello, Limits};
+use blockswarm_wire::{Hello, How, Limits};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,7 +216,8 @@ fn a_hybrid_torrent_may_be_answered_with_its_other_hash_and_no_third() {
     let torrent = node.hub.add_torrent(None);
     let hybrid = || Hello { other_info_hash: Some([0xcd; 20]), ..hello(1) };
     for (answer, ends) in [([0xcd; 20], None), ([0xef; 20], Some("wrong-info-hash"))] {
-        let link = node.hub.connect(torrent, listener.local_addr().unwrap(), hybrid()).unwrap();
+        let link =
+            node.hub.connect(torrent, listener.local_addr().unwrap(), hybrid(), How::default()).unwrap();
         let mut peer = Raw::over(listener.accept().unwrap().0);
         let theirs = peer.read_handshake();
         assert_eq!(theirs.info_hash, INFO_HASH);
@@ -244,7 +245,7 @@ fn a_peer_that_is_not_there_is_an_event() {
     let torrent = node.hub.add_torrent(None);
     let link = node.connect(torrent, gone);
     assert_eq!(node.until_closed(link), "refused");
-    assert_eq!(node.hub.connect(77, gone, hello(1)), None);
+    assert_eq!(node.hub.connect(77, gone, hello(1), How::default()), None);
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let held = node.connect(torrent, silent.local_addr().unwrap());
@@ -273,6 +274,6 @@ fn closes_in_the_middle_of_everything_more_than_once() {
         assert_eq!(leech.hub.links(), 0);
         let any = tcp::address("127.0.0.1", 0).unwrap();
         assert_eq!(leech.hub.listen(any).unwrap_err().code(), "ERR_LISTEN");
-        assert_eq!(leech.hub.connect(torrent, any, hello(9)), None);
+        assert_eq!(leech.hub.connect(torrent, any, hello(9), How::default()), None);
     }
 }

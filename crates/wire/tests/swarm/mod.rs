@@ -8,7 +8,7 @@ use blockswarm_wire::events::{Drained, Incoming, LinkEvent, TorrentFault, Verdic
 use blockswarm_wire::framing::Decoder;
 use blockswarm_wire::handshake::{Handshake, Reserved};
 use blockswarm_wire::message::Message;
-use blockswarm_wire::{Hello, Hub, HubOptions, Limits};
+use blockswarm_wire::{Hello, How, Hub, HubOptions, Limits};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -107,7 +107,26 @@ impl Node {
     }
 
     pub fn connect(&self, torrent: u32, address: SocketAddr) -> u32 {
-        self.hub.connect(torrent, address, hello(self.name)).unwrap()
+        self.connect_how(torrent, address, How::default())
+    }
+
+    pub fn connect_how(&self, torrent: u32, address: SocketAddr, how: How) -> u32 {
+        self.hub.connect(torrent, address, hello(self.name), how).unwrap()
+    }
+
+    /// Gets everything that the seeder at `address` has; the link it came by.
+    pub fn fetch_from(&mut self, torrent: u32, address: SocketAddr, how: How, store: &Store) -> u32 {
+        let link = self.connect_how(torrent, address, how);
+        self.until_open(link);
+        self.until("an unchoke", |node| (!node.events[&link].record.peer_choking).then_some(()));
+        let geometry = store.geometry();
+        for piece in geometry.pieces() {
+            assert!(self.hub.fetch(link, piece.get(), 0, geometry.block_count(piece)));
+        }
+        self.until("all pieces", |node| {
+            (node.verdicts.len() == geometry.piece_count() as usize).then_some(())
+        });
+        link
     }
 
     /// Takes in what happened: state is overwritten, changes are appended.
