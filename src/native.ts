@@ -705,6 +705,18 @@ export class Reactor {
 
   // The commands of `LinkHost` (src/swarm/link-host.ts), which says what each does.
 
+  setEncryption(mode: 'off' | 'allowed' | 'preferred' | 'required'): void {
+    call(() => this.#inner.setEncryption(mode));
+  }
+
+  knowInfoHash(infoHash: Uint8Array): void {
+    call(() => this.#inner.knowInfoHash(infoHash));
+  }
+
+  forgetInfoHash(infoHash: Uint8Array): void {
+    call(() => this.#inner.forgetInfoHash(infoHash));
+  }
+
   addTorrent(store?: { servable(): Uint8Array }): number {
     return store ? this.#inner.addTorrent(native(store)) : this.#inner.addTorrent();
   }
@@ -717,8 +729,14 @@ export class Reactor {
     this.#inner.removeTorrent(torrent);
   }
 
-  connect(torrent: number, host: string, port: number, hello: bindings.Hello): number {
-    return call(() => this.#inner.connect(torrent, host, port, hello));
+  connect(
+    torrent: number,
+    host: string,
+    port: number,
+    hello: bindings.Hello,
+    how: { readonly transport?: 'tcp' | 'utp'; readonly encrypted?: boolean } = {},
+  ): number {
+    return call(() => this.#inner.connect(torrent, host, port, hello, how));
   }
 
   accept(link: number, torrent: number, hello: bindings.Hello): boolean {

@@ -8,7 +8,7 @@ const FIRST_MS = 3000;
 const MAX_MS = 10 * 60_000;
 
 /** Endings that say something about the address, and nothing about the torrent. */
-const DEAD: ReadonlySet<string> = new Set(['refused', 'handshake-timeout']);
+const DEAD: ReadonlySet<string> = new Set(['refused', 'dial-timeout', 'handshake-timeout']);
 
 export class DialBackoff {
   readonly #dead = new Map<string, { failures: number; untilMs: number }>();

@@ -39,6 +39,10 @@ export class IdleTorrents {
     return this.#numbers.size;
   }
 
+  has(name: IdleName): boolean {
+    return this.#numbers.has(name);
+  }
+
   /** Adds a name; the torrent's number is the caller's. */
   add(name: IdleName, torrent: number): void {
     this.#numbers.set(name, torrent);
@@ -79,6 +83,6 @@ export class IdleTorrents {
   }
 }
 
-function nameOf(infoHash: Uint8Array): IdleName {
+export function nameOf(infoHash: Uint8Array): IdleName {
   return Buffer.from(infoHash.buffer, infoHash.byteOffset, 20).toString('latin1');
 }

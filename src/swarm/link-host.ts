@@ -32,6 +32,13 @@ export interface Hello {
   readonly hideHave?: boolean;
 }
 
+/** How to dial: over TCP and plain when nothing is said. */
+export interface How {
+  readonly transport?: 'tcp' | 'utp';
+  /** The handshake of MSE comes first. */
+  readonly encrypted?: boolean;
+}
+
 /** A connection from outside whose handshake was read. It waits a bounded time for `accept` or `refuse`. */
 export interface Incoming {
   readonly link: number;
@@ -43,6 +50,9 @@ export interface Incoming {
   readonly peerId: Uint8Array;
   /** 8 bytes. */
   readonly reserved: Uint8Array;
+  /** What is sent is encrypted. */
+  readonly encrypted: boolean;
+  readonly transport: 'tcp' | 'utp';
 }
 
 /** A BEP 10 message: `id` 0 is the handshake, others are as we announced them in ours. */
@@ -64,10 +74,13 @@ export interface LinkEvent {
   readonly host: string;
   readonly port: number;
   readonly closeReason?: string | undefined;
-  /** 20 bytes; in the first event only, as `reserved` (8 bytes) and `infoHash` (20 bytes). */
+  /** 20 bytes; in the first event only, as `reserved` (8 bytes), `infoHash` (20 bytes) and the next two. */
   readonly peerId?: Uint8Array | undefined;
   readonly reserved?: Uint8Array | undefined;
   readonly infoHash?: Uint8Array | undefined;
+  /** What is sent is encrypted. */
+  readonly encrypted?: boolean | undefined;
+  readonly transport?: 'tcp' | 'utp' | undefined;
   readonly peerChoking: boolean;
   readonly peerInterested: boolean;
   readonly haveAll: boolean;
@@ -134,13 +147,18 @@ export interface Rates {
 
 /** What the swarm tells the byte mover to do. */
 export interface LinkHost {
+  /** What incoming connections may do, and whether one dialled encrypted may turn plain behind its handshake. */
+  setEncryption(mode: 'off' | 'allowed' | 'preferred' | 'required'): void;
+  /** 20 bytes: an encrypted handshake may be for this torrent. It names nothing that is not known. */
+  knowInfoHash(infoHash: Uint8Array): void;
+  forgetInfoHash(infoHash: Uint8Array): void;
   /** Without a store only the info dictionary can be talked about. */
   addTorrent(store?: PieceStore): number;
   attachStore(torrent: number, store: PieceStore): void;
   /** Closes its links and forgets blocks of unfinished pieces. */
   removeTorrent(torrent: number): void;
   /** Dials; the link's number comes back at once, its fate as an event. */
-  connect(torrent: number, host: string, port: number, hello: Hello): number;
+  connect(torrent: number, host: string, port: number, hello: Hello, how?: How): number;
   /** Answers an incoming connection; false when it is gone. */
   accept(link: number, torrent: number, hello: Hello): boolean;
   refuse(link: number): void;

@@ -3,11 +3,12 @@
  * address that keeps failing is forgotten, one that the user asked for never is.
  */
 import { formatPeerAddress, type PeerAddress } from '../connector.js';
+import type { TriedWays } from './dial-ways.js';
 
 /** How an address became known. `asked`: by the user. */
 export type PeerSource = 'asked' | 'dht' | 'tracker' | 'pex' | 'lsd' | 'incoming';
 
-export interface KnownPeer {
+export interface KnownPeer extends TriedWays {
   readonly address: PeerAddress;
   source: PeerSource;
   /** In a row, since the last connection that opened. */
@@ -72,6 +73,8 @@ export class PeerBook {
       nextDialMs: nowMs,
       link: null,
       seed: false,
+      way: 0,
+      failedWays: 0,
     };
     this.#known.set(key, known);
     return known;
@@ -94,6 +97,14 @@ export class PeerBook {
 
   opened(known: KnownPeer): void {
     known.failures = 0;
+    known.failedWays = 0;
+  }
+
+  /** Not reached in one way: another one is tried, at once. */
+  again(known: KnownPeer, nowMs: number): void {
+    this.#quietUntilMs = 0;
+    known.link = null;
+    known.nextDialMs = nowMs;
   }
 
   /** The connection never opened, or broke the protocol. */

@@ -5,6 +5,7 @@
 import type { DialPolicy, PeerAddress } from '../connector.js';
 import { type BanList, identity } from './bans.js';
 import type { DialBackoff } from './dial-backoff.js';
+import type { DialWays } from './dial-ways.js';
 import type { Hello, Incoming, LinkHost } from './link-host.js';
 import { LinkLimits } from './link-limits.js';
 import { Peer } from './peer.js';
@@ -22,6 +23,7 @@ export interface PeersOptions {
   readonly backoff: DialBackoff;
   /** Ends a useless connection of any torrent when the session is full; false when that may not be done now. */
   readonly makeRoom: (nowMs: number) => boolean;
+  readonly dialWays: DialWays;
   readonly dialPolicy: Pick<DialPolicy, 'mayDial'>;
   readonly book: PeerBookOptions;
   /** Connections of this torrent. */
@@ -76,12 +78,12 @@ export class Peers {
 
   /** Dials the best address that is due; false when there is none or no room. */
   dial(nowMs: number, suits: (known: KnownPeer) => boolean, hello: (known: KnownPeer) => Hello): Peer | null {
-    const { host, limits, torrent } = this.#options;
+    const { host, limits, torrent, dialWays } = this.#options;
     if (!this.#limits.mayDialNow || !limits.mayDialNow) return null;
     const known = this.#nextDue(nowMs, suits);
     if (!known) return null;
     const { address } = known;
-    const link = host.connect(torrent, address.host, address.port, hello(known));
+    const link = host.connect(torrent, address.host, address.port, hello(known), dialWays.of(known));
     known.link = link;
     return this.#began(
       new Peer(host, { link, address, incoming: false, known, account: this.#account(address), nowMs }),
@@ -166,15 +168,17 @@ export class Peers {
   /** The link is gone for good. */
   ended(peer: Peer, reason: string, nowMs: number): void {
     if (!this.byLink.delete(peer.link)) return;
-    const { limits, backoff } = this.#options;
+    const { limits, backoff, dialWays } = this.#options;
     const isHalfOpen = !peer.isOpen && !peer.incoming;
     limits.ended(peer.address.host, isHalfOpen);
     this.#limits.ended(peer.address.host, isHalfOpen);
     this.#ledger.close(peer.account);
-    if (isHalfOpen) backoff.failed(peer.address, reason, nowMs);
     const { known } = peer;
+    const hasOtherWay = isHalfOpen && known !== null && dialWays.failed(known, reason);
+    if (isHalfOpen && !hasOtherWay) backoff.failed(peer.address, reason, nowMs);
     if (!known) return;
     if (reason === 'self' || reason === 'banned') this.#book.forget(known);
+    else if (hasOtherWay) this.#book.again(known, nowMs);
     else if (!peer.isOpen || BAD_ENDINGS.has(reason)) this.#book.failed(known, nowMs);
     else if (reason === 'turnover') this.#book.rests(known, nowMs);
     else this.#book.closed(known, nowMs);

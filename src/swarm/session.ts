@@ -7,7 +7,8 @@ import { DialPolicy } from '../connector.js';
 import { BanList } from './bans.js';
 import { Choker, type ChokerOptions } from './choker.js';
 import { DialBackoff } from './dial-backoff.js';
-import { type IdleName, IdleTorrents } from './idle-torrents.js';
+import { DialWays, type Encryption } from './dial-ways.js';
+import { type IdleName, IdleTorrents, nameOf } from './idle-torrents.js';
 import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
 import type { Peer } from './peer.js';
@@ -27,6 +28,10 @@ export interface SessionOptions {
   readonly client?: string;
   readonly listenPort?: () => number | null;
   readonly dialPolicy?: Pick<DialPolicy, 'mayDial'>;
+  /** Default `allowed`. */
+  readonly encryption?: Encryption;
+  /** Whether peers are dialled over uTP when TCP fails. */
+  readonly utp?: boolean;
   readonly limits?: LinkLimitsOptions;
   readonly choker?: Omit<ChokerOptions, 'random'>;
   /** Requests that the byte mover queues for each peer. */
@@ -60,10 +65,11 @@ export class Session {
   #closed = false;
 
   constructor(options: SessionOptions) {
-    const { host, peerId, clock, random } = options;
+    const { host, peerId, clock, random, encryption = 'allowed' } = options;
     if (peerId.length !== 20) throw new RangeError(`"peerId" expected 20 bytes, got ${peerId.length}`);
     this.bans = new BanList(options.banMs === undefined ? {} : { durationMs: options.banMs });
     this.#host = host;
+    host.setEncryption(encryption);
     this.#clock = clock;
     this.#limits = new LinkLimits(options.limits);
     this.#turnover = new Turnover(this.#limits.maxLinks);
@@ -82,6 +88,7 @@ export class Session {
       bans: this.bans,
       backoff: new DialBackoff(),
       makeRoom: (nowMs) => this.#makeRoom(nowMs),
+      dialWays: new DialWays(encryption, options.utp ?? false),
       dialPolicy: options.dialPolicy ?? new DialPolicy(),
       extension: {
         client: options.client ?? 'blockswarm',
@@ -111,6 +118,7 @@ export class Session {
     const swarm = new Swarm(this.#context, options);
     this.#byTorrent.set(swarm.torrent, swarm);
     for (const key of keys) this.#byInfoHash.set(key, swarm);
+    for (const name of names(options)) this.#host.knowInfoHash(name);
     return swarm;
   }
 
@@ -120,10 +128,13 @@ export class Session {
    */
   addIdle(name: IdleName, torrent: number): void {
     this.#idle.add(name, torrent);
+    this.#host.knowInfoHash(Buffer.from(name, 'latin1'));
   }
 
   removeIdle(name: IdleName): void {
     this.#idle.remove(name);
+    const infoHash = Buffer.from(name, 'latin1');
+    if (!this.#byInfoHash.has(hex(infoHash))) this.#host.forgetInfoHash(infoHash);
   }
 
   /** Takes in all that happened since the last batch. */
@@ -240,13 +251,20 @@ export class Session {
   #forget(swarm: Swarm): void {
     this.#byTorrent.delete(swarm.torrent);
     for (const key of infoHashKeys(swarm)) this.#byInfoHash.delete(key);
+    for (const name of names(swarm)) if (!this.#idle.has(nameOf(name))) this.#host.forgetInfoHash(name);
     this.#isChanged = true;
   }
 }
 
-function infoHashKeys(hashes: Pick<Swarm, 'infoHashV1' | 'infoHashV2'>): string[] {
-  const { infoHashV1, infoHashV2 } = hashes;
-  return [infoHashV1, infoHashV2?.subarray(0, 20) ?? null].filter((hash) => hash !== null).map(hex);
+type InfoHashes = Pick<Swarm, 'infoHashV1' | 'infoHashV2'>;
+
+/** The 20 bytes by which handshakes name a torrent; a hybrid has two. */
+function names({ infoHashV1, infoHashV2 }: InfoHashes): Uint8Array[] {
+  return [infoHashV1, infoHashV2?.subarray(0, 20) ?? null].filter((hash) => hash !== null);
+}
+
+function infoHashKeys(hashes: InfoHashes): string[] {
+  return names(hashes).map(hex);
 }
 
 /** Bytes as a key of a table. */

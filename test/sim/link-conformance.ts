@@ -5,6 +5,7 @@
 import type { Test } from 'tap';
 import type {
   Hello,
+  How,
   Incoming,
   LinkBatch,
   LinkEvent,
@@ -128,9 +129,9 @@ class Bench {
     }
   }
 
-  dial(overrides: Partial<Hello> = {}): number {
+  dial(overrides: Partial<Hello> = {}, how?: How): number {
     const { host, port } = this.seed.side.address;
-    return this.leech.side.host.connect(this.leech.torrent, host, port, hello(LEECH_ID, overrides));
+    return this.leech.side.host.connect(this.leech.torrent, host, port, hello(LEECH_ID, overrides), how);
   }
 
   /** A connection with both ends open: their links. */
@@ -191,6 +192,38 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     t.equal(first?.torrent, bench.leech.torrent);
     t.equal(first?.peerChoking, true);
     t.equal(bench.seed.of(up)[0]?.torrent, bench.seed.torrent);
+  });
+
+  await check('a connection is encrypted when the dialler asks and one side insists', async (t, bench) => {
+    const seed = bench.seed.side.host;
+    const comes = async (encrypted: boolean): Promise<boolean | undefined> => {
+      const before = bench.seed.incoming.length;
+      const down = bench.dial({}, { encrypted });
+      const ended = () => bench.leech.last(down)?.state === 'closed';
+      await bench.until(() => bench.seed.incoming.length > before || ended());
+      if (ended()) return undefined;
+      const incoming = bench.seed.incoming.at(-1);
+      seed.accept(incoming?.link ?? -1, bench.seed.torrent, hello(SEED_ID));
+      await bench.until(() => bench.leech.last(down)?.state === 'open');
+      const [first] = bench.leech.of(down);
+      t.equal(first?.encrypted, incoming?.encrypted);
+      t.same([first?.transport, incoming?.transport], ['tcp', 'tcp']);
+      return first?.encrypted;
+    };
+    t.equal(await comes(true), undefined, 'nobody said that the torrent is known');
+    seed.knowInfoHash(INFO_HASH);
+    t.equal(await comes(true), false, 'both may do either');
+    bench.leech.side.host.setEncryption('required');
+    t.equal(await comes(true), true);
+    seed.setEncryption('off');
+    t.equal(await comes(true), undefined);
+    t.equal(await comes(false), false);
+    seed.setEncryption('required');
+    t.equal(await comes(false), undefined);
+    bench.leech.side.host.setEncryption('allowed');
+    t.equal(await comes(true), true);
+    seed.forgetInfoHash(INFO_HASH);
+    t.equal(await comes(true), undefined);
   });
 
   await check('a refused connection ends for the one that dialled', async (t, bench) => {

@@ -5,6 +5,7 @@
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
 import type {
   Hello,
+  How,
   Incoming,
   LinkBatch,
   LinkEvent,
@@ -72,6 +73,8 @@ export class SimHost implements LinkHost {
   #verdicts: PieceVerdict[] = [];
   #faults: TorrentFault[] = [];
   readonly #hellos = new Map<number, Hello>();
+  #encryption: Parameters<LinkHost['setEncryption']>[0] = 'allowed';
+  readonly #knownHashes = new Set<string>();
   #nextId = 1;
   #nextPort = 40_000;
   #isWaking = false;
@@ -91,6 +94,18 @@ export class SimHost implements LinkHost {
 
   get openLinks(): number {
     return [...this.#links.values()].filter((link) => link.state === 'open').length;
+  }
+
+  setEncryption(mode: Parameters<LinkHost['setEncryption']>[0]): void {
+    this.#encryption = mode;
+  }
+
+  knowInfoHash(infoHash: Uint8Array): void {
+    this.#knownHashes.add(Buffer.from(infoHash).toString('hex'));
+  }
+
+  forgetInfoHash(infoHash: Uint8Array): void {
+    this.#knownHashes.delete(Buffer.from(infoHash).toString('hex'));
   }
 
   addTorrent(store?: PieceStore): number {
@@ -115,15 +130,20 @@ export class SimHost implements LinkHost {
     this.#torrents.delete(torrent);
   }
 
-  connect(torrent: number, host: string, port: number, hello: Hello): number {
+  connect(torrent: number, host: string, port: number, hello: Hello, how: How = {}): number {
     const link = this.#newLink(host, port);
+    const insists = this.#encryption === 'required';
     const { clock, latencyMs } = this.network;
     link.torrent = this.#torrents.get(torrent) ?? null;
     this.#hellos.set(link.id, hello);
     const remote = this.network.hosts.get(host);
     clock.after(latencyMs, () => {
-      if (!remote || remote.isDead || port !== PORT) clock.after(latencyMs, () => link.ended('refused'));
-      else remote.#onConnect(this, link, hello);
+      const refusal =
+        !remote || remote.isDead || port !== PORT || how.transport === 'utp'
+          ? 'refused'
+          : remote.#refuses(hello, how.encrypted ?? false);
+      if (refusal || !remote) clock.after(latencyMs, () => link.ended(refusal ?? 'refused'));
+      else remote.#onConnect(this, link, hello, how.encrypted ? insists : null);
     });
     return link.id;
   }
@@ -321,14 +341,27 @@ export class SimHost implements LinkHost {
     else link.close('wrong-info-hash');
   }
 
-  #onConnect(from: SimHost, there: SimLink, hello: Hello): void {
+  /** Why a caller is dropped before anybody is asked. */
+  #refuses(hello: Hello, encrypted: boolean): string | null {
+    const isKnown = this.#knownHashes.has(Buffer.from(hello.infoHash).toString('hex'));
+    const takes = encrypted ? this.#encryption !== 'off' && isKnown : this.#encryption !== 'required';
+    return takes ? null : 'reset';
+  }
+
+  /** `insists`: whether the caller wants nothing but encryption; null: it came in plain. */
+  #onConnect(from: SimHost, there: SimLink, hello: Hello, insists: boolean | null): void {
     const here = this.#newLink(from.options.address, from.#nextPort++);
     here.other = there;
     there.other = here;
     this.#hellos.set(here.id, hello);
     const { id: link, host, port } = here;
     const { infoHash, peerId } = hello;
-    this.#incoming.push({ link, host, port, infoHash, peerId, reserved: new Uint8Array(8) });
+    const prefers = this.#encryption === 'preferred' || this.#encryption === 'required';
+    const encrypted = insists !== null && (insists || prefers);
+    here.encrypted = encrypted;
+    there.encrypted = encrypted;
+    const reserved = new Uint8Array(8);
+    this.#incoming.push({ link, host, port, infoHash, peerId, reserved, encrypted, transport: 'tcp' });
     this.#wake();
   }
 

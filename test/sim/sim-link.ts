@@ -39,6 +39,7 @@ export class SimLink {
   choking = true;
   peerChoking = true;
   peerInterested = false;
+  encrypted = false;
   /** Requests of the peer, to be served in turn. */
   readonly wantedByPeer: { piece: number; block: number }[] = [];
   uploadedBytes = 0;
@@ -272,7 +273,9 @@ export class SimLink {
       host: this.host,
       port: this.port,
       closeReason: this.#closeReason,
-      ...(hello ? { ...hello, reserved: new Uint8Array(8) } : {}),
+      ...(hello
+        ? { ...hello, reserved: new Uint8Array(8), encrypted: this.encrypted, transport: 'tcp' as const }
+        : {}),
       peerChoking: this.peerChoking,
       peerInterested: this.peerInterested,
       haveAll: this.#haveAll,

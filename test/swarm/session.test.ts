@@ -1,6 +1,7 @@
 import t from 'tap';
 import type {
   Hello,
+  How,
   LinkBatch,
   LinkEvent,
   LinkHost,
@@ -18,8 +19,21 @@ class ScriptedHost implements LinkHost {
   readonly log: string[] = [];
   readonly hellos: Hello[] = [];
   readonly announced: number[] = [];
+  readonly hows: (How | undefined)[] = [];
+  /** Infohashes known to encrypted handshakes, hex. */
+  readonly known = new Set<string>();
+  encryption = '';
   #next = 1;
 
+  setEncryption(mode: string): void {
+    this.encryption = mode;
+  }
+  knowInfoHash(infoHash: Uint8Array): void {
+    this.known.add(Buffer.from(infoHash).toString('hex'));
+  }
+  forgetInfoHash(infoHash: Uint8Array): void {
+    this.known.delete(Buffer.from(infoHash).toString('hex'));
+  }
   addTorrent(): number {
     return this.#next++;
   }
@@ -27,8 +41,9 @@ class ScriptedHost implements LinkHost {
   removeTorrent(torrent: number): void {
     this.log.push(`remove ${torrent}`);
   }
-  connect(_torrent: number, host: string, port: number, hello: Hello): number {
+  connect(_torrent: number, host: string, port: number, hello: Hello, how?: How): number {
     this.hellos.push(hello);
+    this.hows.push(how);
     const link = this.#next++;
     this.log.push(`connect ${link} ${host}:${port}`);
     return link;
@@ -148,8 +163,31 @@ t.test('an address is dialled at once, and an unchoked seed is asked for stripes
   t.equal(swarm.state, 'fetching');
 });
 
+t.test(
+  'an address that drops a plain handshake is dialled encrypted at once, and so from then on',
+  async (t) => {
+    const { host, swarm, event, apply, wait } = setup();
+    t.equal(host.encryption, 'allowed');
+    t.same(
+      [...host.known],
+      [V1, V2.subarray(0, 20)].map((name) => Buffer.from(name).toString('hex')),
+    );
+    swarm.addPeers([{ host: '1.2.3.4', port: 6881 }]);
+    apply({ links: [event(2, { state: 'closed', closeReason: 'reset' })] });
+    apply({ links: [event(3, { peerId: bytes(20, 4), encrypted: true })] });
+    apply({ links: [event(3, { state: 'closed', closeReason: 'reset' })] });
+    wait(10_000);
+    t.same(
+      host.hows.map((how) => how?.encrypted),
+      [false, true, true],
+    );
+    swarm.close();
+    t.equal(host.known.size, 0);
+  },
+);
+
 t.test('a hybrid is dialled by its v1 name first, by its v2 name after a failure', async (t) => {
-  const { host, swarm, event, apply, wait } = setup();
+  const { host, swarm, event, apply, wait } = setup({ session: { encryption: 'off' } });
   swarm.addPeers([{ host: '1.2.3.4', port: 6881 }]);
   apply({ links: [event(2, { state: 'closed', closeReason: 'reset' })] });
   wait(10_000);
@@ -162,7 +200,15 @@ t.test('a hybrid is dialled by its v1 name first, by its v2 name after a failure
 
 t.test('a connection from outside is answered with the name it used', async (t) => {
   const { host, apply } = setup();
-  const incoming = { link: 7, host: '5.6.7.8', port: 1, peerId: bytes(20, 9), reserved: bytes(8, 0) };
+  const incoming = {
+    link: 7,
+    host: '5.6.7.8',
+    port: 1,
+    peerId: bytes(20, 9),
+    reserved: bytes(8, 0),
+    encrypted: false,
+    transport: 'tcp' as const,
+  };
   apply({ incoming: [{ ...incoming, infoHash: V2.subarray(0, 20) }] });
   apply({ incoming: [{ ...incoming, link: 8, infoHash: bytes(20, 99) }] });
   apply({ incoming: [{ ...incoming, link: 9, infoHash: V1, peerId: bytes(20, 50) }] });
@@ -424,7 +470,15 @@ t.test('a malformed extension handshake closes the link', async (t) => {
 
 t.test('an incoming peer that says where it listens is dialled again after it left', async (t) => {
   const { host, event, apply, wait } = setup();
-  const incoming = { link: 70, host: '5.6.7.8', port: 40_000, peerId: bytes(20, 9), reserved: bytes(8, 0) };
+  const incoming = {
+    link: 70,
+    host: '5.6.7.8',
+    port: 40_000,
+    peerId: bytes(20, 9),
+    reserved: bytes(8, 0),
+    encrypted: false,
+    transport: 'tcp' as const,
+  };
   apply({ incoming: [{ ...incoming, infoHash: V1 }] });
   const messages = [{ id: 0, payload: encodeExtensionHandshake({ listenPort: 6999 }) }];
   apply({ links: [event(70, { messages, host: '5.6.7.8', port: 40_000 })] });
@@ -448,7 +502,16 @@ t.test('bad blame: culprits are closed, banned and not dialled again', async (t)
   t.notMatch(host.take().join(), 'connect');
   apply({
     incoming: [
-      { link: 99, host: '1.2.3.1', port: 5, infoHash: V1, peerId: bytes(20, 3), reserved: bytes(8, 0) },
+      {
+        link: 99,
+        host: '1.2.3.1',
+        port: 5,
+        infoHash: V1,
+        peerId: bytes(20, 3),
+        reserved: bytes(8, 0),
+        encrypted: false,
+        transport: 'tcp' as const,
+      },
     ],
   });
   t.same(host.take(), ['refuse 99']);
