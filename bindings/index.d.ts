@@ -175,6 +175,12 @@ export declare class Reactor {
   bindUdp(host: string, port: number): SocketAddress
   /** False when nothing is bound, the queue is full, or the address is no IP literal. */
   sendUdp(payload: Uint8Array, host: string, port: number): boolean
+  /** What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake. */
+  setEncryption(mode: 'off' | 'allowed' | 'preferred' | 'required'): void
+  /** 20 bytes: encrypted handshakes for this info hash are understood from now on. */
+  knowInfoHash(infoHash: Uint8Array): void
+  /** And from now on are not. */
+  forgetInfoHash(infoHash: Uint8Array): void
   /** A new torrent, without a store while only its info hash is known. Numbers start at 1. */
   addTorrent(store?: Store | undefined | null): number
   /** Gives a torrent its store, once. */
@@ -182,7 +188,7 @@ export declare class Reactor {
   /** Closes its links and forgets blocks of unfinished pieces. */
   removeTorrent(torrent: number): void
   /** Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS. */
-  connect(torrent: number, host: string, port: number, hello: Hello): number
+  connect(torrent: number, host: string, port: number, hello: Hello, how?: How | undefined | null): number
   /** Lets an incoming link in; false when it is gone. */
   accept(link: number, torrent: number, hello: Hello): boolean
   /** Turns an incoming link away; no event follows. */
@@ -520,6 +526,14 @@ export interface Hello {
   hideHave?: boolean
 }
 
+/** How to dial; over TCP and plain when nothing is said. */
+export interface How {
+  /** `utp` needs `bindUdp` and `setUtp`. */
+  transport?: 'tcp' | 'utp'
+  /** The handshake of MSE comes first. */
+  encrypted?: boolean
+}
+
 /** A peer that waits for `accept` or `refuse`. */
 export interface Incoming {
   link: number
@@ -531,6 +545,9 @@ export interface Incoming {
   peerId: Buffer
   /** 8 bytes. */
   reserved: Buffer
+  /** What is sent is encrypted. */
+  encrypted: boolean
+  transport: 'tcp' | 'utp'
 }
 
 /** Why a file can never be the blocks file of its headers. */
@@ -566,12 +583,15 @@ export interface LinkEvent {
   port: number
   /** A short code, or the reason given to `close`. */
   closeReason?: string
-  /** 20 bytes; this and the next two in the first event of an open link only. */
+  /** 20 bytes; this and the next four in the first event of an open link only. */
   peerId?: Buffer
   /** 8 bytes. */
   reserved?: Buffer
   /** 20 bytes: the hash that both sides use on this link. */
   infoHash?: Buffer
+  /** What is sent is encrypted. */
+  encrypted?: boolean
+  transport?: 'tcp' | 'utp'
   peerChoking: boolean
   peerInterested: boolean
   /** Then no bitmap crosses. */
