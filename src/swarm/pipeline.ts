@@ -198,7 +198,9 @@ export class Pipeline {
       blocks += stripe.endBlock - stripe.firstBlock;
       if (stripe.piece === piece && stripe.firstBlock === firstBlock) break;
     }
-    return ms(peer, blocks) + nowMs - peer.lastBlockMs;
+    // Of one that was just asked nothing is known yet; the longer it is silent, the later it is taken to be.
+    const silenceMs = nowMs - peer.lastBlockMs;
+    return peer.supplyRate === null ? silenceMs : ms(peer, blocks) + silenceMs;
   }
 
   /** Takes back what a peer holds for much longer than was meant: it was asked when it was faster, or not known. */

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { CONFORMANCE_SHAPE, type LinkPair, linkConformance } from './link-conformance.js';
 import { SimClock } from './sim-clock.js';
-import { SimHost, SimNetwork } from './sim-host.js';
+import { SimHost } from './sim-host.js';
+import { SimNetwork } from './sim-network.js';
 import { SimStore } from './sim-store.js';
 
 const makePair = async (): Promise<LinkPair> => {

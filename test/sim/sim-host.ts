@@ -2,6 +2,7 @@
  * The double of the native reactor: a `LinkHost` over messages in memory and virtual time. It has a rate, and it
  * can be told to corrupt what it serves, to fall silent, or to die.
  */
+import { formatPeerAddress } from '../../src/connector.js';
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
 import type {
   Hello,
@@ -15,28 +16,21 @@ import type {
   Rates,
   TorrentFault,
 } from '../../src/swarm/link-host.js';
-import type { SimClock } from './sim-clock.js';
 import { SimLink } from './sim-link.js';
+import { IDLE_MS, type SimNetwork } from './sim-network.js';
 import { SimRateClass } from './sim-rates.js';
 import { SimStore } from './sim-store.js';
 
-/** Who can be reached, and how long it takes. */
-export class SimNetwork {
-  readonly clock: SimClock;
-  readonly latencyMs: number;
-  readonly hosts = new Map<string, SimHost>();
-
-  constructor(clock: SimClock, options: { latencyMs?: number } = {}) {
-    this.clock = clock;
-    this.latencyMs = options.latencyMs ?? 10;
-  }
-}
-
 export interface SimHostOptions {
-  /** An address of its own. */
+  /** An IPv4 address; hosts that share one have ports of their own. */
   readonly address: string;
+  readonly port?: number;
   /** What it can upload. */
   readonly rateBytesPerSecond?: number;
+  /** What it can download; unlimited when absent. */
+  readonly downBytesPerSecond?: number;
+  /** On top of the network's. */
+  readonly latencyMs?: number;
   /** Which blocks it serves wrong. */
   readonly corrupts?: (piece: number, block: number) => boolean;
   /** Called soon after something happened; not again before `drain`. */
@@ -63,6 +57,8 @@ export class SimHost implements LinkHost {
   isDead = false;
   /** Blocks it has sent. */
   sentBlocks = 0;
+  /** When what is on its way to it will all be here, as far as its download rate goes. */
+  downFreeMs = 0;
   /** Every `fetch` is refused, as when the assembly budget is used up. */
   noMemory = false;
   readonly #torrents = new Map<number, SimTorrent>();
@@ -75,6 +71,7 @@ export class SimHost implements LinkHost {
   readonly #hellos = new Map<number, Hello>();
   #encryption: Parameters<LinkHost['setEncryption']>[0] = 'allowed';
   readonly #knownHashes = new Set<string>();
+  readonly #hosts = new Map<number, string>();
   #nextId = 1;
   #nextPort = 40_000;
   #isWaking = false;
@@ -85,15 +82,15 @@ export class SimHost implements LinkHost {
   constructor(network: SimNetwork, options: SimHostOptions) {
     this.network = network;
     this.options = options;
-    network.hosts.set(options.address, this);
+    network.hosts.set(formatPeerAddress(this.address), this);
   }
 
   get address(): { host: string; port: number } {
-    return { host: this.options.address, port: PORT };
+    return { host: this.options.address, port: this.options.port ?? PORT };
   }
 
   get openLinks(): number {
-    return [...this.#links.values()].filter((link) => link.state === 'open').length;
+    return this.links.length;
   }
 
   setEncryption(mode: Parameters<LinkHost['setEncryption']>[0]): void {
@@ -136,10 +133,10 @@ export class SimHost implements LinkHost {
     const { clock, latencyMs } = this.network;
     link.torrent = this.#torrents.get(torrent) ?? null;
     this.#hellos.set(link.id, hello);
-    const remote = this.network.hosts.get(host);
+    const remote = this.network.hosts.get(formatPeerAddress({ host, port }));
     clock.after(latencyMs, () => {
       const refusal =
-        !remote || remote.isDead || port !== PORT || how.transport === 'utp'
+        !remote || remote.isDead || how.transport === 'utp'
           ? 'refused'
           : remote.#refuses(hello, how.encrypted ?? false);
       if (refusal || !remote) clock.after(latencyMs, () => link.ended(refusal ?? 'refused'));
@@ -265,10 +262,22 @@ export class SimHost implements LinkHost {
     return batch;
   }
 
-  /** The cable is pulled: nothing goes out any more, and the others notice. */
+  /** It ends: nothing goes out any more, and the others are told by its system. */
   die(): void {
     this.isDead = true;
     for (const link of this.#links.values()) link.other?.ended('reset');
+  }
+
+  /** The cable is pulled: the others notice only that they hear nothing. */
+  vanish(): void {
+    this.isDead = true;
+    for (const { other } of this.#links.values())
+      this.network.clock.after(IDLE_MS, () => other?.ended('idle'));
+  }
+
+  /** Links that are open, for hostile hosts and for what the network does to them. */
+  get links(): SimLink[] {
+    return [...this.#links.values()].filter((link) => link.state === 'open');
   }
 
   /** Answers requests, one block at a time over all links in turn, as fast as its rate allows. */
@@ -365,8 +374,14 @@ export class SimHost implements LinkHost {
     this.#wake();
   }
 
+  /** Where a link of any time went. */
+  hostOf(link: number): string {
+    return this.#hosts.get(link) ?? '';
+  }
+
   #newLink(host: string, port: number): SimLink {
     const link = new SimLink(this, this.#nextId++, host, port);
+    this.#hosts.set(link.id, host);
     this.#links.set(link.id, link);
     return link;
   }

@@ -163,11 +163,22 @@ export class SimLink {
 
   /** In order, after the latency; lost when the network between the two was cut. */
   send(message: SimMessage): void {
-    const { clock, latencyMs } = this.#owner.network;
+    const { network } = this.#owner;
+    const { clock } = network;
     const to = this.other;
     if (!to || this.#owner.isDead) return;
-    this.#arrivesAtMs = Math.max(this.#arrivesAtMs, clock.nowMs + latencyMs);
+    this.#arrivesAtMs = Math.max(this.#arrivesAtMs, clock.nowMs + network.delayMs(this.#owner, to.#owner));
+    if (message.type === 'block') this.#arrivesAtMs = to.#takesUntilMs(this.#arrivesAtMs);
     clock.after(this.#arrivesAtMs - clock.nowMs, () => to.receive(message));
+  }
+
+  /** When a block that arrives now has come through its line. */
+  #takesUntilMs(arrivesAtMs: number): number {
+    const { downBytesPerSecond } = this.#owner.options;
+    if (downBytesPerSecond === undefined) return arrivesAtMs;
+    const host = this.#owner;
+    host.downFreeMs = Math.max(host.downFreeMs, arrivesAtMs) + (BLOCK_BYTES * 1000) / downBytesPerSecond;
+    return host.downFreeMs;
   }
 
   fetch(piece: number, first: number, end: number): boolean {
@@ -197,7 +208,7 @@ export class SimLink {
   }
 
   receive(message: SimMessage): void {
-    if (this.state !== 'open') return;
+    if (this.state !== 'open' || this.#owner.isDead) return;
     switch (message.type) {
       case 'bitmap':
         this.#bitmap = message.bits;

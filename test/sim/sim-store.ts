@@ -1,6 +1,5 @@
 /** The double of a native store: of each block it remembers who sent it and whether it was good, no bytes. */
 import { Geometry } from '../../src/swarm/geometry.js';
-import { HaveMap } from '../../src/swarm/have-map.js';
 import type { PieceStore, PieceVerdict } from '../../src/swarm/link-host.js';
 
 export interface SimShape {
@@ -20,17 +19,25 @@ export class SimStore implements PieceStore {
   diskFull = false;
   /** The next read fails while set. */
   filesCut = false;
+  /** Blocks that were written, and such as came although they were here. */
+  writtenBlocks = 0;
+  duplicateBlocks = 0;
+  /** Links that sent blocks which are bad. */
+  readonly badSenders = new Set<number>();
+  /** It says that it has everything, and has nothing: what is asked for is rejected. */
+  readonly #lies: boolean;
   readonly #servable: Uint8Array;
   #servableCount = 0;
   readonly #assemblies = new Map<number, Map<number, SimBlock>>();
   /** Blocks of pieces that failed, kept to tell culprits once the piece is good. */
   readonly #failed = new Map<number, SimBlock[]>();
 
-  constructor(shape: SimShape, options: { complete?: boolean } = {}) {
+  constructor(shape: SimShape, options: { complete?: boolean; lies?: boolean } = {}) {
     this.shape = shape;
     this.geometry = new Geometry(shape);
     this.#servable = new Uint8Array(Math.ceil(this.geometry.pieceCount / 8));
-    if (options.complete)
+    this.#lies = options.lies ?? false;
+    if (options.complete || options.lies)
       for (let piece = 0; piece < this.geometry.pieceCount; piece++) this.setServable(piece);
   }
 
@@ -43,7 +50,7 @@ export class SimStore implements PieceStore {
   }
 
   isServable(piece: number): boolean {
-    return new HaveMap(this.#servable).has(piece);
+    return ((this.#servable[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0;
   }
 
   setServable(piece: number): void {
@@ -54,7 +61,7 @@ export class SimStore implements PieceStore {
 
   /** Whether the piece can be read; when not, everything in the files is lost. */
   read(piece: number): 'whole' | 'missing' | 'failed' {
-    if (!this.isServable(piece)) return 'missing';
+    if (!this.isServable(piece) || this.#lies) return 'missing';
     if (!this.filesCut) return 'whole';
     this.#servable.fill(0);
     this.#servableCount = 0;
@@ -67,7 +74,12 @@ export class SimStore implements PieceStore {
 
   /** Returns whether this block completed its piece. */
   write(piece: number, block: number, from: number, good: boolean): boolean {
-    if (this.hasBlock(piece, block)) return false;
+    if (this.hasBlock(piece, block)) {
+      this.duplicateBlocks++;
+      return false;
+    }
+    this.writtenBlocks++;
+    if (!good) this.badSenders.add(from);
     const blocks = this.#assemblies.get(piece) ?? new Map<number, SimBlock>();
     this.#assemblies.set(piece, blocks);
     blocks.set(block, { from, good });

@@ -4,7 +4,8 @@ import { Session, type SessionOptions } from '../../src/swarm/session.js';
 import type { Swarm } from '../../src/swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../../src/swarm/swarm-options.js';
 import { SimClock, seededRandom } from './sim-clock.js';
-import { SimHost, type SimHostOptions, SimNetwork } from './sim-host.js';
+import { SimHost, type SimHostOptions } from './sim-host.js';
+import { SimNetwork, type SimNetworkOptions } from './sim-network.js';
 import { type SimShape, SimStore } from './sim-store.js';
 
 const TICK_MS = 1000;
@@ -27,6 +28,10 @@ export class SimTorrentFile {
 }
 
 export interface SimNodeOptions extends Omit<SimHostOptions, 'address' | 'wake'> {
+  /** One of its own when absent. */
+  readonly address?: string;
+  /** Says that it has everything, and has nothing. */
+  readonly lies?: boolean;
   /** Has everything from the start. */
   readonly seed?: boolean;
   /** Knows the infohash only. */
@@ -51,7 +56,7 @@ export class SimNode {
     const { clock } = world;
     this.host = new SimHost(world.network, {
       ...options,
-      address: `10.0.${number >> 8}.${number & 255}`,
+      address: options.address ?? `10.0.${number >> 8}.${number & 255}`,
       wake: () => this.session.apply(this.host.drain()),
     });
     this.session = new Session({
@@ -62,7 +67,7 @@ export class SimNode {
       listenPort: () => this.host.address.port,
       ...options.session,
     });
-    this.store = new SimStore(file.shape, { complete: options.seed ?? false });
+    this.store = new SimStore(file.shape, { complete: options.seed ?? false, lies: options.lies ?? false });
     const content = { store: this.store, ...file.shape };
     const known = options.magnet ? {} : { infoBytes: file.infoBytes, content };
     this.swarm = this.session.add({
@@ -94,6 +99,11 @@ export class SimNode {
     clock.after(TICK_MS, tick);
   }
 
+  /** Hosts whose links sent blocks that are bad. */
+  badHosts(): ReadonlySet<string> {
+    return new Set([...this.store.badSenders].map((link) => this.host.hostOf(link)));
+  }
+
   get isDone(): boolean {
     return this.swarm.state === 'seeding';
   }
@@ -111,7 +121,7 @@ export class SimWorld {
   readonly nodes: SimNode[] = [];
   readonly #file: SimTorrentFile;
 
-  constructor(file: SimTorrentFile, options: { latencyMs?: number; seed?: number } = {}) {
+  constructor(file: SimTorrentFile, options: SimNetworkOptions = {}) {
     this.#file = file;
     this.seed = options.seed ?? 1;
     this.network = new SimNetwork(this.clock, options);

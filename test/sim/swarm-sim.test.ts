@@ -1,5 +1,6 @@
 import t from 'tap';
 import { seededRandom } from './sim-clock.js';
+import { flood } from './sim-hostile.js';
 import { SimStore } from './sim-store.js';
 import { SimTorrentFile, SimWorld } from './sim-world.js';
 
@@ -297,6 +298,95 @@ t.test('an address that is dead for one torrent is not dialled for all others', 
   for (const [at, swarm] of swarms.entries()) world.clock.after(at * 100, () => swarm.addPeers([dead]));
   world.clock.run(MINUTE_MS);
   t.ok(dials <= 12, `${dials} dials, each torrent for itself would make more than 30`);
+});
+
+t.test('a slow peer does not hold up the others', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(8, { blocksPerPiece: 64 }));
+  const slow = world.node({ seed: true, rateBytesPerSecond: 5000 });
+  const leecher = world.node().meet(slow);
+  world.clock.run(3000);
+  leecher.meet(world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  const fromMs = world.clock.nowMs;
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  const tookMs = world.clock.nowMs - fromMs;
+  t.ok(tookMs < 10_500, `took ${tookMs} ms, 8400 without the slow one`);
+  t.ok(leecher.store.duplicateBlocks <= 70, `${leecher.store.duplicateBlocks} blocks came twice`);
+});
+
+t.test('a peer far away is asked for enough to fill its line', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(20), { latencyMs: 250 });
+  const leecher = world.node().meet(world.node({ seed: true, rateBytesPerSecond: 4 * MEGABYTE }));
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  // 84 MB in 21 s, and the sim's 128 requests in flight for a round trip of 500 ms make 4.2 MB/s.
+  t.ok(world.clock.nowMs < 26_000, `took ${world.clock.nowMs} ms`);
+});
+
+t.test('who vanishes without a word is noticed by its silence', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(2));
+  const gone = world.node({ seed: true, rateBytesPerSecond: MEGABYTE });
+  const leecher = world.node().meet(gone);
+  world.clock.run(3000);
+  gone.host.vanish();
+  world.clock.run(1000);
+  leecher.meet(world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  t.ok(
+    world.clock.runUntil(() => leecher.isDone, 30_000),
+    'others take over while its link is still open',
+  );
+  world.clock.run(5 * MINUTE_MS);
+  t.equal(leecher.swarm.peers.size, 0);
+});
+
+t.test('a peer that claims everything and has nothing costs no time and no bytes', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(4));
+  const boasters = Array.from({ length: 5 }, () => world.node({ lies: true }));
+  const leecher = world.node().meet(...boasters, world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.ok(world.clock.nowMs < 25_000, `took ${world.clock.nowMs} ms, 17000 without them`);
+});
+
+t.test('a peer whose nonsense floods us harms nobody', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(8));
+  const flooder = world.node();
+  const leecher = world.node().meet(flooder, world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  flood(flooder.host, { random: seededRandom(3), pieces: 8, untilMs: MINUTE_MS });
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  t.ok(world.clock.nowMs < 38_000, `took ${world.clock.nowMs} ms, 34000 without it`);
+});
+
+t.test('of two that share an address and one alone, each address gets its half', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(100, { blocksPerPiece: 16 }));
+  const choker = { slots: 2, quotaMs: 5000, quotaBytes: 1 };
+  const seed = world.node({ seed: true, rateBytesPerSecond: MEGABYTE, session: { choker } });
+  const greedy = [1, 2, 3, 4, 5, 6].map((port) => world.node({ address: '10.7.7.7', port }).meet(seed));
+  const alone = world.node().meet(seed);
+  world.clock.run(20_000);
+  const blocks = (nodes: typeof greedy) => nodes.reduce((sum, node) => sum + node.store.writtenBlocks, 0);
+  const [theirs, ours] = [blocks(greedy), blocks([alone])];
+  t.ok(ours > 0.4 * (ours + theirs), `${ours} blocks for one, ${theirs} for six that share an address`);
+  t.ok(theirs > 0, 'who shares an address is served as well');
+});
+
+t.test('equal peers of a busy seed get equal shares', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(400, { blocksPerPiece: 16 }));
+  const choker = { slots: 4, quotaMs: 10_000, quotaBytes: MEGABYTE };
+  const seed = world.node({ seed: true, rateBytesPerSecond: 2 * MEGABYTE, session: { choker } });
+  // They do not know each other, and what they claim to have is not asked.
+  const leechers = Array.from({ length: 12 }, () => world.node().meet(seed));
+  world.clock.run(4 * MINUTE_MS);
+  const shares = leechers.map((node) => node.store.writtenBlocks);
+  const [least, most] = [Math.min(...shares), Math.max(...shares)];
+  t.ok(least > 0.6 * most, `between ${least} and ${most} blocks`);
+});
+
+t.test('a window brings pieces nearly in order, from all peers at once', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(40, { blocksPerPiece: 16 }));
+  const seeds = [1, 2, 3].map(() => world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  const leecher = world.node({ swarm: { window: { first: 0, pieces: 8 } } }).meet(...seeds);
+  t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+  const late = leecher.pieces.map((piece, at) => Math.abs(piece - at));
+  t.ok(Math.max(...late) <= 8, `up to ${Math.max(...late)} places from their order`);
+  t.notSame(leecher.pieces, [...Array(40).keys()], 'and not strictly so');
 });
 
 t.test('the same seed of randomness gives the same run', async (t) => {
