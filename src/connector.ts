@@ -153,6 +153,34 @@ export function isLoopback(host: string): boolean {
   return literal !== null && LOOPBACK.check(literal, isIPv4(literal) ? 'ipv4' : 'ipv6');
 }
 
+const PRIVATE = new BlockList();
+PRIVATE.addSubnet('10.0.0.0', 8, 'ipv4');
+PRIVATE.addSubnet('172.16.0.0', 12, 'ipv4');
+PRIVATE.addSubnet('192.168.0.0', 16, 'ipv4');
+PRIVATE.addSubnet('100.64.0.0', 10, 'ipv4'); // behind a provider's NAT
+PRIVATE.addSubnet('fc00::', 7, 'ipv6');
+
+/** From where an IP literal means the same machine: only this one, this network, or everywhere. */
+export type AddressScope = 'loopback' | 'private' | 'global';
+
+export function addressScope(host: string): AddressScope {
+  const literal = normalizeHost(host);
+  if (literal === null) return 'global';
+  const family = isIPv4(literal) ? 'ipv4' : 'ipv6';
+  if (LOOPBACK.check(literal, family)) return 'loopback';
+  return PRIVATE.check(literal, family) || LINK_LOCAL.check(literal, family) ? 'private' : 'global';
+}
+
+const SCOPES: readonly AddressScope[] = ['loopback', 'private', 'global'];
+
+/**
+ * Whether an address means the same machine to whoever sits at `from`: what a stranger out there calls 192.168.1.1 is
+ * not ours, and nobody but ourselves may point us at our own machine.
+ */
+export function isMeantBy(host: string, from: string): boolean {
+  return SCOPES.indexOf(addressScope(host)) >= SCOPES.indexOf(addressScope(from));
+}
+
 function isHostname(text: string): boolean {
   const labels = text.split('.');
   const last = labels.at(-1) ?? '';

@@ -83,6 +83,11 @@ export class Partner {
     return id !== undefined && this.#host.sendExtension(this.link, id, payload);
   }
 
+  /** Nothing is sent by this extension any more. */
+  forget(name: string): void {
+    this.#ids.delete(name);
+  }
+
   /** Takes over what a handshake mentions; only of extensions that we speak. */
   update(handshake: ExtensionHandshake, extensions: Iterable<Extension>): void {
     const { peer } = this;
@@ -115,6 +120,7 @@ export class Extensions {
   readonly #byId: ReadonlyMap<number, Extension>;
   readonly #partners = new Map<number, Partner>();
   readonly #unknownMessages = new Map<number, number>();
+  readonly #withdrawn = new Set<string>();
 
   constructor(options: ExtensionsOptions) {
     this.#options = options;
@@ -134,8 +140,9 @@ export class Extensions {
   handshake(options: { remote: PeerAddress; uploadOnly: boolean }): Uint8Array {
     const { client, listenPort, requestQueue } = this.#options.info;
     const parts = [...this.#byId.values()].map((extension) => extension.handshake?.() ?? {});
+    const spoken = [...this.#byId].filter(([, { name }]) => !this.#withdrawn.has(name));
     return encodeExtensionHandshake({
-      extensions: new Map([...this.#byId].map(([id, { name }]) => [name, id])),
+      extensions: new Map(spoken.map(([id, { name }]) => [name, id])),
       client,
       listenPort: listenPort(),
       requestQueue,
@@ -143,6 +150,22 @@ export class Extensions {
       yourIp: ipv4Bytes(options.remote.host),
       ...Object.assign({}, ...parts),
     });
+  }
+
+  /** Speaks these extensions no more, with nobody. */
+  withdraw(names: readonly string[]): void {
+    for (const name of names) this.#withdrawn.add(name);
+    // Id 0 turns an extension off (BEP 10); what is not mentioned stays as it is, says the BEP, but not every client:
+    // all are mentioned.
+    const ids = [...this.#byId].map(([id, { name }]): [string, number] => [
+      name,
+      this.#withdrawn.has(name) ? 0 : id,
+    ]);
+    const payload = encodeExtensionHandshake({ extensions: new Map(ids) });
+    for (const partner of this.partners) {
+      for (const name of names) partner.forget(name);
+      this.#options.host.sendExtension(partner.link, 0, payload);
+    }
   }
 
   /** Reads what a peer said; returns why it is to be closed, or null. */
@@ -156,7 +179,7 @@ export class Extensions {
   }
 
   tick(nowMs: number): void {
-    for (const extension of this.#byId.values()) extension.tick?.(this.partners, nowMs);
+    for (const extension of this.#spoken()) extension.tick?.(this.partners, nowMs);
   }
 
   /** The peer is gone. */
@@ -173,11 +196,15 @@ export class Extensions {
     if (!handshake) return BAD_MESSAGE;
     const partner = this.#partners.get(peer.link) ?? new Partner(this.#options.host, peer);
     this.#partners.set(peer.link, partner);
-    partner.update(handshake, this.#byId.values());
+    partner.update(handshake, this.#spoken());
     if (partner.handshakes > MAX_HANDSHAKES) return FLOOD;
     if (handshake.listenPort !== null) this.#options.listensAt(peer, handshake.listenPort, nowMs);
-    for (const extension of this.#byId.values()) extension.onHandshake?.(partner, nowMs);
+    for (const extension of this.#spoken()) extension.onHandshake?.(partner, nowMs);
     return null;
+  }
+
+  #spoken(): Extension[] {
+    return [...this.#byId.values()].filter(({ name }) => !this.#withdrawn.has(name));
   }
 
   #on(peer: Peer, id: number, payload: Uint8Array, nowMs: number): Offence | null {
@@ -187,6 +214,7 @@ export class Extensions {
       this.#unknownMessages.set(peer.link, count);
       return count > MAX_UNKNOWN_MESSAGES ? FLOOD : null;
     }
+    if (this.#withdrawn.has(extension.name)) return null;
     if (payload.length > extension.maxBytes) return BAD_MESSAGE;
     const partner = this.#partners.get(peer.link);
     // Before its handshake there is no id under which it could be answered.

@@ -138,6 +138,11 @@ export class PeerBook {
     this.#known.delete(formatPeerAddress(known.address));
   }
 
+  /** Forgets all that came from these sources. */
+  forgetSources(sources: ReadonlySet<PeerSource>): void {
+    for (const known of this.#known.values()) if (sources.has(known.source)) this.forget(known);
+  }
+
   /** Makes room: an unconnected address, most failures first. */
   #dropWorst(): boolean {
     let worst: KnownPeer | null = null;

@@ -45,6 +45,9 @@ const BAD_ENDINGS: ReadonlySet<string> = new Set([
 /** One address may have this many connections of a torrent, more where the torrent may have many. */
 const MIN_LINKS_PER_HOST = 4;
 
+/** Where a private torrent's peers must not come from: from its trackers they do, or from the user (BEP 27). */
+const STRANGERS: ReadonlySet<PeerSource> = new Set(['dht', 'pex', 'lsd']);
+
 export class Peers {
   readonly byLink = new Map<number, Peer>();
   readonly #options: PeersOptions;
@@ -53,6 +56,7 @@ export class Peers {
   readonly #limits: LinkLimits;
   readonly #turnover: Turnover;
   readonly #ledger = new UploadLedger();
+  #isPrivate = false;
 
   constructor(options: PeersOptions) {
     this.#options = options;
@@ -70,24 +74,43 @@ export class Peers {
     return this.#book.size;
   }
 
-  add(address: PeerAddress, source: PeerSource, nowMs: number): void {
-    if (this.#options.dialPolicy.mayDial(address, source === 'asked' ? 'asked' : 'learnt')) {
-      this.#book.add(address, source, nowMs);
-    }
+  /** Returns the entry; null when it may not be dialled, or the book is full. */
+  add(address: PeerAddress, source: PeerSource, nowMs: number): KnownPeer | null {
+    if (this.#isPrivate && STRANGERS.has(source)) return null;
+    if (!this.#options.dialPolicy.mayDial(address, source === 'asked' ? 'asked' : 'learnt')) return null;
+    return this.#book.add(address, source, nowMs);
+  }
+
+  /** The torrent is private (BEP 27): forgets who came from strangers, and returns their links, to be closed. */
+  becomePrivate(): Peer[] {
+    this.#isPrivate = true;
+    this.#book.forgetSources(STRANGERS);
+    return [...this.byLink.values()].filter(({ known }) => known && STRANGERS.has(known.source));
   }
 
   /** Dials the best address that is due; false when there is none or no room. */
   dial(nowMs: number, suits: (known: KnownPeer) => boolean, hello: (known: KnownPeer) => Hello): Peer | null {
-    const { host, limits, torrent, dialWays } = this.#options;
+    const { limits } = this.#options;
     if (!this.#limits.mayDialNow || !limits.mayDialNow) return null;
     const known = this.#nextDue(nowMs, suits);
-    if (!known) return null;
-    const { address } = known;
-    const link = host.connect(torrent, address.host, address.port, hello(known), dialWays.of(known));
-    known.link = link;
-    return this.#began(
-      new Peer(host, { link, address, incoming: false, known, account: this.#account(address), nowMs }),
-    );
+    return known && this.#connect(known, hello(known), nowMs);
+  }
+
+  /** Dials an address out of turn (BEP 55): whoever is there dials us at this moment. */
+  dialNow(
+    address: PeerAddress,
+    source: PeerSource,
+    hello: (known: KnownPeer) => Hello,
+    nowMs: number,
+  ): Peer | null {
+    const { limits, dialWays } = this.#options;
+    if (!this.#limits.mayDialNow || !limits.mayDialNow) return null;
+    const known = this.add(address, source, nowMs);
+    if (known?.link !== null || !this.#isWelcome(address, nowMs)) return null;
+    // Holes are easier to punch for UDP.
+    const utp = dialWays.ways.findIndex(({ transport }) => transport === 'utp');
+    if (utp >= 0) known.way = utp;
+    return this.#connect(known, hello(known), nowMs);
   }
 
   /** Takes in a connection from outside; null when it is not welcome. */
@@ -194,6 +217,16 @@ export class Peers {
     if (peer.known) this.#options.bans.ban(peer.known.address, nowMs);
   }
 
+  #connect(known: KnownPeer, hello: Hello, nowMs: number): Peer {
+    const { host, torrent, dialWays } = this.#options;
+    const { address } = known;
+    const link = host.connect(torrent, address.host, address.port, hello, dialWays.of(known));
+    known.link = link;
+    return this.#began(
+      new Peer(host, { link, address, incoming: false, known, account: this.#account(address), nowMs }),
+    );
+  }
+
   #began(peer: Peer): Peer {
     this.byLink.set(peer.link, peer);
     this.#options.limits.began(peer.address.host, !peer.incoming);
@@ -215,17 +248,18 @@ export class Peers {
   }
 
   #nextDue(nowMs: number, suits: (known: KnownPeer) => boolean): KnownPeer | null {
-    const { limits, bans, backoff } = this.#options;
+    const { backoff } = this.#options;
     return this.#book.next(nowMs, (known) => {
       const { address } = known;
-      return (
-        suits(known) &&
-        this.#limits.admits(address.host, true) &&
-        limits.admits(address.host, true) &&
-        backoff.mayDial(address, nowMs) &&
-        !bans.has(address, nowMs)
-      );
+      return suits(known) && this.#isWelcome(address, nowMs) && backoff.mayDial(address, nowMs);
     });
+  }
+
+  /** Whether the address is not banned, and has no more connections than one may have. */
+  #isWelcome(address: PeerAddress, nowMs: number): boolean {
+    const { limits, bans } = this.#options;
+    const { host } = address;
+    return this.#limits.admits(host, true) && limits.admits(host, true) && !bans.has(address, nowMs);
   }
 }
 

@@ -91,13 +91,18 @@ export class Pieces {
       if (peer.interested && peer.have.has(piece)) this.reconsider(peer);
   }
 
-  /** Takes over what the store has: pieces that are servable now, or no longer, count so. */
-  compare(): void {
+  /** Takes over what the store has: pieces that are servable now, or no longer, count so. Returns those lost. */
+  compare(): number[] {
     const servable = new HaveMap(this.content.store.servable());
+    const lost: number[] = [];
     for (let piece = 0; piece < this.pieceCount; piece++) {
-      if (!servable.has(piece)) this.picker.lose(piece);
-      else if (!this.picker.has(piece)) this.had(piece);
+      const isHad = this.picker.has(piece);
+      if (servable.has(piece) && !isHad) this.had(piece);
+      if (servable.has(piece) || !isHad) continue;
+      this.picker.lose(piece);
+      lost.push(piece);
     }
+    return lost;
   }
 }
 

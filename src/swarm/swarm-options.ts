@@ -35,6 +35,11 @@ export interface SwarmOptions {
   readonly infoBytes?: Uint8Array;
   /** Absent until the info dictionary is known: see `attach`. */
   readonly content?: SwarmContent;
+  /**
+   * The info dictionary says that peers come from its trackers only (BEP 27): none are taken from the DHT, peer exchange
+   * and the local network.
+   */
+  readonly private?: boolean;
   /** What to fetch; everything when absent. */
   readonly wanted?: readonly WantedRange[];
   readonly order?: PickOrder;

@@ -5,15 +5,15 @@
  */
 import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
-import { type ExtensionInfo, Extensions } from './extensions.js';
+import type { ExtensionInfo } from './extensions.js';
 import { Geometry } from './geometry.js';
 import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
-import { MetadataExchange } from './metadata-exchange.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
 import type { PickWindow } from './picker.js';
 import { Pieces, takeHaves } from './pieces.js';
+import { SwarmExtensions } from './swarm-extensions.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
 
 /** What a swarm shares with the others of its session. */
@@ -40,10 +40,11 @@ export class Swarm {
   readonly #events: SwarmEvents;
   readonly #peers: Peers;
   readonly #blame: Blame;
-  readonly #extensions: Extensions;
+  readonly #extensions: SwarmExtensions;
   /** Null while only the infohash is known. */
   #pieces: Pieces | null = null;
   #state: SwarmState = 'metadata';
+  #private = false;
   #seedingSinceMs = 0;
   #hungry = false;
   #pause: { readonly reason: string; readonly untilMs: number } | null = null;
@@ -72,24 +73,31 @@ export class Swarm {
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
     this.#blame = new Blame(context.bans);
-    this.#extensions = new Extensions({
+    this.#private = options.private ?? false;
+    if (this.#private) this.#peers.becomePrivate();
+    this.#extensions = new SwarmExtensions({
       host: this.#host,
       info: context.extension,
-      listensAt: (peer, port, nowMs) => this.#peers.listensAt(peer, port, nowMs),
-      extensions: [
-        new MetadataExchange({
-          infoHashV1,
-          infoHashV2,
-          infoBytes: options.infoBytes ?? null,
-          found: (infoBytes) => this.#events.metadata?.(infoBytes),
-        }),
-      ],
+      dialPolicy: context.dialPolicy,
+      peers: this.#peers,
+      infoHashV1,
+      infoHashV2,
+      infoBytes: options.infoBytes ?? null,
+      isPrivate: this.#private,
+      foundMetadata: (infoBytes) => this.#events.metadata?.(infoBytes),
+      foundPeers: () => this.#context.changed(this),
+      dial: (address, nowMs) => this.#dialNow(address, nowMs),
     });
     if (content && geometry) this.#begin(content, geometry);
   }
 
   get state(): SwarmState {
     return this.#state;
+  }
+
+  /** Whether peers may come from its trackers only (BEP 27). */
+  get private(): boolean {
+    return this.#private;
   }
 
   /** Open and opening connections. */
@@ -136,9 +144,10 @@ export class Swarm {
   }
 
   /** Gives the bytes a place, once the info dictionary is known. Pieces already servable count as had. */
-  attach(content: SwarmContent): void {
+  attach(content: SwarmContent, options: Pick<SwarmOptions, 'private'> = {}): void {
     if (this.#state === 'closed') return;
     if (this.#pieces) throw new TypeError('a store is attached already');
+    if (options.private && !this.#private) this.#becomePrivate();
     const geometry = new Geometry(content);
     this.#host.attachStore(this.torrent, content.store);
     this.#begin(content, geometry);
@@ -171,14 +180,14 @@ export class Swarm {
   /** Ends a pause: the files are right again, and the store rechecked. */
   resume(): void {
     if (this.#state !== 'paused' || !this.#pieces) return;
-    this.#pieces.compare();
+    this.#extensions.tellLost(this.#pieces.compare());
     this.#resume(this.#context.clock());
   }
 
   /** The owner has taken pieces of the store back, or found more: those that are missing are fetched. */
   recheck(): void {
     if (this.#state === 'closed' || this.#state === 'paused' || !this.#pieces) return;
-    this.#pieces.compare();
+    this.#extensions.tellLost(this.#pieces.compare());
     this.#resume(this.#context.clock());
   }
 
@@ -195,11 +204,7 @@ export class Swarm {
   /** Dials one address that is due. Called by the session, which shares out the global limits. */
   dial(nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
-    const peer = this.#peers.dial(nowMs, this.#suits, (known) => {
-      // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
-      const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
-      return this.#hello(useV2, known.address);
-    });
+    const peer = this.#peers.dial(nowMs, this.#suits, (known) => this.#helloTo(known));
     if (peer) this.#blame.remember(peer.link, peer.address);
     return peer !== null;
   }
@@ -267,7 +272,7 @@ export class Swarm {
   onFault(fault: TorrentFault): void {
     const pieces = this.#pieces;
     if (!pieces || this.#state === 'closed') return;
-    pieces.compare();
+    this.#extensions.tellLost(pieces.compare());
     this.#pauseFor(fault.message, Number.POSITIVE_INFINITY);
     this.#events.fault?.(fault);
   }
@@ -324,6 +329,25 @@ export class Swarm {
     this.#feed(nowMs);
   }
 
+  /** Dials out of turn: a relay told that the peer dials us now (BEP 55). */
+  #dialNow(address: PeerAddress, nowMs: number): void {
+    if (this.#state === 'closed' || this.#state === 'paused') return;
+    const peer = this.#peers.dialNow(address, 'pex', (known) => this.#helloTo(known), nowMs);
+    if (peer) this.#blame.remember(peer.link, peer.address);
+  }
+
+  #becomePrivate(): void {
+    this.#private = true;
+    this.#extensions.becomePrivate();
+    for (const peer of this.#peers.becomePrivate()) this.#drop(peer, 'private');
+  }
+
+  #helloTo(known: KnownPeer): Hello {
+    // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
+    const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
+    return this.#hello(useV2, known.address);
+  }
+
   #hello(asV2: boolean, remote: PeerAddress): Hello {
     const v1 = this.infoHashV1;
     const v2 = this.infoHashV2?.subarray(0, 20) ?? null;
@@ -366,6 +390,7 @@ export class Swarm {
   #onClosed(peer: Peer, reason: string, nowMs: number): void {
     this.#pieces?.ended(peer);
     this.#extensions.ended(peer, nowMs);
+    if (!peer.isOpen && !peer.incoming) this.#extensions.dialFailed(peer.address, nowMs);
     this.#peers.ended(peer, reason, nowMs);
     this.#pastDownloadedBytes += peer.downloadedBytes;
     this.#pastUploadedBytes += peer.uploadedBytes;
@@ -429,6 +454,7 @@ export class Swarm {
     if (state === this.#state || this.#state === 'closed') return false;
     this.#state = state;
     for (const peer of this.peers.values()) peer.seeding = state === 'seeding';
+    this.#extensions.tellUploadOnly(state === 'seeding');
     this.#seedingSinceMs = nowMs;
     return true;
   }

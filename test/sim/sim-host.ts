@@ -33,6 +33,8 @@ export interface SimHostOptions {
   readonly latencyMs?: number;
   /** Which blocks it serves wrong. */
   readonly corrupts?: (piece: number, block: number) => boolean;
+  /** Behind a NAT: who dials it gets through only when it has just dialled him. */
+  readonly nat?: boolean;
   /** Called soon after something happened; not again before `drain`. */
   readonly wake?: () => void;
 }
@@ -44,6 +46,9 @@ export interface SimTorrent {
 
 const PORT = 6881;
 const JUDGE_MS = 5;
+
+/** How long a NAT lets answers in. */
+const NAT_MS = 5000;
 
 /** Time between an event and the wake-up that tells of it. */
 const WAKE_MS = 1;
@@ -72,6 +77,7 @@ export class SimHost implements LinkHost {
   #encryption: Parameters<LinkHost['setEncryption']>[0] = 'allowed';
   readonly #knownHashes = new Set<string>();
   readonly #hosts = new Map<number, string>();
+  readonly #dialledAtMs = new Map<string, number>();
   #nextId = 1;
   #nextPort = 40_000;
   #isWaking = false;
@@ -133,10 +139,11 @@ export class SimHost implements LinkHost {
     const { clock, latencyMs } = this.network;
     link.torrent = this.#torrents.get(torrent) ?? null;
     this.#hellos.set(link.id, hello);
+    this.#dialledAtMs.set(host, clock.nowMs);
     const remote = this.network.hosts.get(formatPeerAddress({ host, port }));
     clock.after(latencyMs, () => {
       const refusal =
-        !remote || remote.isDead || how.transport === 'utp'
+        !remote || remote.isDead || how.transport === 'utp' || remote.#isShut(this)
           ? 'refused'
           : remote.#refuses(hello, how.encrypted ?? false);
       if (refusal || !remote) clock.after(latencyMs, () => link.ended(refusal ?? 'refused'));
@@ -210,6 +217,10 @@ export class SimHost implements LinkHost {
   #serveAll(): void {
     this.serve();
     for (const link of this.#links.values()) link.other?.serve();
+  }
+
+  forgetHave(link: number, piece: number): void {
+    this.#links.get(link)?.forgetHave(piece);
   }
 
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
@@ -348,6 +359,11 @@ export class SimHost implements LinkHost {
     if (expected.some((hash) => Buffer.compare(hash, reply.infoHash) === 0))
       link.open(link.torrent, reply, ours);
     else link.close('wrong-info-hash');
+  }
+
+  #isShut(from: SimHost): boolean {
+    const dialledAtMs = this.#dialledAtMs.get(from.options.address) ?? Number.NEGATIVE_INFINITY;
+    return this.options.nat === true && this.network.clock.nowMs - dialledAtMs > NAT_MS;
   }
 
   /** Why a caller is dropped before anybody is asked. */

@@ -1,5 +1,6 @@
 /** One end of a simulated connection: what `crates/wire`'s link does, over messages instead of bytes. */
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
+import { HaveMap } from '../../src/swarm/have-map.js';
 import type { ExtensionMessage, Hello, LinkEvent } from '../../src/swarm/link-host.js';
 import type { SimHost, SimTorrent } from './sim-host.js';
 import type { SimRateClass } from './sim-rates.js';
@@ -58,6 +59,7 @@ export class SimLink {
   #closeReason: string | undefined;
   #hello: { peerId: Uint8Array; infoHash: Uint8Array } | null = null;
   #haveAll = false;
+  #peerHave = new HaveMap();
   #bitmap: Uint8Array | undefined;
   #haves: number[] = [];
   #finished: number[] = [];
@@ -181,6 +183,22 @@ export class SimLink {
     return host.downFreeMs;
   }
 
+  /** The peer lost a piece. */
+  forgetHave(piece: number): void {
+    const pieces = this.torrent?.store?.geometry.pieceCount ?? 0;
+    if (!this.#peerHave.has(piece) || piece >= pieces) return;
+    const bits = new Uint8Array(Math.ceil(pieces / 8));
+    for (let each = 0; each < pieces; each++) {
+      if (each !== piece && this.#peerHave.has(each))
+        bits[each >> 3] = (bits[each >> 3] ?? 0) | (0x80 >> (each & 7));
+    }
+    this.#peerHave = new HaveMap(bits);
+    this.#haveAll = false;
+    this.#haves = [];
+    this.#bitmap = bits;
+    this.#changed();
+  }
+
   fetch(piece: number, first: number, end: number): boolean {
     const store = this.torrent?.store;
     if (this.state !== 'open' || !store) return false;
@@ -212,12 +230,15 @@ export class SimLink {
     switch (message.type) {
       case 'bitmap':
         this.#bitmap = message.bits;
+        this.#peerHave = new HaveMap(message.bits);
         break;
       case 'haveAll':
         this.#haveAll = true;
+        this.#peerHave.setAll();
         break;
       case 'have':
         this.#haves.push(message.piece);
+        this.#peerHave.add(message.piece);
         break;
       case 'choke':
         this.peerChoking = true;

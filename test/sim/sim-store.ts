@@ -59,6 +59,13 @@ export class SimStore implements PieceStore {
     this.#servableCount++;
   }
 
+  /** The piece is gone from the files. */
+  lose(piece: number): void {
+    if (!this.isServable(piece)) return;
+    this.#servable[piece >> 3] = (this.#servable[piece >> 3] ?? 0) & ~(0x80 >> (piece & 7));
+    this.#servableCount--;
+  }
+
   /** Whether the piece can be read; when not, everything in the files is lost. */
   read(piece: number): 'whole' | 'missing' | 'failed' {
     if (!this.isServable(piece) || this.#lies) return 'missing';

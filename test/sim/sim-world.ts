@@ -36,6 +36,8 @@ export interface SimNodeOptions extends Omit<SimHostOptions, 'address' | 'wake'>
   readonly seed?: boolean;
   /** Knows the infohash only. */
   readonly magnet?: boolean;
+  /** The info dictionary of the magnet link turns out to say that the torrent is private. */
+  readonly isPrivate?: boolean;
   readonly swarm?: Partial<SwarmOptions>;
   readonly session?: Partial<SessionOptions>;
   readonly events?: SwarmEvents;
@@ -79,7 +81,7 @@ export class SimNode {
         ...options.events,
         metadata: (infoBytes) => {
           options.events?.metadata?.(infoBytes);
-          this.swarm.attach(content);
+          this.swarm.attach(content, { private: options.isPrivate ?? false });
         },
         piece: (piece) => {
           this.pieces.push(piece);

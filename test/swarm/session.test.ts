@@ -65,6 +65,8 @@ class ScriptedHost implements LinkHost {
   setInterested(link: number, interested: boolean): void {
     this.log.push(`${interested ? 'interested' : 'uninterested'} ${link}`);
   }
+  forgetHave(): void {}
+
   setRequestLimit(link: number, requests: number): void {
     this.log.push(`limit ${link} ${requests}`);
   }
