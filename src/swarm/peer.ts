@@ -43,6 +43,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   unchokedAtMs = Number.NEGATIVE_INFINITY;
   seeding = false;
   torrentBytes = 0;
+  /** It was greeted as if we had nothing (BEP 16). */
+  hidesHave = false;
   /** It only uploads (BEP 21). */
   uploadOnly = false;
   /** Requests it is willing to queue. */

@@ -40,6 +40,11 @@ export interface SwarmOptions {
    * and the local network.
    */
   readonly private?: boolean;
+  /**
+   * We are the only one who has everything: peers are shown pieces one by one (BEP 16), until others have everything as
+   * well. Without effect when something is missing at the start.
+   */
+  readonly superSeeding?: boolean;
   /** What to fetch; everything when absent. */
   readonly wanted?: readonly WantedRange[];
   readonly order?: PickOrder;

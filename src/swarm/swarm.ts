@@ -13,6 +13,7 @@ import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
 import type { PickWindow } from './picker.js';
 import { Pieces, takeHaves } from './pieces.js';
+import { SuperSeeding } from './super-seeding.js';
 import { SwarmExtensions } from './swarm-extensions.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
 
@@ -45,6 +46,8 @@ export class Swarm {
   #pieces: Pieces | null = null;
   #state: SwarmState = 'metadata';
   #private = false;
+  /** Null when it was not asked for, or we lack pieces. */
+  #superSeeding: SuperSeeding | null = null;
   #seedingSinceMs = 0;
   #hungry = false;
   #pause: { readonly reason: string; readonly untilMs: number } | null = null;
@@ -205,7 +208,7 @@ export class Swarm {
   dial(nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
     const peer = this.#peers.dial(nowMs, this.#suits, (known) => this.#helloTo(known));
-    if (peer) this.#blame.remember(peer.link, peer.address);
+    if (peer) this.#greeted(peer);
     return peer !== null;
   }
 
@@ -227,7 +230,7 @@ export class Swarm {
     const peer = this.#peers.accept(incoming, this.#hello(asV2, incoming), nowMs);
     if (!peer) return false;
     peer.peerId = incoming.peerId;
-    this.#blame.remember(peer.link, peer.address);
+    this.#greeted(peer);
     return true;
   }
 
@@ -240,6 +243,7 @@ export class Swarm {
     peer.update(event, nowMs);
     if (opens) this.#onOpen(peer, nowMs);
     if (!peer.isClosing && !takeHaves(peer, event, this.#pieces)) this.#drop(peer, 'bad-have-map');
+    this.#superSeeding?.heard(peer, event, nowMs);
     if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
     if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
     if (event.state === 'closed') this.#onClosed(peer, event.closeReason ?? 'closed', nowMs);
@@ -298,6 +302,7 @@ export class Swarm {
       }
     }
     this.#extensions.tick(nowMs);
+    this.#superSeeding?.tick(nowMs);
     // Who could give us the info dictionary sends no payload.
     if (this.#state === 'fetching' || this.#state === 'seeding') this.#peers.turnOver(nowMs, this.#suits);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
@@ -320,6 +325,10 @@ export class Swarm {
       random: this.#context.random,
     });
     this.#pieces = pieces;
+    const { picker } = pieces;
+    if (this.#options.superSeeding && picker.hadCount === pieces.pieceCount) {
+      this.#superSeeding = new SuperSeeding({ host: this.#host, picker, random: this.#context.random });
+    }
     this.#enterState(nowMs);
     for (const peer of this.peers.values()) {
       peer.torrentBytes = pieces.lengthBytes;
@@ -333,13 +342,18 @@ export class Swarm {
   #dialNow(address: PeerAddress, nowMs: number): void {
     if (this.#state === 'closed' || this.#state === 'paused') return;
     const peer = this.#peers.dialNow(address, 'pex', (known) => this.#helloTo(known), nowMs);
-    if (peer) this.#blame.remember(peer.link, peer.address);
+    if (peer) this.#greeted(peer);
   }
 
   #becomePrivate(): void {
     this.#private = true;
     this.#extensions.becomePrivate();
     for (const peer of this.#peers.becomePrivate()) this.#drop(peer, 'private');
+  }
+
+  #greeted(peer: Peer): void {
+    this.#blame.remember(peer.link, peer.address);
+    peer.hidesHave = this.#isHiding;
   }
 
   #helloTo(known: KnownPeer): Hello {
@@ -358,7 +372,8 @@ export class Swarm {
       ...(other === null ? {} : { otherInfoHash: other }),
       peerId: this.#context.peerId,
       v2: v2 !== null,
-      extensionHandshake: this.#extensions.handshake({ remote, uploadOnly: this.#state === 'seeding' }),
+      extensionHandshake: this.#extensions.handshake({ remote, uploadOnly: this.#isUploadOnly }),
+      ...(this.#isHiding ? { hideHave: true } : {}),
     };
   }
 
@@ -368,6 +383,7 @@ export class Swarm {
     peer.torrentBytes = this.#pieces?.lengthBytes ?? 0;
     const surplus = this.#peers.opened(peer, nowMs);
     if (surplus) this.#drop(surplus.close, surplus.reason);
+    if (peer.hidesHave) this.#superSeeding?.opened(peer);
   }
 
   #onMessages(peer: Peer, event: LinkEvent, nowMs: number): void {
@@ -389,6 +405,7 @@ export class Swarm {
 
   #onClosed(peer: Peer, reason: string, nowMs: number): void {
     this.#pieces?.ended(peer);
+    this.#superSeeding?.ended(peer);
     this.#extensions.ended(peer, nowMs);
     if (!peer.isOpen && !peer.incoming) this.#extensions.dialFailed(peer.address, nowMs);
     this.#peers.ended(peer, reason, nowMs);
@@ -447,6 +464,16 @@ export class Swarm {
     if (this.#enterState(nowMs) && this.#state === 'seeding') this.#events.complete?.();
   }
 
+  /** Pieces are shown one by one. */
+  get #isHiding(): boolean {
+    return this.#superSeeding?.isOver === false;
+  }
+
+  /** What is told to peers (BEP 21); a super seed does not give itself away. */
+  get #isUploadOnly(): boolean {
+    return this.#state === 'seeding' && !this.#isHiding;
+  }
+
   /** Returns whether the state is another one now. */
   #enterState(nowMs: number): boolean {
     const done = this.#pieces?.isDone;
@@ -454,7 +481,7 @@ export class Swarm {
     if (state === this.#state || this.#state === 'closed') return false;
     this.#state = state;
     for (const peer of this.peers.values()) peer.seeding = state === 'seeding';
-    this.#extensions.tellUploadOnly(state === 'seeding');
+    this.#extensions.tellUploadOnly(this.#isUploadOnly);
     this.#seedingSinceMs = nowMs;
     return true;
   }
