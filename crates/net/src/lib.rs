@@ -1,10 +1,16 @@
-//! Every socket of the process: one tokio runtime, TCP listening and dialling, one UDP socket behind a gate.
+//! Every socket of the process: one tokio runtime, TCP listening and dialling, one UDP socket behind a gate, an HTTP client.
 //!
 //! Knows nothing of pieces, torrents or peers. Everything here is bounded: threads, queues, tables, waits.
 
 pub mod bucket;
 pub mod error;
 pub mod gate;
+pub mod http;
+mod http_answer;
+pub mod http_dial;
+pub mod http_error;
+pub mod http_reach;
+pub mod http_url;
 pub mod runtime;
 pub mod tcp;
 pub mod udp;
@@ -12,5 +18,10 @@ pub mod udp;
 pub use bucket::{RateBucket, TokenBucket, Turn};
 pub use error::NetError;
 pub use gate::{DatagramGate, GateLimits, Verdict};
+pub use http::HttpClient;
+pub use http_dial::{HttpDialer, HttpLimits};
+pub use http_error::HttpError;
+pub use http_reach::Reach;
+pub use http_url::HttpUrl;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use udp::{Datagram, Udp, UdpLimits};

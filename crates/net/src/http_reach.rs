@@ -1,0 +1,148 @@
+//! Which addresses a URL may lead to. A torrent, or a server that redirects, must not make us ask our own machine or
+//! network for things (SSRF). Addresses are looked at after a name was resolved, and those are the ones dialled: a name
+//! that answers differently the second time gains nothing.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// No host: unspecified, multicast, reserved.
+    Nowhere,
+    /// This machine.
+    Loopback,
+    /// This wire; where clouds keep their secrets.
+    LinkLocal,
+    /// This network.
+    Private,
+    /// Anywhere else.
+    Global,
+}
+
+impl Place {
+    /// Where the address is; one that carries an IPv4 address is where that is.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Self::of_v4(v4),
+            IpAddr::V6(v6) => Self::of_v6(v6),
+        }
+    }
+
+    fn of_v4(address: Ipv4Addr) -> Self {
+        match address.octets() {
+            [0 | 224..=255, ..] => Self::Nowhere,
+            [127, ..] => Self::Loopback,
+            [169, 254, ..] => Self::LinkLocal,
+            // RFC 1918, 6598 (carriers), 6890 (assignments), 2544 (benchmarks).
+            [10, ..]
+            | [172, 16..=31, ..]
+            | [192, 168, ..]
+            | [100, 64..=127, ..]
+            | [192, 0, 0, _]
+            | [198, 18..=19, ..] => Self::Private,
+            _ => Self::Global,
+        }
+    }
+
+    fn of_v6(address: Ipv6Addr) -> Self {
+        let within = |high: u16, low: u16| {
+            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+            Self::of_v4(Ipv4Addr::new(a, b, c, d))
+        };
+        match address.segments() {
+            [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
+            [0, 0, 0, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => Self::Nowhere,
+            [0xfe80..=0xfebf, ..] => Self::LinkLocal,
+            [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Self::Private,
+            // NAT64 (RFC 6052) and 6to4.
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => within(high, low),
+            _ => Self::Global,
+        }
+    }
+
+    /// This machine or its network.
+    pub fn is_local(self) -> bool {
+        self != Self::Global
+    }
+}
+
+/// What a URL may lead to, beyond the rest of the world.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// The user named the URL; else a torrent did.
+    pub asked: bool,
+    /// We listen on loopback ourselves, so others there are our peers.
+    pub loopback: bool,
+}
+
+impl Reach {
+    /// Whether a URL, with a query or without, may lead to this place. Nothing local is asked with a query: that is
+    /// how a stranger would make one of our own services do something. Nor does a redirect lead from outside to inside,
+    /// also when the user named where it began.
+    pub fn admits(self, place: Place, has_query: bool, from: Option<Place>) -> bool {
+        if place.is_local() && (has_query || from == Some(Place::Global)) {
+            return false;
+        }
+        match place {
+            Place::Nowhere => false,
+            Place::Loopback => self.asked || self.loopback,
+            Place::LinkLocal => self.asked,
+            Place::Private | Place::Global => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::{Place, Reach};
+
+    const LEARNT: Reach = Reach { asked: false, loopback: false };
+    const ASKED: Reach = Reach { asked: true, loopback: false };
+
+    #[test]
+    fn tells_places_apart_whatever_their_spelling() {
+        for (text, place) in [
+            ("127.1.2.3", Place::Loopback),
+            ("::1", Place::Loopback),
+            ("::ffff:127.0.0.1", Place::Loopback),
+            ("64:ff9b::7f00:1", Place::Loopback),
+            ("2002:7f00:1::", Place::Loopback),
+            ("169.254.169.254", Place::LinkLocal),
+            ("fe80::1", Place::LinkLocal),
+            ("10.0.0.1", Place::Private),
+            ("172.16.0.1", Place::Private),
+            ("192.168.1.1", Place::Private),
+            ("100.64.0.1", Place::Private),
+            ("fd00::1", Place::Private),
+            ("64:ff9b::a00:1", Place::Private),
+            ("0.0.0.0", Place::Nowhere),
+            ("255.255.255.255", Place::Nowhere),
+            ("224.0.0.1", Place::Nowhere),
+            ("::", Place::Nowhere),
+            ("ff02::1", Place::Nowhere),
+            ("::127.0.0.1", Place::Nowhere),
+            ("172.32.0.1", Place::Global),
+            ("1.1.1.1", Place::Global),
+            ("2606:4700::1111", Place::Global),
+        ] {
+            assert_eq!(Place::of(text.parse().unwrap()), place, "{text}");
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_lead_us_home() {
+        assert!(LEARNT.admits(Place::Global, true, None) && LEARNT.admits(Place::Private, false, None));
+        assert!(
+            !LEARNT.admits(Place::Loopback, false, None) && !LEARNT.admits(Place::LinkLocal, false, None)
+        );
+        assert!(Reach { loopback: true, ..LEARNT }.admits(Place::Loopback, false, None));
+        assert!(ASKED.admits(Place::Loopback, false, None) && ASKED.admits(Place::LinkLocal, false, None));
+        for place in [Place::Loopback, Place::LinkLocal, Place::Private] {
+            assert!(!ASKED.admits(place, true, None), "no query");
+            assert!(!ASKED.admits(place, false, Some(Place::Global)), "no redirect from outside");
+            assert!(ASKED.admits(place, false, Some(Place::Private)));
+        }
+        assert!(!ASKED.admits(Place::Nowhere, false, None));
+    }
+}
