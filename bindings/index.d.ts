@@ -189,6 +189,8 @@ export declare class Reactor {
   removeTorrent(torrent: number): void
   /** Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS. */
   connect(torrent: number, host: string, port: number, hello: Hello, how?: How | undefined | null): number
+  /** Begins to fetch from a web seed. Returns the link's number at once, 0 when there is no such torrent. */
+  connectWebSeed(torrent: number, seed: WebSeed): number
   /** Lets an incoming link in; false when it is gone. */
   accept(link: number, torrent: number, hello: Hello): boolean
   /** Turns an incoming link away; no event follows. */
@@ -583,6 +585,8 @@ export interface LinkEvent {
   port: number
   /** A short code, or the reason given to `close`. */
   closeReason?: string
+  /** With it: how long a web seed asks to be left alone. */
+  retryAfterMs?: number
   /** 20 bytes; this and the next four in the first event of an open link only. */
   peerId?: Buffer
   /** 8 bytes. */
@@ -591,7 +595,7 @@ export interface LinkEvent {
   infoHash?: Buffer
   /** What is sent is encrypted. */
   encrypted?: boolean
-  transport?: 'tcp' | 'utp'
+  transport?: 'tcp' | 'utp' | 'http'
   peerChoking: boolean
   peerInterested: boolean
   /** Then no bitmap crosses. */
@@ -693,6 +697,8 @@ export interface ReactorOptions {
   idleTimeoutMs?: number
   /** Without a byte to the peer, before a keep-alive. */
   keepAliveMs?: number
+  /** For a web seed's answer to begin, and over which its rate is measured. */
+  webSeedTimeoutMs?: number
 }
 
 /** Counters since the start; `links` and `assemblyBytes` are as of now. */
@@ -780,4 +786,16 @@ export interface TorrentLayout {
 export interface Verified {
   /** Pieces that are right. */
   servable: number
+}
+
+/** Where a torrent's bytes are to be had over HTTP (BEP 19). */
+export interface WebSeed {
+  /** The file itself, or what the files' paths are put behind. */
+  url: string
+  /** For each file as the torrent lists it, padding included: its path, escaped. Empty: the only file is at `url`. */
+  paths: Array<string>
+  /** The user named it; then it may be on this machine. */
+  asked: boolean
+  /** Whoever named it, it may be on this machine. */
+  loopback: boolean
 }

@@ -663,6 +663,9 @@ export type ReactorOptions = bindings.ReactorOptions;
 export type Batch = Readonly<bindings.Batch>;
 export type ReactorStats = Readonly<bindings.ReactorStats>;
 
+/** As `WebSeedPlace` of src/swarm/link-host.ts. */
+type WebSeedPlace = Omit<bindings.WebSeed, 'paths'> & { readonly paths: readonly string[] };
+
 /**
  * The engine object of the process for everything that touches a socket (DESIGN §4): it owns the network
  * threads, peers' links, and the UDP port. Does not keep the process alive. Commands never block.
@@ -737,6 +740,10 @@ export class Reactor {
     how: { readonly transport?: 'tcp' | 'utp'; readonly encrypted?: boolean } = {},
   ): number {
     return call(() => this.#inner.connect(torrent, host, port, hello, how));
+  }
+
+  connectWebSeed(torrent: number, { paths, ...place }: Readonly<WebSeedPlace>): number {
+    return this.#inner.connectWebSeed(torrent, { ...place, paths: [...paths] });
   }
 
   accept(link: number, torrent: number, hello: bindings.Hello): boolean {

@@ -3,12 +3,15 @@
 use crate::error::coded;
 use crate::store::Store;
 use crate::task::Job;
-use blockswarm_net::{NetError, RuntimeOptions, UdpLimits, tcp};
+use blockswarm_net::{NetError, Reach, RuntimeOptions, UdpLimits, tcp};
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
 };
-use blockswarm_wire::{Encryption, Hello as WireHello, How as WireHow, Hub, HubOptions, Limits, Transport};
+use blockswarm_wire::{
+    Encryption, Hello as WireHello, How as WireHow, Hub, HubOptions, Limits, Transport,
+    WebSeed as WireWebSeed,
+};
 use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
@@ -78,6 +81,8 @@ pub struct ReactorOptions {
     pub idle_timeout_ms: Option<u32>,
     /// Without a byte to the peer, before a keep-alive.
     pub keep_alive_ms: Option<u32>,
+    /// For a web seed's answer to begin, and over which its rate is measured.
+    pub web_seed_timeout_ms: Option<u32>,
 }
 
 impl ReactorOptions {
@@ -93,6 +98,7 @@ impl ReactorOptions {
             (&mut limits.accept_timeout, self.accept_timeout_ms),
             (&mut limits.idle_timeout, self.idle_timeout_ms),
             (&mut limits.keep_alive, self.keep_alive_ms),
+            (&mut limits.web_seed_timeout, self.web_seed_timeout_ms),
         ] {
             if let Some(ms) = given {
                 *setting = Duration::from_millis(u64::from(ms));
@@ -169,6 +175,19 @@ impl How {
     }
 }
 
+/// Where a torrent's bytes are to be had over HTTP (BEP 19).
+#[napi(object, object_to_js = false)]
+pub struct WebSeed {
+    /// The file itself, or what the files' paths are put behind.
+    pub url: String,
+    /// For each file as the torrent lists it, padding included: its path, escaped. Empty: the only file is at `url`.
+    pub paths: Vec<String>,
+    /// The user named it; then it may be on this machine.
+    pub asked: bool,
+    /// Whoever named it, it may be on this machine.
+    pub loopback: bool,
+}
+
 /// Where a socket is bound, or a peer is.
 #[napi(object, object_from_js = false)]
 pub struct SocketAddress {
@@ -237,6 +256,8 @@ pub struct LinkEvent {
     pub port: u32,
     /// A short code, or the reason given to `close`.
     pub close_reason: Option<String>,
+    /// With it: how long a web seed asks to be left alone.
+    pub retry_after_ms: Option<f64>,
     /// 20 bytes; this and the next four in the first event of an open link only.
     pub peer_id: Option<Buffer>,
     /// 8 bytes.
@@ -245,7 +266,7 @@ pub struct LinkEvent {
     pub info_hash: Option<Buffer>,
     /// What is sent is encrypted.
     pub encrypted: Option<bool>,
-    #[napi(ts_type = "'tcp' | 'utp'")]
+    #[napi(ts_type = "'tcp' | 'utp' | 'http'")]
     pub transport: Option<String>,
     pub peer_choking: bool,
     pub peer_interested: bool,
@@ -275,7 +296,7 @@ pub struct LinkEvent {
 impl From<WireEvent> for LinkEvent {
     fn from(event: WireEvent) -> Self {
         let SocketAddress { host, port } = event.address.into();
-        let Record { opened, close_reason, messages, bitmap, .. } = event.record;
+        let Record { opened, close_reason, retry_after, messages, bitmap, .. } = event.record;
         let some = |list: Vec<u32>| (!list.is_empty()).then_some(list);
         let (encrypted, transport) =
             opened.as_ref().map(|opened| (opened.encrypted, opened.transport.as_str().to_owned())).unzip();
@@ -293,6 +314,7 @@ impl From<WireEvent> for LinkEvent {
             host,
             port,
             close_reason: close_reason.map(|reason| reason.as_str().to_owned()),
+            retry_after_ms: retry_after.map(|rest| count(rest.as_millis() as u64)),
             peer_id: peer_id.map(Buffer::from),
             reserved: reserved.map(Buffer::from),
             info_hash: info_hash.map(Buffer::from),
@@ -520,6 +542,14 @@ impl Reactor {
     ) -> napi::Result<u32> {
         let how = how.map(How::read).transpose()?.unwrap_or_default();
         Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?, how).unwrap_or(0))
+    }
+
+    /// Begins to fetch from a web seed. Returns the link's number at once, 0 when there is no such torrent.
+    #[napi(catch_unwind)]
+    pub fn connect_web_seed(&self, torrent: u32, seed: WebSeed) -> u32 {
+        let WebSeed { url, paths, asked, loopback } = seed;
+        let reach = Reach { asked, loopback };
+        self.hub.connect_web_seed(torrent, WireWebSeed { url, paths, reach }).unwrap_or(0)
     }
 
     /// Lets an incoming link in; false when it is gone.

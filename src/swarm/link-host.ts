@@ -39,6 +39,18 @@ export interface How {
   readonly encrypted?: boolean;
 }
 
+/** Where a torrent's bytes are to be had over HTTP (BEP 19). */
+export interface WebSeedPlace {
+  /** The file itself, or what the files' paths are put behind. */
+  readonly url: string;
+  /** For each file as the torrent lists it, padding included: its path, escaped. Empty: the only file is at `url`. */
+  readonly paths: readonly string[];
+  /** The user named it; then it may be on this machine. */
+  readonly asked: boolean;
+  /** Whoever named it, it may be on this machine. */
+  readonly loopback: boolean;
+}
+
 /** A connection from outside whose handshake was read. It waits a bounded time for `accept` or `refuse`. */
 export interface Incoming {
   readonly link: number;
@@ -74,13 +86,15 @@ export interface LinkEvent {
   readonly host: string;
   readonly port: number;
   readonly closeReason?: string | undefined;
+  /** With it: how long a web seed asks to be left alone. */
+  readonly retryAfterMs?: number | undefined;
   /** 20 bytes; in the first event only, as `reserved` (8 bytes), `infoHash` (20 bytes) and the next two. */
   readonly peerId?: Uint8Array | undefined;
   readonly reserved?: Uint8Array | undefined;
   readonly infoHash?: Uint8Array | undefined;
   /** What is sent is encrypted. */
   readonly encrypted?: boolean | undefined;
-  readonly transport?: 'tcp' | 'utp' | undefined;
+  readonly transport?: 'tcp' | 'utp' | 'http' | undefined;
   readonly peerChoking: boolean;
   readonly peerInterested: boolean;
   readonly haveAll: boolean;
@@ -159,6 +173,11 @@ export interface LinkHost {
   removeTorrent(torrent: number): void;
   /** Dials; the link's number comes back at once, its fate as an event. */
   connect(torrent: number, host: string, port: number, hello: Hello, how?: How): number;
+  /**
+   * Begins to fetch from a web seed: its link is one of a peer that has everything (or less, as it turns out), never
+   * chokes, wants nothing and hears nothing. `retryAfterMs` may come with its end.
+   */
+  connectWebSeed(torrent: number, place: WebSeedPlace): number;
   /** Answers an incoming connection; false when it is gone. */
   accept(link: number, torrent: number, hello: Hello): boolean;
   refuse(link: number): void;

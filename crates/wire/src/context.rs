@@ -4,6 +4,7 @@ use crate::batch::BatchPool;
 use crate::encryption::EncryptionPolicy;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
+use blockswarm_net::HttpDialer;
 use blockswarm_pieces::{PieceIndex, PieceOutcome, PieceVerdict, Store};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) encryption: EncryptionPolicy,
     pub(crate) half_open_out: Semaphore,
     pub(crate) half_open_in: Arc<Semaphore>,
+    pub(crate) http: Arc<HttpDialer>,
 }
 
 impl Context {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Single haves beyond which the whole bitmap crosses instead.
 const HAVES: usize = 1_024;
@@ -49,6 +50,8 @@ pub struct Record {
     pub opened: Option<Opened>,
     /// The link is over.
     pub close_reason: Option<CloseReason>,
+    /// With it: how long a web seed asks to be left alone.
+    pub retry_after: Option<Duration>,
     /// The peer chokes us; true at the start.
     pub peer_choking: bool,
     /// The peer wants something.
@@ -107,6 +110,7 @@ impl Record {
     fn take(&mut self) -> Self {
         let stays = Self {
             close_reason: self.close_reason.clone(),
+            retry_after: self.retry_after,
             peer_choking: self.peer_choking,
             peer_interested: self.peer_interested,
             have_all: self.have_all,

@@ -9,11 +9,14 @@ use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::pace::RateClass;
 use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
-use blockswarm_net::{Datagram, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
+use crate::web_seed::{self, WebSeed};
+use blockswarm_net::{
+    Datagram, HttpDialer, HttpLimits, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp,
+};
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -76,6 +79,12 @@ impl Hub {
     pub fn start(options: HubOptions, wake: impl Fn() + Send + Sync + 'static) -> Result<Self, NetError> {
         let runtime = Runtime::start(options.threads)?;
         let limits = options.limits;
+        let http = HttpLimits {
+            dial_timeout: limits.dial_timeout,
+            head_timeout: limits.web_seed_timeout,
+            slow_after: limits.web_seed_timeout,
+            ..HttpLimits::default()
+        };
         let single_bytes = BLOCK_BYTES as usize + PIECE_HEADER_BYTES;
         let context = Context {
             limits,
@@ -87,6 +96,7 @@ impl Hub {
             encryption: EncryptionPolicy::new(),
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
+            http: Arc::new(HttpDialer::new(http)),
         };
         let budget = Budget::new(options.assembly_bytes);
         let hot = HotCache::new(limits.hot_bytes);
@@ -186,6 +196,32 @@ impl Hub {
 
     /// Dials; returns the link's number at once. What comes of it is an event. `None`: no such torrent.
     pub fn connect(&self, torrent: u32, address: SocketAddr, hello: Hello, how: How) -> Option<u32> {
+        self.begin(torrent, address, |context, link, store| {
+            connect::outgoing(context, link, store, hello, how)
+        })
+    }
+
+    /// Begins to fetch from a web seed: a link like any other, of a peer that has everything. It closes as `no-store`
+    /// when the torrent has none.
+    pub fn connect_web_seed(&self, torrent: u32, seed: WebSeed) -> Option<u32> {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        self.begin(torrent, nowhere, |context, link, store| async move {
+            match store {
+                Some(store) => web_seed::run(context, link, Arc::clone(&store.0), seed).await,
+                None => CloseReason::Http("no-store".to_owned()),
+            }
+        })
+    }
+
+    fn begin<Life>(
+        &self,
+        torrent: u32,
+        address: SocketAddr,
+        live: impl FnOnce(Arc<Context>, Arc<LinkShared>, Option<Arc<StoreRef>>) -> Life,
+    ) -> Option<u32>
+    where
+        Life: Future<Output = CloseReason> + Send + 'static,
+    {
         let core = &self.core;
         let mut registry = core.registry.lock();
         let full = registry.links.len() >= core.context.limits.links || self.closed.load(Ordering::Acquire);
@@ -203,10 +239,9 @@ impl Hub {
         registry.links.insert(id, Arc::clone(&link));
         drop(registry);
         let farewell = Farewell::new(core, &link);
-        let context = Arc::clone(&core.context);
+        let life = live(Arc::clone(&core.context), link, store);
         self.runtime.handle().spawn(async move {
-            let reason = connect::outgoing(context, link, store, hello, how).await;
-            farewell.say(reason);
+            farewell.say(life.await);
         });
         Some(id)
     }

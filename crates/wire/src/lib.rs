@@ -1,4 +1,4 @@
-//! BitTorrent over TCP: links that serve and fetch blocks over a piece store, as they are told. No policy.
+//! BitTorrent over TCP, and web seeds over HTTP: links that serve and fetch blocks over a piece store, as they are told. No policy.
 //!
 //! BEP 3 (messages), 6 (fast extension), 10 (extension protocol), 52 (v2 handshake bit and hash messages, which are
 //! refused for now). A link is one task; whoever steers it sees states and counters, never a block.
@@ -27,6 +27,8 @@ mod rc4;
 mod serving;
 mod shared;
 mod stream;
+mod web_seed;
+mod web_seed_run;
 
 pub use context::Counters;
 pub use encryption::Encryption;
@@ -34,3 +36,4 @@ pub use hub::{Hub, HubOptions};
 pub use limits::{CloseReason, Limits};
 pub use pace::RATE_CLASSES;
 pub use shared::{Hello, How, Transport};
+pub use web_seed::WebSeed;

@@ -46,6 +46,8 @@ pub struct Limits {
     pub batches_bytes: usize,
     /// Memory for bytes that several peers ask for and that cost more to read than to copy.
     pub hot_bytes: u64,
+    /// For a web seed's answer to begin, and over which its rate is measured.
+    pub web_seed_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -71,6 +73,7 @@ impl Default for Limits {
             batch_bytes: 256 * 1024,
             batches_bytes: 64 * 1024 * 1024,
             hot_bytes: 16 * 1024 * 1024,
+            web_seed_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -102,6 +105,8 @@ pub enum CloseReason {
     Reset,
     /// No room for another link.
     Full,
+    /// What was wrong with a web seed.
+    Http(String),
     /// TypeScript ended it.
     Ours(String),
 }
@@ -122,7 +127,7 @@ impl CloseReason {
             Self::Refused => "refused",
             Self::Reset => "reset",
             Self::Full => "full",
-            Self::Ours(reason) => reason,
+            Self::Http(reason) | Self::Ours(reason) => reason,
         }
     }
 }

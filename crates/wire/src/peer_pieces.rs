@@ -123,6 +123,13 @@ pub(crate) fn set_bit(bits: &mut [u8], piece: u32) {
     }
 }
 
+/// Clears a bit of a bitfield kept elsewhere.
+pub(crate) fn clear_bit(bits: &mut [u8], piece: u32) {
+    if let Some(byte) = bits.get_mut(piece as usize / 8) {
+        *byte &= !mask(piece);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Misfit, PeerPieces};

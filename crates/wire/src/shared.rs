@@ -36,6 +36,8 @@ pub enum Transport {
     Tcp,
     /// BEP 29.
     Utp,
+    /// BEP 19: a web seed. Not to be dialled as a peer.
+    Http,
 }
 
 impl Transport {
@@ -44,6 +46,7 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Utp => "utp",
+            Self::Http => "http",
         }
     }
 }
