@@ -9,11 +9,13 @@ import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
+import { webSeedPaths } from '../metainfo/web-seed-paths.js';
 import { Reactor, type ReactorStats, type Store } from '../native.js';
 import type { IdleName } from '../swarm/idle-torrents.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
+import type { WebSeedSource } from '../swarm/web-seeds.js';
 import { DhtSchedule } from './dht-schedule.js';
 
 export interface PeerNodeOptions {
@@ -25,6 +27,8 @@ export interface PeerNodeOptions {
   readonly dht: readonly PeerAddress[] | null;
   /** Opens an idle torrent, by `addContent`: a peer asks for it. */
   readonly wake?: (torrent: number) => Promise<void>;
+  /** URLs that the user named, asked for every torrent beside its own web seeds; null: no web seed is asked. */
+  readonly webSeeds?: readonly string[] | null;
 }
 
 const tickMs = 1000;
@@ -42,6 +46,7 @@ export class PeerNode {
   readonly #dht: Dht | null;
   readonly #schedule: DhtSchedule | null;
   readonly #peers: readonly PeerAddress[];
+  readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
@@ -52,6 +57,8 @@ export class PeerNode {
     const wanted = parseHostPort(options.listen, { anyPort: true });
     const threads = availableParallelism();
     this.#peers = options.peers;
+    const { webSeeds = [] } = options;
+    this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const limits = { links: maxLinks, halfOpenLinks: maxHalfOpenLinks, assemblyBytes };
     this.#reactor = new Reactor({ networkThreads: threads, workerThreads: threads, ...limits }, () =>
       this.#pump(),
@@ -91,7 +98,8 @@ export class PeerNode {
 
   /** Adds a torrent, and looks for its peers until the node or the swarm closes. */
   add(options: SwarmOptions): Swarm {
-    const swarm = this.session.add(options);
+    const webSeeds = this.#webSeeds ? [...this.#webSeeds, ...(options.webSeeds ?? [])] : [];
+    const swarm = this.session.add({ ...options, webSeeds });
     swarm.addPeers(this.#peers, 'asked');
     swarm.addPeers(this.#proven.values(), 'dht');
     this.#schedule?.add(swarm);
@@ -123,7 +131,8 @@ export class PeerNode {
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
   addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
     const { infoHashV1, infoHashV2, infoBytes } = torrent;
-    const content = { store, ...torrentShape(torrent) };
+    const content = { store, ...torrentShape(torrent), webSeedPaths: () => webSeedPaths(torrent) };
+    const webSeeds = torrent.webSeeds.map((url) => ({ url }));
     let isRechecking = false;
     const events: SwarmEvents = {
       ...more.events,
@@ -138,7 +147,7 @@ export class PeerNode {
         more.events?.fault?.(fault);
       },
     };
-    const swarm = this.add({ infoHashV1, infoHashV2, infoBytes, content, ...more, events });
+    const swarm = this.add({ infoHashV1, infoHashV2, infoBytes, content, webSeeds, ...more, events });
     return swarm;
   }
 

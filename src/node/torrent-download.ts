@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BlockswarmError } from '../errors.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import { type Metainfo, parseInfo } from '../metainfo/metainfo.js';
+import { webSeedPaths } from '../metainfo/web-seed-paths.js';
 import type { ResumeDb, Store } from '../native.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmContent, SwarmEvents } from '../swarm/swarm-options.js';
@@ -111,7 +112,8 @@ export class TorrentDownload {
       this.#isComplete = this.#swarm.state === 'seeding';
     } else {
       const { infoHashV1, infoHashV2 } = source;
-      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, events });
+      const webSeeds = source.webSeeds.map((url) => ({ url }));
+      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, events });
     }
     this.#lastProgressMs = performance.now();
   }
@@ -124,7 +126,8 @@ export class TorrentDownload {
     const metainfo = parseInfo(infoBytes);
     await this.#options.keepInfo(metainfo);
     const { store } = await this.#open(metainfo);
-    const content: SwarmContent = { store, ...torrentShape(metainfo) };
+    const paths = () => webSeedPaths(metainfo);
+    const content: SwarmContent = { store, ...torrentShape(metainfo), webSeedPaths: paths };
     this.#lastProgressMs = performance.now();
     this.#swarm?.attach(content);
   }

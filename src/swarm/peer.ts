@@ -18,12 +18,17 @@ const MIN_MEASURE_MS = 100;
 /** Requests a peer is believed to queue when it does not say (`reqq`, BEP 10): libtorrent's default. */
 const DEFAULT_REQUEST_QUEUE = 250;
 
+/** The blocks of the longest range that a web seed is asked for: 16 MiB. */
+const WEB_SEED_QUEUE = 1024;
+
 export class Peer implements PickerPeer, ChokerPeer {
   readonly link: number;
   readonly address: PeerAddress;
   readonly incoming: boolean;
   /** What its address was sent, also before this connection. */
   readonly account: UploadAccount;
+  /** An HTTP server (BEP 19); its address is a URL to show. */
+  readonly isWebSeed: boolean;
   /** Its entry in the peer book; null for an incoming one whose listening port is not known. */
   known: KnownPeer | null;
   readonly have = new HaveMap();
@@ -104,6 +109,7 @@ export class Peer implements PickerPeer, ChokerPeer {
       known: KnownPeer | null;
       account: UploadAccount;
       nowMs: number;
+      isWebSeed?: boolean;
     },
   ) {
     this.#host = host;
@@ -112,6 +118,8 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.incoming = place.incoming;
     this.known = place.known;
     this.account = place.account;
+    this.isWebSeed = place.isWebSeed ?? false;
+    if (this.isWebSeed) this.requestQueue = WEB_SEED_QUEUE;
     this.#measuredAtMs = place.nowMs;
   }
 
@@ -156,6 +164,11 @@ export class Peer implements PickerPeer, ChokerPeer {
       this.#isFirstBlock = true;
     }
     this.stripes.push(stripe);
+    // Pieces in a row are one request.
+    if (this.isWebSeed) {
+      this.suggested.clear();
+      this.suggested.add(stripe.piece + 1);
+    }
     this.#askedSinceReport += stripe.endBlock - stripe.firstBlock;
   }
 

@@ -90,8 +90,7 @@ export class Peers {
 
   /** Dials the best address that is due; false when there is none or no room. */
   dial(nowMs: number, suits: (known: KnownPeer) => boolean, hello: (known: KnownPeer) => Hello): Peer | null {
-    const { limits } = this.#options;
-    if (!this.#limits.mayDialNow || !limits.mayDialNow) return null;
+    if (!this.mayDialNow) return null;
     const known = this.#nextDue(nowMs, suits);
     return known && this.#connect(known, hello(known), nowMs);
   }
@@ -141,6 +140,26 @@ export class Peers {
   giveUp(peer: Peer): void {
     peer.isClosing = true;
     this.#options.host.close(peer.link, 'turnover');
+  }
+
+  /** Takes in a link to a web seed; `url` is how it is shown, and who it is when it is to blame. */
+  beginWebSeed(link: number, url: string, nowMs: number): Peer {
+    const address = { host: url, port: 0 };
+    const place = {
+      link,
+      address,
+      incoming: false,
+      known: null,
+      nowMs,
+      account: this.#account(address),
+      isWebSeed: true,
+    };
+    return this.#began(new Peer(this.#options.host, place));
+  }
+
+  /** Whether there is room for one more that we dial. */
+  get mayDialNow(): boolean {
+    return this.#limits.mayDialNow && this.#options.limits.mayDialNow;
   }
 
   /** The handshake is over; returns why the connection is of no use, or null. */

@@ -1,7 +1,9 @@
 /** What the owner of a swarm gives it, is told by it, and may ask of it. */
+import type { WebSeedPaths } from '../metainfo/web-seed-paths.js';
 import type { PieceStore, TorrentFault } from './link-host.js';
 import type { PickOrder, PickWindow } from './picker.js';
 import type { PipelineOptions } from './pipeline.js';
+import type { WebSeedSource, WebSeedStatus } from './web-seeds.js';
 
 /**
  * `metadata`: no store yet. `fetching`: wanted pieces are missing. `seeding`: none is. `paused`: its files failed;
@@ -17,6 +19,8 @@ export interface SwarmContent {
   readonly pieceLengthBytes: number;
   /** v2: pieces before the last that end with their file, and their bytes. */
   readonly shortPieces?: ReadonlyMap<number, number>;
+  /** Where web seeds have the files; without it none is asked. */
+  readonly webSeedPaths?: () => WebSeedPaths;
 }
 
 /** Pieces `[first, end)` with a priority of 0 (not wanted) to 7, default 1. */
@@ -52,6 +56,8 @@ export interface SwarmOptions {
   readonly window?: PickWindow;
   readonly maxLinks?: number;
   readonly pipeline?: PipelineOptions;
+  /** Asked while pieces are missing, when `content` says where their files are. */
+  readonly webSeeds?: readonly WebSeedSource[];
   /** How long two that both have everything stay connected. */
   readonly seedGraceMs?: number;
   readonly events?: SwarmEvents;
@@ -76,6 +82,7 @@ export interface SwarmStatus {
   /** Why it is paused, else `null`. */
   readonly pauseReason: string | null;
   readonly links: number;
+  readonly webSeeds: readonly WebSeedStatus[];
   readonly knownPeers: number;
   readonly pieceCount: number;
   readonly hadPieces: number;

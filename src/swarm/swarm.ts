@@ -16,6 +16,7 @@ import { Pieces, takeHaves } from './pieces.js';
 import { SuperSeeding } from './super-seeding.js';
 import { SwarmExtensions } from './swarm-extensions.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
+import { WebSeeds } from './web-seeds.js';
 
 /** What a swarm shares with the others of its session. */
 export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'maxLinks'> {
@@ -42,6 +43,7 @@ export class Swarm {
   readonly #peers: Peers;
   readonly #blame: Blame;
   readonly #extensions: SwarmExtensions;
+  readonly #webSeeds: WebSeeds;
   /** Null while only the infohash is known. */
   #pieces: Pieces | null = null;
   #state: SwarmState = 'metadata';
@@ -76,6 +78,13 @@ export class Swarm {
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
     this.#blame = new Blame(context.bans);
+    this.#webSeeds = new WebSeeds({
+      host: this.#host,
+      torrent: this.torrent,
+      sources: options.webSeeds ?? [],
+      loopback: context.dialPolicy.mayDial({ host: '127.0.0.1', port: 1 }, 'learnt'),
+      random: context.random,
+    });
     this.#private = options.private ?? false;
     if (this.#private) this.#peers.becomePrivate();
     this.#extensions = new SwarmExtensions({
@@ -127,6 +136,7 @@ export class Swarm {
       state: this.#state,
       pauseReason: this.#pause?.reason ?? null,
       links: this.peers.size,
+      webSeeds: this.#webSeeds.status(),
       knownPeers: this.#peers.knownCount,
       pieceCount: picker?.geometry.pieceCount ?? 0,
       hadPieces: picker?.hadCount ?? 0,
@@ -246,7 +256,7 @@ export class Swarm {
     this.#superSeeding?.heard(peer, event, nowMs);
     if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
     if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
-    if (event.state === 'closed') this.#onClosed(peer, event.closeReason ?? 'closed', nowMs);
+    if (event.state === 'closed') this.#onClosed(peer, event, nowMs);
     if (peerInterested !== peer.peerInterested || event.state === 'closed') this.#context.changed(this);
   }
 
@@ -307,6 +317,7 @@ export class Swarm {
     if (this.#state === 'fetching' || this.#state === 'seeding') this.#peers.turnOver(nowMs, this.#suits);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#pieces?.pipeline.tick(nowMs);
+    this.#linkWebSeeds(nowMs);
     this.#feed(nowMs);
   }
 
@@ -335,6 +346,7 @@ export class Swarm {
       if (pieces.met(peer)) pieces.reconsider(peer);
       else this.#drop(peer, 'bad-have-map');
     }
+    this.#linkWebSeeds(nowMs);
     this.#feed(nowMs);
   }
 
@@ -360,6 +372,18 @@ export class Swarm {
     // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
     const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
     return this.#hello(useV2, known.address);
+  }
+
+  /** Begins with web seeds that are due, while pieces are missing. */
+  #linkWebSeeds(nowMs: number): void {
+    const paths = this.#pieces?.content.webSeedPaths;
+    if (!paths || this.#state !== 'fetching') return;
+    while (this.#peers.mayDialNow) {
+      const begun = this.#webSeeds.connect(nowMs, paths);
+      if (!begun) return;
+      const peer = this.#peers.beginWebSeed(begun.link, begun.url, nowMs);
+      this.#blame.remember(peer.link, peer.address);
+    }
   }
 
   #hello(asV2: boolean, remote: PeerAddress): Hello {
@@ -403,9 +427,12 @@ export class Swarm {
     if (event.state === 'open' && this.#state === 'fetching') pipeline.feed(peer, nowMs);
   }
 
-  #onClosed(peer: Peer, reason: string, nowMs: number): void {
+  #onClosed(peer: Peer, event: LinkEvent, nowMs: number): void {
+    const reason = event.closeReason ?? 'closed';
     this.#pieces?.ended(peer);
     this.#superSeeding?.ended(peer);
+    const served = peer.downloadedBytes > 0;
+    this.#webSeeds.ended(peer.link, { reason, retryAfterMs: event.retryAfterMs ?? 0, served }, nowMs);
     this.#extensions.ended(peer, nowMs);
     if (!peer.isOpen && !peer.incoming) this.#extensions.dialFailed(peer.address, nowMs);
     this.#peers.ended(peer, reason, nowMs);
@@ -480,9 +507,13 @@ export class Swarm {
     const state = this.#pause ? 'paused' : done ? 'seeding' : 'fetching';
     if (state === this.#state || this.#state === 'closed') return false;
     this.#state = state;
-    for (const peer of this.peers.values()) peer.seeding = state === 'seeding';
+    for (const peer of this.peers.values()) {
+      peer.seeding = state === 'seeding';
+      if (peer.isWebSeed && state !== 'fetching') this.#drop(peer, 'complete');
+    }
     this.#extensions.tellUploadOnly(this.#isUploadOnly);
     this.#seedingSinceMs = nowMs;
+    this.#linkWebSeeds(nowMs);
     return true;
   }
 

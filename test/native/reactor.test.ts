@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { fileExtents, hashExtents, Reactor, Store } from '../../src/native.js';
 import { tempFolder } from '../helpers/temp.js';
+import { serveFolder } from '../helpers/web-server.js';
 import { CONFORMANCE_SHAPE, type LinkPair, linkConformance } from '../sim/link-conformance.js';
 
 const options = { networkThreads: 1, workerThreads: 2, assemblyBytes: 2 ** 26, links: 64, halfOpenLinks: 16 };
@@ -29,9 +30,11 @@ async function pair(t: Test): Promise<LinkPair> {
   full.setServableAll();
   const empty = Store.openScratch(hashes, join(folder, 'scratch'));
   const [seed, leech] = [reactor(t), reactor(t)];
+  const { url } = await serveFolder(t, folder);
   return {
     seed: { host: seed, address: seed.listen('127.0.0.1', 0), store: full },
     cutFiles: () => truncateSync(path),
+    webSeeds: { good: `${url}whole`, missing: `${url}missing` },
     leech: { host: leech, address: leech.listen('127.0.0.1', 0), store: empty },
     nowMs: () => performance.now(),
     step: () => new Promise((resolve) => setTimeout(resolve, 2)),

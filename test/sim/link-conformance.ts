@@ -32,6 +32,8 @@ export interface LinkPair {
   cutFiles(): void;
   /** The hosts' clock, or one as fast. */
   nowMs(): number;
+  /** The URL of an HTTP server that has the same file, and one that answers 404. */
+  readonly webSeeds: { readonly good: string; readonly missing: string };
   /** Lets a little time pass, 1 to 10 ms; resolves when both sides may be drained. */
   step(): Promise<void>;
   close(): Promise<void>;
@@ -467,6 +469,58 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     bench.leech.side.host.setInterested(down, true);
     bench.leech.side.host.cancel(down, 0, 0, 64);
   });
+
+  await check(
+    'a web seed is a peer that has everything, never chokes and wants nothing',
+    async (t, bench) => {
+      const { host, store } = bench.leech.side;
+      const place = { url: bench.pair.webSeeds.good, paths: [], asked: true, loopback: false };
+      const link = host.connectWebSeed(bench.leech.torrent, place);
+      t.ok(await bench.until(() => bench.leech.last(link)?.state === 'open'));
+      const [first] = bench.leech.of(link);
+      t.match(first, {
+        haveAll: true,
+        peerChoking: false,
+        peerInterested: false,
+        torrent: bench.leech.torrent,
+      });
+      t.equal(first?.peerId?.length, 20);
+      t.equal(host.fetch(link, 0, 0, 40), true);
+      t.equal(host.fetch(link, 0, 40, 64), true);
+      t.equal(host.fetch(link, 2, 0, LAST_PIECE_BLOCKS), true);
+      t.ok(await bench.until(() => bench.leech.verdicts.length === 2));
+      for (const verdict of bench.leech.verdicts) t.match(verdict, { outcome: 'good', senders: [link] });
+      t.ok(await bench.until(() => bench.leech.triples(link, 'finished').length === 3));
+      t.same(bench.leech.triples(link, 'finished').sort(), ['0,0,40', '0,40,64', `2,0,${LAST_PIECE_BLOCKS}`]);
+      t.equal(store.servable()[0], 0b1010_0000);
+      t.ok(await bench.until(() => bench.leech.last(link)?.queuedBlocks === 0));
+      // It hears nothing, and is not harmed by it.
+      host.setInterested(link, true);
+      host.setChoked(link, false);
+      host.announceHave(bench.leech.torrent, 0);
+      host.close(link, 'complete');
+      t.ok(await bench.until(() => bench.leech.last(link)?.state === 'closed'));
+      t.equal(bench.leech.last(link)?.closeReason, 'complete');
+    },
+  );
+
+  await check(
+    'a web seed without the file, and one where nobody listens, end as events',
+    async (t, bench) => {
+      const { host } = bench.leech.side;
+      const dial = (url: string) =>
+        host.connectWebSeed(bench.leech.torrent, { url, paths: [], asked: true, loopback: false });
+      const missing = dial(bench.pair.webSeeds.missing);
+      t.ok(await bench.until(() => bench.leech.last(missing)?.state === 'open'));
+      host.fetch(missing, 0, 0, 64);
+      t.ok(await bench.until(() => bench.leech.last(missing)?.state === 'closed'));
+      t.equal(bench.leech.last(missing)?.closeReason, 'http-404');
+      const nobody = dial('http://127.0.0.1:1/file');
+      t.ok(await bench.until(() => bench.leech.last(nobody)?.state === 'closed'));
+      t.equal(bench.leech.last(nobody)?.closeReason, 'refused');
+      t.equal(bench.leech.of(nobody).length, 1);
+    },
+  );
 
   await check('removing a torrent closes its connections', async (t, bench) => {
     const { up } = await bench.open();

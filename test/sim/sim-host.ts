@@ -15,6 +15,7 @@ import type {
   PieceVerdict,
   Rates,
   TorrentFault,
+  WebSeedPlace,
 } from '../../src/swarm/link-host.js';
 import { SimLink } from './sim-link.js';
 import { IDLE_MS, type SimNetwork } from './sim-network.js';
@@ -148,6 +149,18 @@ export class SimHost implements LinkHost {
           : remote.#refuses(hello, how.encrypted ?? false);
       if (refusal || !remote) clock.after(latencyMs, () => link.ended(refusal ?? 'refused'));
       else remote.#onConnect(this, link, hello, how.encrypted ? insists : null);
+    });
+    return link.id;
+  }
+
+  connectWebSeed(torrent: number, { url }: WebSeedPlace): number {
+    const link = this.#newLink(url, 0);
+    const { clock, latencyMs, webServers } = this.network;
+    link.torrent = this.#torrents.get(torrent) ?? null;
+    clock.after(2 * latencyMs, () => {
+      const server = webServers.get(url);
+      if (server) link.openWebSeed(server.endOf(link));
+      else link.ended('refused');
     });
     return link.id;
   }

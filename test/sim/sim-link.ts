@@ -15,6 +15,11 @@ export type SimMessage =
   | { type: 'extension'; id: number; payload: Uint8Array }
   | { type: 'close' };
 
+/** The end of a link to an HTTP server. */
+export interface SimWebEnd {
+  receive(message: SimMessage): void;
+}
+
 /** A range that was asked for and the blocks of it that are still to come. */
 interface Range {
   readonly piece: number;
@@ -36,11 +41,13 @@ export class SimLink {
   rateClasses: readonly SimRateClass[] = [];
   torrent: SimTorrent | null = null;
   other: SimLink | null = null;
+  #webEnd: SimWebEnd | null = null;
   state: 'new' | 'open' | 'closed' = 'new';
   choking = true;
   peerChoking = true;
   peerInterested = false;
   encrypted = false;
+  transport: 'tcp' | 'http' = 'tcp';
   /** Requests of the peer, to be served in turn. */
   readonly wantedByPeer: { piece: number; block: number }[] = [];
   uploadedBytes = 0;
@@ -57,6 +64,7 @@ export class SimLink {
   readonly #inFlight = new Set<string>();
   #lastBlockMs = 0;
   #closeReason: string | undefined;
+  #retryAfterMs: number | undefined;
   #hello: { peerId: Uint8Array; infoHash: Uint8Array } | null = null;
   #haveAll = false;
   #peerHave = new HaveMap();
@@ -101,6 +109,21 @@ export class SimLink {
     this.#changed();
     this.sendBitmap();
     this.send({ type: 'extension', id: 0, payload: ours.extensionHandshake });
+  }
+
+  /** The web seed is dialled: it has everything and never chokes. */
+  openWebSeed(server: SimWebEnd): void {
+    if (this.state !== 'new') return;
+    this.state = 'open';
+    this.#webEnd = server;
+    this.transport = 'http';
+    this.#hello = {
+      peerId: new TextEncoder().encode(`-BSWEB1-${String(this.id).padStart(12, '0')}`),
+      infoHash: new Uint8Array(20),
+    };
+    this.peerChoking = false;
+    this.#haveAll = true;
+    this.#changed();
   }
 
   /** HAVE ALL when we have everything, as BEP 6 peers do. */
@@ -153,10 +176,11 @@ export class SimLink {
     this.ended(reason);
   }
 
-  ended(reason: string): void {
+  ended(reason: string, retryAfterMs?: number): void {
     if (this.state === 'closed') return;
     this.state = 'closed';
     this.#closeReason = reason;
+    this.#retryAfterMs = retryAfterMs;
     this.#ranges = [];
     this.#inFlight.clear();
     this.wantedByPeer.length = 0;
@@ -168,6 +192,8 @@ export class SimLink {
     const { network } = this.#owner;
     const { clock } = network;
     const to = this.other;
+    const webEnd = this.#webEnd;
+    if (webEnd) clock.after(network.latencyMs, () => webEnd.receive(message));
     if (!to || this.#owner.isDead) return;
     this.#arrivesAtMs = Math.max(this.#arrivesAtMs, clock.nowMs + network.delayMs(this.#owner, to.#owner));
     if (message.type === 'block') this.#arrivesAtMs = to.#takesUntilMs(this.#arrivesAtMs);
@@ -305,8 +331,9 @@ export class SimLink {
       host: this.host,
       port: this.port,
       closeReason: this.#closeReason,
+      retryAfterMs: this.#retryAfterMs,
       ...(hello
-        ? { ...hello, reserved: new Uint8Array(8), encrypted: this.encrypted, transport: 'tcp' as const }
+        ? { ...hello, reserved: new Uint8Array(8), encrypted: this.encrypted, transport: this.transport }
         : {}),
       peerChoking: this.peerChoking,
       peerInterested: this.peerInterested,

@@ -4,6 +4,7 @@
  */
 import { type SimClock, seededRandom } from './sim-clock.js';
 import type { SimHost } from './sim-host.js';
+import type { SimWebServer } from './sim-web-server.js';
 
 export interface SimNetworkOptions {
   /** From anybody to anybody, one way; hosts may add their own. */
@@ -25,6 +26,8 @@ export class SimNetwork {
   readonly clock: SimClock;
   readonly latencyMs: number;
   readonly hosts = new Map<string, SimHost>();
+  /** By URL. */
+  readonly webServers = new Map<string, SimWebServer>();
   readonly random: () => number;
   readonly #lossShare: number;
 

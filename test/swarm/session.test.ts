@@ -7,6 +7,7 @@ import type {
   LinkHost,
   PieceStore,
   TorrentFault,
+  WebSeedPlace,
 } from '../../src/swarm/link-host.js';
 import { Session, type SessionOptions } from '../../src/swarm/session.js';
 import type { SwarmOptions } from '../../src/swarm/swarm-options.js';
@@ -46,6 +47,11 @@ class ScriptedHost implements LinkHost {
     this.hows.push(how);
     const link = this.#next++;
     this.log.push(`connect ${link} ${host}:${port}`);
+    return link;
+  }
+  connectWebSeed(_torrent: number, { url }: WebSeedPlace): number {
+    const link = this.#next++;
+    this.log.push(`web seed ${link} ${url}`);
     return link;
   }
   accept(link: number, torrent: number, hello: Hello): boolean {

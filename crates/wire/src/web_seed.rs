@@ -6,6 +6,7 @@ use crate::events::Opened;
 use crate::fetching::{Arrival, Fetching};
 use crate::limits::CloseReason;
 use crate::message::BLOCK_BYTES;
+use crate::pace::Pace;
 use crate::peer_pieces::clear_bit;
 use crate::shared::{Command, LinkShared, Transport};
 use crate::web_seed_run::{RUN_BYTES, Run};
@@ -50,6 +51,7 @@ pub(crate) struct WebSeedLink {
     held: Option<(u32, u32)>,
     /// Pieces of files that the server has; `None`: all of them.
     pieces: Option<Vec<u8>>,
+    pace: Pace,
     tick_at: Instant,
     moved_bytes: u64,
 }
@@ -62,7 +64,7 @@ pub(crate) async fn run(
     seed: WebSeed,
 ) -> CloseReason {
     let mut client = HttpClient::new(Arc::clone(&context.http), seed.reach);
-    let now = Instant::now();
+    let (now, shared_address) = (Instant::now(), shared.address);
     let mut link = WebSeedLink {
         fetching: Fetching::new(MOST, now.into_std()),
         context,
@@ -72,6 +74,7 @@ pub(crate) async fn run(
         run: Run::default(),
         held: None,
         pieces: None,
+        pace: Pace::new(shared_address),
         tick_at: now,
         moved_bytes: 0,
     };
@@ -135,12 +138,22 @@ impl WebSeedLink {
                 self.ask(client).await?;
                 continue;
             }
+            if let Err(at) = self.pace.may_receive(Instant::now() - self.context.start) {
+                count(&self.context.counters.paced, 1);
+                tokio::select! {
+                    () = sleep_until(self.context.start + at) => {}
+                    () = shared.notify.notified() => {}
+                    () = tick.as_mut() => {}
+                }
+                continue;
+            }
             let chunk = tokio::select! {
                 chunk = client.chunk() => chunk,
                 () = shared.notify.notified() => continue,
                 () = tick.as_mut() => continue,
             };
             if let Some(data) = chunk.map_err(|error| closed(&error))? {
+                self.pace.received(data.len());
                 let mut run = std::mem::take(&mut self.run);
                 run.take(&data, |piece, block, data| self.keep(piece, block, data));
                 self.run = run;
@@ -235,6 +248,7 @@ impl WebSeedLink {
                     self.run.cancel(piece, &cancelled);
                     self.held = self.held.filter(|held| held.0 != piece || !cancelled.contains(&held.1));
                 }
+                Command::RateClasses(classes) => self.pace.set_classes(classes),
                 // A server neither hears nor says anything else.
                 _ => {}
             }
