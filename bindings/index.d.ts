@@ -171,8 +171,8 @@ export declare class Reactor {
   constructor(options: ReactorOptions, wake: () => void)
   /** Takes peers at an IP literal; port 0 chooses a free one. ERR_PORT_IN_USE, ERR_LISTEN, ERR_ADDRESS. */
   listen(host: string, port: number): SocketAddress
-  /** Binds the UDP port. Errors as `listen`. */
-  bindUdp(host: string, port: number): SocketAddress
+  /** Binds the UDP port, for the DHT and, when `utp` is true, for peers. Errors as `listen`. */
+  bindUdp(host: string, port: number, utp?: boolean | undefined | null): SocketAddress
   /** False when nothing is bound, the queue is full, or the address is no IP literal. */
   sendUdp(payload: Uint8Array, host: string, port: number): boolean
   /** What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake. */
@@ -530,7 +530,7 @@ export interface Hello {
 
 /** How to dial; over TCP and plain when nothing is said. */
 export interface How {
-  /** `utp` needs `bindUdp` and `setUtp`. */
+  /** `utp` needs a UDP port that was bound for it. */
   transport?: 'tcp' | 'utp'
   /** The handshake of MSE comes first. */
   encrypted?: boolean

@@ -683,9 +683,9 @@ export class Reactor {
     return call(() => this.#inner.listen(host, port));
   }
 
-  /** Binds the UDP port. Errors as `listen`. */
-  bindUdp(host: string, port: number): { host: string; port: number } {
-    return call(() => this.#inner.bindUdp(host, port));
+  /** Binds the UDP port, for the DHT and, when `utp` is true, for peers. Errors as `listen`. */
+  bindUdp(host: string, port: number, utp = false): { host: string; port: number } {
+    return call(() => this.#inner.bindUdp(host, port, utp));
   }
 
   /** False when the queue is full or no port is bound: datagrams may get lost. */

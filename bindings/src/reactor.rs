@@ -3,7 +3,7 @@
 use crate::error::coded;
 use crate::store::Store;
 use crate::task::Job;
-use blockswarm_net::{NetError, Reach, RuntimeOptions, UdpLimits, tcp};
+use blockswarm_net::{NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp};
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
@@ -152,7 +152,7 @@ impl Hello {
 /// How to dial; over TCP and plain when nothing is said.
 #[napi(object, object_to_js = false)]
 pub struct How {
-    /// `utp` needs `bindUdp` and `setUtp`.
+    /// `utp` needs a UDP port that was bound for it.
     #[napi(ts_type = "'tcp' | 'utp'")]
     pub transport: Option<String>,
     /// The handshake of MSE comes first.
@@ -476,10 +476,12 @@ impl Reactor {
         Ok(self.hub.listen(address(&host, port)?).map_err(refused)?.into())
     }
 
-    /// Binds the UDP port. Errors as `listen`.
+    /// Binds the UDP port, for the DHT and, when `utp` is true, for peers. Errors as `listen`.
     #[napi(catch_unwind)]
-    pub fn bind_udp(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
-        let local = self.hub.bind_udp(address(&host, port)?, UdpLimits::default()).map_err(refused)?;
+    pub fn bind_udp(&self, host: String, port: u32, utp: Option<bool>) -> napi::Result<SocketAddress> {
+        let utp = utp.unwrap_or(false).then(UtpLimits::default);
+        let limits = UdpLimits { utp, ..UdpLimits::default() };
+        let local = self.hub.bind_udp(address(&host, port)?, limits).map_err(refused)?;
         self.dropped_datagrams.store(0, Ordering::Relaxed);
         Ok(local.into())
     }

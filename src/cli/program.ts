@@ -83,6 +83,15 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         'a DHT node to start from; may be given often (default: public ones)',
         collect,
       )
+      .addOption(
+        new Option(
+          '--encryption <mode>',
+          'of connections to peers: the peer may choose, it should be, it must be',
+        )
+          .choices(['off', 'allowed', 'preferred', 'required'])
+          .default('allowed'),
+      )
+      .option('--utp', 'meet peers over uTP, too (BEP 29)')
       .addOption(stateDirOption());
 
   add(

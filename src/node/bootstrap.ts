@@ -17,7 +17,7 @@ import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
 import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
 import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
@@ -217,7 +217,7 @@ class Bootstrap {
     const { listen, peer } = this.#options;
     const peers = await resolveAll(peer, this.#signal);
     const dht = await dhtNodes(this.#options, this.#signal, this.#report);
-    const peerNode = new PeerNode({ listen, peers, dht });
+    const peerNode = new PeerNode({ listen, peers, dht, ...linkChoice(this.#options) });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

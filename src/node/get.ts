@@ -9,7 +9,7 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseInfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
 import { sameBytes, toHex } from '../units.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
@@ -83,6 +83,7 @@ async function run(
     listen: options.listen,
     peers,
     dht: await dhtNodes(options, signal, report),
+    ...linkChoice(options),
   });
   closers.push(() => peerNode.close());
   const { out: root, timeoutSeconds, check = false } = options;

@@ -16,10 +16,11 @@ import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
+import { type LinkChoice, linkChoice } from './addresses.js';
 import { DhtSchedule } from './dht-schedule.js';
 
-export interface PeerNodeOptions {
-  /** Where to listen for peers (TCP) and the DHT (UDP): one port for both. */
+export interface PeerNodeOptions extends LinkChoice {
+  /** Where to listen for peers (TCP), the DHT and uTP (UDP): one port for all. */
   readonly listen: string;
   /** Peers that the user named; asked for every torrent. */
   readonly peers: readonly PeerAddress[];
@@ -65,7 +66,8 @@ export class PeerNode {
     );
     try {
       this.address = this.#reactor.listen(wanted.host, wanted.port);
-      if (options.dht) this.#reactor.bindUdp(this.address.host, this.address.port);
+      const { host, port } = this.address;
+      if (options.dht || options.utp) this.#reactor.bindUdp(host, port, options.utp);
     } catch (error) {
       void this.#reactor.shutdown();
       throw error;
@@ -78,6 +80,7 @@ export class PeerNode {
       random: Math.random,
       listenPort: () => this.address.port,
       dialPolicy,
+      ...linkChoice(options),
       limits: { links: maxLinks, halfOpenLinks: maxHalfOpenLinks },
       ...(options.wake && { wake: options.wake }),
     });

@@ -5,7 +5,7 @@ import type { HybridTorrent } from '../metainfo/hybrid.js';
 import type { SegmentKind } from '../metainfo/segment.js';
 import { type ExtentsHandle, fileExtents, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
@@ -59,7 +59,7 @@ export class Seeder {
       const peers = await resolveAll(options.peer, signal);
       const dht = await dhtNodes(options, signal, report);
       // Before the hashing: a port in use is told at once.
-      const peerNode = new PeerNode({ listen: options.listen, peers, dht });
+      const peerNode = new PeerNode({ listen: options.listen, peers, dht, ...linkChoice(options) });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
@@ -100,7 +100,13 @@ export class TorrentSeeder {
       const peers = await resolveAll(options.peer, signal);
       const dht = await dhtNodes(options, signal, report);
       const wake = (torrent: number): Promise<void> => library.wake(torrent);
-      const peerNode: PeerNode = new PeerNode({ listen: options.listen, peers, dht, wake });
+      const peerNode: PeerNode = new PeerNode({
+        listen: options.listen,
+        peers,
+        dht,
+        wake,
+        ...linkChoice(options),
+      });
       closers.push(() => peerNode.close());
       const contents = new Map(named?.map(({ row, content }) => [row.torrentPath, content]));
       const library: TorrentLibrary = new TorrentLibrary({

@@ -40,7 +40,17 @@ export async function loadTorrents(t: Test, torrents: readonly string[]): Promis
   return jsonLines(await outputOf(t, python, ['-BW', 'ignore', script, 'load', ...torrents]));
 }
 
-export interface Download {
+/** How libtorrent meets its peer, and in no other way; in plain over TCP when nothing is said. */
+export interface Carriage {
+  readonly encrypted?: boolean;
+  readonly utp?: boolean;
+}
+
+function flags({ encrypted, utp }: Carriage): string[] {
+  return [...(encrypted ? ['--encrypted'] : []), ...(utp ? ['--utp'] : [])];
+}
+
+export interface Download extends Carriage {
   /** A .torrent file or a magnet link. */
   readonly source: string;
   readonly outFolder: string;
@@ -49,8 +59,10 @@ export interface Download {
 }
 
 /** Downloads a torrent to the last byte. */
-export async function downloadWithLibtorrent(t: Test, { source, outFolder, peers }: Download): Promise<void> {
-  await outputOf(t, python, ['-BW', 'ignore', script, 'get', outFolder, peers.join(','), source]);
+export async function downloadWithLibtorrent(t: Test, download: Download): Promise<void> {
+  const { source, outFolder, peers } = download;
+  const args = [...flags(download), 'get', outFolder, peers.join(','), source];
+  await outputOf(t, python, ['-BW', 'ignore', script, ...args]);
 }
 
 /** Seeds torrents whose files lie in a folder; returns `host:port` once libtorrent has checked them. */
@@ -58,8 +70,10 @@ export async function seedWithLibtorrent(
   t: Test,
   folder: string,
   torrents: readonly string[],
+  carriage: Carriage = {},
 ): Promise<string> {
-  const program = new Program(t, python, ['-BW', 'ignore', script, 'seed', folder, ...torrents]);
+  const args = [...flags(carriage), 'seed', folder, ...torrents];
+  const program = new Program(t, python, ['-BW', 'ignore', script, ...args]);
   const [, port] = await program.printed(/"port": (\d+)/);
   return `127.0.0.1:${port}`;
 }

@@ -7,6 +7,8 @@
   get OUT HOST:PORT[,…] TORRENT|MAGNET    downloads to OUT to the last byte, then ends
   seed FOLDER TORRENT…                    checks and seeds; the first line names the port; ends with its stdin
 
+Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP.
+
 Not called libtorrent.py: Python would import this file instead of the library.
 """
 import json
@@ -64,6 +66,8 @@ def read(path):
 
 
 def session():
+    encrypted, utp = (flag in FLAGS for flag in ("--encrypted", "--utp"))
+    policy = int(lt.enc_policy.forced if encrypted else lt.enc_policy.disabled)
     """A session on a free port of loopback that speaks to nobody by itself."""
     return lt.session({
         "listen_interfaces": "127.0.0.1:0",
@@ -72,10 +76,13 @@ def session():
         "enable_upnp": False,
         "enable_natpmp": False,
         "allow_multiple_connections_per_ip": True,
-        "enable_outgoing_utp": False,
-        "enable_incoming_utp": False,
-        "in_enc_policy": int(lt.enc_policy.disabled),
-        "out_enc_policy": int(lt.enc_policy.disabled),
+        "enable_outgoing_utp": utp,
+        "enable_incoming_utp": utp,
+        "enable_outgoing_tcp": not utp,
+        "enable_incoming_tcp": not utp,
+        "in_enc_policy": policy,
+        "out_enc_policy": policy,
+        "allowed_enc_level": int(lt.enc_level.rc4 if encrypted else lt.enc_level.both),
         "alert_mask": int(lt.alert.category_t.error_notification | lt.alert.category_t.status_notification),
     })
 
@@ -136,5 +143,7 @@ def main(command, *arguments):
         sys.exit(__doc__)
 
 
+FLAGS = {argument for argument in sys.argv[1:] if argument in ("--encrypted", "--utp")}
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(argument for argument in sys.argv[1:] if argument not in FLAGS))

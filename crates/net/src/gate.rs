@@ -37,6 +37,13 @@ impl Default for GateLimits {
     }
 }
 
+impl GateLimits {
+    /// For connections begun over uTP: each may cost a task, memory, and answers to an address that may be forged.
+    pub fn connections() -> Self {
+        Self { address: (16, 2), prefix: (64, 8), global: (512, 256), table: 4_096 }
+    }
+}
+
 /// What became of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -51,15 +58,35 @@ pub enum Verdict {
 /// The gate: shape first (linear in at most 2 KiB), so that rubbish uses up nobody's tokens.
 #[derive(Debug)]
 pub struct DatagramGate {
+    rates: RateGate,
+}
+
+impl DatagramGate {
+    /// An open gate. `now` is the time since any fixed start, as in [`DatagramGate::admit`].
+    pub fn new(limits: GateLimits, now: Duration) -> Self {
+        Self { rates: RateGate::new(limits, now) }
+    }
+
+    /// Judges one datagram.
+    pub fn admit(&mut self, from: IpAddr, payload: &[u8], now: Duration) -> Verdict {
+        if !is_strict_dictionary(payload) {
+            return Verdict::Malformed;
+        }
+        if self.rates.take(from, now) { Verdict::Pass } else { Verdict::TooMany }
+    }
+}
+
+/// How often one address, its neighbourhood and everybody may do something.
+#[derive(Debug)]
+pub(crate) struct RateGate {
     limits: GateLimits,
     addresses: Buckets<IpAddr>,
     prefixes: Buckets<IpAddr>,
     global: TokenBucket,
 }
 
-impl DatagramGate {
-    /// An open gate. `now` is the time since any fixed start, as in [`DatagramGate::admit`].
-    pub fn new(limits: GateLimits, now: Duration) -> Self {
+impl RateGate {
+    pub(crate) fn new(limits: GateLimits, now: Duration) -> Self {
         Self {
             limits,
             addresses: Buckets::new(limits.table),
@@ -68,16 +95,11 @@ impl DatagramGate {
         }
     }
 
-    /// Judges one datagram.
-    pub fn admit(&mut self, from: IpAddr, payload: &[u8], now: Duration) -> Verdict {
-        if !is_strict_dictionary(payload) {
-            return Verdict::Malformed;
-        }
+    pub(crate) fn take(&mut self, from: IpAddr, now: Duration) -> bool {
         let address = from.to_canonical();
-        let passes = self.addresses.take(address, self.limits.address, now)
+        self.addresses.take(address, self.limits.address, now)
             && self.prefixes.take(prefix(address), self.limits.prefix, now)
-            && self.global.take(1, now);
-        if passes { Verdict::Pass } else { Verdict::TooMany }
+            && self.global.take(1, now)
     }
 }
 

@@ -225,7 +225,7 @@ proptest! {
                 verdict => prop_assert_eq!(verdict, Verdict::TooMany),
             }
             prop_assert!(passed * 1000 <= 8_000 + now_ms * 7);
-            prop_assert!(gate.addresses.young.len() <= 4 && gate.addresses.old.len() <= 4);
+            prop_assert!(gate.rates.addresses.young.len() <= 4 && gate.rates.addresses.old.len() <= 4);
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod http_url;
 pub mod runtime;
 pub mod tcp;
 pub mod udp;
+pub mod utp;
 
 pub use bucket::{RateBucket, TokenBucket, Turn};
 pub use error::NetError;
@@ -25,3 +26,4 @@ pub use http_reach::Reach;
 pub use http_url::HttpUrl;
 pub use runtime::{Runtime, RuntimeOptions};
 pub use udp::{Datagram, Udp, UdpLimits};
+pub use utp::{Utp, UtpConnection, UtpLimits};

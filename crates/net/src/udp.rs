@@ -1,15 +1,17 @@
 //! The UDP socket: one task, bounded queues both ways, the gate before everything.
 //!
-//! Today everything that comes is taken for a DHT message; uTP and UDP trackers will be told apart here.
+//! A datagram that begins as a bencoded dictionary is a DHT message; one that begins as a header of uTP is that, when
+//! uTP is wanted. No datagram begins as both.
 
 use crate::error::NetError;
-use crate::gate::{DatagramGate, GateLimits, Verdict};
+use crate::gate::{DatagramGate, GateLimits, RateGate, Verdict};
+use crate::utp::{Parcel, Utp, UtpLimits};
 use parking_lot::Mutex;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
@@ -20,6 +22,11 @@ const RECEIVE_BYTES: usize = 65_535;
 /// Datagrams taken in a row before the task looks at what is to be sent.
 const BATCH: usize = 64;
 
+const UTP_HEADER_BYTES: usize = 20;
+/// The protocol sends no longer ones, and reads none.
+const UTP_BYTES: usize = 2_048;
+const UTP_SYN: u8 = 4;
+
 /// Bounds of the queues.
 #[derive(Debug, Clone, Copy)]
 pub struct UdpLimits {
@@ -29,11 +36,13 @@ pub struct UdpLimits {
     pub outbox: usize,
     /// Rates.
     pub gate: GateLimits,
+    /// Whether there is uTP, and its bounds.
+    pub utp: Option<UtpLimits>,
 }
 
 impl Default for UdpLimits {
     fn default() -> Self {
-        Self { inbox: 1_024, outbox: 1_024, gate: GateLimits::default() }
+        Self { inbox: 1_024, outbox: 1_024, gate: GateLimits::default(), utp: None }
     }
 }
 
@@ -57,6 +66,8 @@ pub struct UdpCounters {
     pub too_many: AtomicU64,
     /// Passed, but nobody drained the queue.
     pub overflowed: AtomicU64,
+    /// Handed to uTP.
+    pub utp: AtomicU64,
 }
 
 /// A bound socket. Dropping it closes the socket.
@@ -66,6 +77,32 @@ pub struct Udp {
     inbox: Arc<Mutex<Vec<Datagram>>>,
     outbox: mpsc::Sender<Datagram>,
     counters: Arc<UdpCounters>,
+    utp: Option<Arc<Utp>>,
+}
+
+/// The socket, and how addresses are written for it.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) socket: UdpSocket,
+    pub(crate) local: SocketAddr,
+}
+
+impl Wire {
+    /// An IPv6 socket reaches IPv4 by mapped addresses.
+    pub(crate) fn mapped(&self, to: SocketAddr) -> SocketAddr {
+        match to.ip() {
+            IpAddr::V4(v4) if self.local.is_ipv6() => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
+            _ => to,
+        }
+    }
+}
+
+/// The address as everybody else writes it.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        v4 @ IpAddr::V4(_) => SocketAddr::new(v4, address.port()),
+        IpAddr::V6(_) => address,
+    }
 }
 
 impl Udp {
@@ -84,6 +121,11 @@ impl Udp {
             Ok((UdpSocket::from_std(socket)?, local))
         };
         let (socket, local) = open().map_err(|source| NetError::from_bind(address, source))?;
+        let wire = Arc::new(Wire { socket, local });
+        let started = limits.utp.map(|utp| Utp::start(handle, Arc::clone(&wire), utp)).transpose();
+        let started =
+            started.map_err(|error| NetError::Listen { address, source: io::Error::other(error) })?;
+        let (utp, utp_inbox) = started.map(|(utp, inbox)| (Arc::new(utp), inbox)).unzip();
         let (outbox, queue) = mpsc::channel(limits.outbox.max(1));
         let inbox = Arc::new(Mutex::new(Vec::new()));
         let counters = Arc::new(UdpCounters::default());
@@ -91,17 +133,24 @@ impl Udp {
             inbox: Arc::clone(&inbox),
             counters: Arc::clone(&counters),
             inbox_limit: limits.inbox,
-            gate: DatagramGate::new(limits.gate, std::time::Duration::ZERO),
+            gate: DatagramGate::new(limits.gate, Duration::ZERO),
+            utp: utp_inbox,
+            begins: RateGate::new(GateLimits::connections(), Duration::ZERO),
             start: Instant::now(),
             buffer: vec![0; RECEIVE_BYTES],
         };
-        handle.spawn(run(socket, receiver, queue, notify));
-        Ok(Self { local, inbox, outbox, counters })
+        handle.spawn(run(wire, receiver, queue, notify));
+        Ok(Self { local, inbox, outbox, counters, utp })
     }
 
     /// Where it is bound.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+
+    /// uTP on this socket, when it is wanted.
+    pub fn utp(&self) -> Option<Arc<Utp>> {
+        self.utp.clone()
     }
 
     /// Queues a datagram; false when the queue is full or the socket gone.
@@ -120,11 +169,22 @@ impl Udp {
     }
 }
 
+impl Drop for Udp {
+    fn drop(&mut self) {
+        if let Some(utp) = &self.utp {
+            utp.end();
+        }
+    }
+}
+
 struct Receiver {
     inbox: Arc<Mutex<Vec<Datagram>>>,
     counters: Arc<UdpCounters>,
     inbox_limit: usize,
     gate: DatagramGate,
+    utp: Option<mpsc::Sender<Parcel>>,
+    /// How often connections may be begun.
+    begins: RateGate,
     start: Instant,
     buffer: Vec<u8>,
 }
@@ -140,7 +200,20 @@ impl Receiver {
                 // ICMP answers to what we sent surface here (port unreachable): nothing of this socket is broken.
                 Err(_) => continue,
             };
+            let from = canonical(from);
             let payload = self.buffer.get(..length).unwrap_or_default();
+            if let Some(utp) = self.utp.as_ref().filter(|_| is_utp(payload)) {
+                let passes = !begins_utp(payload) || self.begins.take(from.ip(), self.start.elapsed());
+                let counter = if !passes {
+                    &self.counters.too_many
+                } else if utp.try_send((payload.to_vec(), from)).is_ok() {
+                    &self.counters.utp
+                } else {
+                    &self.counters.overflowed
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             let counter = match self.gate.admit(from.ip(), payload, self.start.elapsed()) {
                 Verdict::Malformed => &self.counters.malformed,
                 Verdict::TooMany => &self.counters.too_many,
@@ -161,19 +234,29 @@ impl Receiver {
     }
 }
 
+/// Whether a datagram can be uTP: version 1, one of its five types, no longer than an Ethernet frame carries.
+fn is_utp(payload: &[u8]) -> bool {
+    (UTP_HEADER_BYTES..=UTP_BYTES).contains(&payload.len())
+        && payload.first().is_some_and(|first| first & 0x0f == 1 && first >> 4 <= UTP_SYN)
+}
+
+fn begins_utp(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|first| first >> 4 == UTP_SYN)
+}
+
 async fn run(
-    socket: UdpSocket,
+    wire: Arc<Wire>,
     mut receiver: Receiver,
     mut queue: mpsc::Receiver<Datagram>,
     notify: impl Fn() + Send + Sync + 'static,
 ) {
     loop {
         tokio::select! {
-            ready = socket.ready(Interest::READABLE) => {
+            ready = wire.socket.ready(Interest::READABLE) => {
                 if ready.is_err() {
                     return;
                 }
-                if receiver.receive(&socket) {
+                if receiver.receive(&wire.socket) {
                     notify();
                 }
                 tokio::task::yield_now().await;
@@ -181,7 +264,7 @@ async fn run(
             outgoing = queue.recv() => {
                 let Some(Datagram { from: to, payload }) = outgoing else { return };
                 // A datagram that cannot be sent (unreachable, too long) is lost, as datagrams may be.
-                let _ = socket.send_to(&payload, to).await;
+                let _ = wire.socket.send_to(&payload, wire.mapped(to)).await;
             }
         }
     }

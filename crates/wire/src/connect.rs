@@ -7,12 +7,11 @@ use crate::greeting;
 use crate::handshake::Handshake;
 use crate::limits::CloseReason;
 use crate::link::{Link, Start};
-use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
+use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
 use blockswarm_net::tcp;
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Dials, shakes hands and runs the link to its end.
@@ -25,7 +24,7 @@ pub(crate) async fn outgoing(
 ) -> CloseReason {
     let opening = async {
         let _permit = context.half_open_out.acquire().await.map_err(|_| CloseReason::Full)?;
-        let mut stream = dial(&context, &shared).await?;
+        let mut stream = dial(&context, &shared, how.transport).await?;
         let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
         let shaking =
             greeting::dialled(&context.encryption, &mut stream, &mut decoder, &hello, how.encrypted);
@@ -48,7 +47,7 @@ pub(crate) async fn outgoing(
 pub(crate) async fn incoming(
     context: Arc<Context>,
     shared: Arc<LinkShared>,
-    stream: TcpStream,
+    stream: Stream,
     place: OwnedSemaphorePermit,
 ) -> CloseReason {
     let opening = accepted(&context, &shared, stream, place);
@@ -62,11 +61,9 @@ pub(crate) async fn incoming(
 async fn accepted(
     context: &Context,
     shared: &LinkShared,
-    stream: TcpStream,
+    mut stream: Stream,
     _place: OwnedSemaphorePermit,
 ) -> Result<Start, CloseReason> {
-    stream.set_nodelay(true).map_err(|_| CloseReason::Reset)?;
-    let mut stream = Stream::tcp(stream);
     let mut decoder = Decoder::new(context.limits.early_bitfield_bytes);
     let shaking = greeting::accepted(&context.encryption, &mut stream, &mut decoder);
     let theirs = tokio::time::timeout(context.limits.handshake_timeout, shaking)
@@ -134,9 +131,17 @@ fn opened(theirs: &Handshake, stream: &Stream) -> Opened {
     }
 }
 
-async fn dial(context: &Context, shared: &LinkShared) -> Result<Stream, CloseReason> {
-    let dialled = tcp::dial(shared.address, context.limits.dial_timeout).await;
-    dialled.map(Stream::tcp).map_err(|error| match error.kind() {
+async fn dial(context: &Context, shared: &LinkShared, transport: Transport) -> Result<Stream, CloseReason> {
+    let (address, timeout) = (shared.address, context.limits.dial_timeout);
+    let dialled = match transport {
+        Transport::Tcp => tcp::dial(address, timeout).await.map(Stream::tcp),
+        Transport::Utp => {
+            let utp = context.utp.lock().clone().ok_or(CloseReason::Refused)?;
+            utp.dial(address, timeout).await.map(Stream::utp)
+        }
+        Transport::Http => return Err(CloseReason::Refused),
+    };
+    dialled.map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => CloseReason::DialTimeout,
         io::ErrorKind::ConnectionReset => CloseReason::Reset,
         _ => CloseReason::Refused,

@@ -4,8 +4,9 @@ use crate::batch::BatchPool;
 use crate::encryption::EncryptionPolicy;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
-use blockswarm_net::HttpDialer;
+use blockswarm_net::{HttpDialer, Utp};
 use blockswarm_pieces::{PieceIndex, PieceOutcome, PieceVerdict, Store};
+use parking_lot::Mutex;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) batches: Arc<BatchPool>,
     pub(crate) counters: Counters,
     pub(crate) encryption: EncryptionPolicy,
+    /// While a UDP socket with uTP is bound.
+    pub(crate) utp: Mutex<Option<Arc<Utp>>>,
     pub(crate) half_open_out: Semaphore,
     pub(crate) half_open_in: Arc<Semaphore>,
     pub(crate) http: Arc<HttpDialer>,

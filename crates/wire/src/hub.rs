@@ -9,9 +9,10 @@ use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::pace::RateClass;
 use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
+use crate::stream::Stream;
 use crate::web_seed::{self, WebSeed};
 use blockswarm_net::{
-    Datagram, HttpDialer, HttpLimits, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, tcp,
+    Datagram, HttpDialer, HttpLimits, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, Utp, tcp,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -20,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -29,6 +30,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Between two looks at good pieces that wait to be written.
 const WRITE_TICK: Duration = Duration::from_secs(1);
+
+/// For links over uTP to say that they end, before their socket goes.
+const UTP_FAREWELL: Duration = Duration::from_millis(100);
 
 /// Sizes of a hub.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +98,7 @@ impl Hub {
             batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
             counters: Counters::default(),
             encryption: EncryptionPolicy::new(),
+            utp: Mutex::default(),
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
             http: Arc::new(HttpDialer::new(http)),
@@ -120,6 +125,10 @@ impl Hub {
         let outbox = Arc::clone(&self.core.context.outbox);
         let udp = Udp::bind(self.runtime.handle(), address, limits, move || outbox.wake())?;
         let local = udp.local();
+        *self.core.context.utp.lock() = udp.utp();
+        if let Some(utp) = udp.utp() {
+            self.runtime.handle().spawn(Arc::clone(&self.core).accept_all_utp(utp));
+        }
         *self.udp.lock() = Some(udp);
         Ok(local)
     }
@@ -424,6 +433,13 @@ impl Hub {
     /// Idempotent.
     pub fn close(&self, bound: Duration) {
         self.begin_close();
+        if self.core.context.utp.lock().take().is_some() {
+            // The kernel tells TCP's peers that we are gone; uTP's hear it from their links.
+            for link in self.core.registry.lock().links.values() {
+                link.tell(Command::Close(CloseReason::Ours("shutdown".to_owned())));
+            }
+            std::thread::sleep(UTP_FAREWELL.min(bound));
+        }
         *self.udp.lock() = None;
         self.runtime.close(bound);
         for store in self.core.stores() {
@@ -485,14 +501,26 @@ impl Core {
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, address)) => self.take_in(stream, address),
+                // Whoever cannot be told to send at once is gone.
+                Ok((stream, address)) => {
+                    if stream.set_nodelay(true).is_ok() {
+                        self.take_in(Stream::tcp(stream), address);
+                    }
+                }
                 // Out of descriptors, or the peer was gone already: the listener itself is sound.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    fn take_in(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    /// Ends with the UDP socket.
+    async fn accept_all_utp(self: Arc<Self>, utp: Arc<Utp>) {
+        while let Ok((connection, address)) = utp.accept().await {
+            self.take_in(Stream::utp(connection), address);
+        }
+    }
+
+    fn take_in(self: &Arc<Self>, stream: Stream, address: SocketAddr) {
         let mut registry = self.registry.lock();
         let limits = &self.context.limits;
         let places = self.context.half_open_in.available_permits();

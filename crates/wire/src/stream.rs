@@ -3,6 +3,7 @@
 use crate::mse::Agreed;
 use crate::rc4::Rc4;
 use crate::shared::Transport;
+use blockswarm_net::UtpConnection;
 use std::io;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -19,6 +20,7 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 enum Carrier {
     Tcp(TcpStream),
+    Utp(Box<UtpConnection>),
 }
 
 impl Stream {
@@ -26,10 +28,15 @@ impl Stream {
         Self { carrier: Carrier::Tcp(stream), incoming: None, outgoing: None }
     }
 
+    pub(crate) fn utp(connection: UtpConnection) -> Self {
+        Self { carrier: Carrier::Utp(Box::new(connection)), incoming: None, outgoing: None }
+    }
+
     /// What carries it.
     pub(crate) fn transport(&self) -> Transport {
         match self.carrier {
             Carrier::Tcp(_) => Transport::Tcp,
+            Carrier::Utp(_) => Transport::Utp,
         }
     }
 
@@ -44,6 +51,7 @@ impl Stream {
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = match &mut self.carrier {
             Carrier::Tcp(stream) => stream.try_read(buffer),
+            Carrier::Utp(connection) => connection.try_read(buffer),
         }?;
         self.open(buffer.get_mut(..bytes).unwrap_or_default());
         Ok(bytes)
@@ -53,6 +61,7 @@ impl Stream {
     pub(crate) fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.carrier {
             Carrier::Tcp(stream) => stream.try_write(bytes),
+            Carrier::Utp(connection) => connection.try_write(bytes),
         }
     }
 
@@ -60,6 +69,10 @@ impl Stream {
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<()> {
         match &self.carrier {
             Carrier::Tcp(stream) => stream.ready(interest).await.map(drop),
+            Carrier::Utp(connection) => {
+                connection.ready(interest).await;
+                Ok(())
+            }
         }
     }
 
