@@ -110,6 +110,8 @@ export interface ExtensionsOptions {
   readonly host: LinkHost;
   readonly info: ExtensionInfo;
   readonly extensions: readonly Extension[];
+  /** A peer told where it sees us: 4 or 16 bytes of IP address. */
+  seenAs?(peer: Peer, yourIp: Uint8Array): void;
   /** A peer told the port where it listens. */
   listensAt(peer: Peer, port: number, nowMs: number): void;
 }
@@ -198,6 +200,7 @@ export class Extensions {
     this.#partners.set(peer.link, partner);
     partner.update(handshake, this.#spoken());
     if (partner.handshakes > MAX_HANDSHAKES) return FLOOD;
+    if (handshake.yourIp !== null) this.#options.seenAs?.(peer, handshake.yourIp);
     if (handshake.listenPort !== null) this.#options.listensAt(peer, handshake.listenPort, nowMs);
     for (const extension of this.#spoken()) extension.onHandshake?.(partner, nowMs);
     return null;

@@ -4,6 +4,7 @@
  */
 import { formatPeerAddress, type PeerAddress } from '../connector.js';
 import type { TriedWays } from './dial-ways.js';
+import type { OwnAddress } from './own-address.js';
 
 /** How an address became known. `asked`: by the user. */
 export type PeerSource = 'asked' | 'dht' | 'tracker' | 'pex' | 'lsd' | 'incoming';
@@ -18,6 +19,10 @@ export interface KnownPeer extends TriedWays {
   link: number | null;
   /** It had everything, or wanted no more, when last seen: of no use to us when we want nothing. */
   seed: boolean;
+  /** When a connection to it last opened; -Infinity for never. */
+  openedAtMs: number;
+  /** Canonical priority (BEP 40). */
+  priority: number;
 }
 
 export interface PeerBookOptions {
@@ -28,6 +33,8 @@ export interface PeerBookOptions {
   readonly maxFailures?: number;
   /** In `[0, 1)`: spreads retries. */
   readonly random: () => number;
+  /** Who is preferred among equals (BEP 40). */
+  readonly own?: Pick<OwnAddress, 'version' | 'priority'>;
 }
 
 export class PeerBook {
@@ -37,6 +44,8 @@ export class PeerBook {
   readonly #retryMaxMs: number;
   readonly #maxFailures: number;
   readonly #random: () => number;
+  readonly #own: Pick<OwnAddress, 'version' | 'priority'> | null;
+  #ownVersion = 0;
   /** Nobody is due before: thousands of torrents ask every second. */
   #quietUntilMs = 0;
 
@@ -46,6 +55,7 @@ export class PeerBook {
     this.#retryMaxMs = options.retryMaxMs ?? 10 * 60_000;
     this.#maxFailures = options.maxFailures ?? 5;
     this.#random = options.random;
+    this.#own = options.own ?? null;
   }
 
   get size(): number {
@@ -73,6 +83,8 @@ export class PeerBook {
       nextDialMs: nowMs,
       link: null,
       seed: false,
+      openedAtMs: Number.NEGATIVE_INFINITY,
+      priority: this.#own?.priority(address) ?? 0,
       way: 0,
       failedWays: 0,
     };
@@ -80,9 +92,16 @@ export class PeerBook {
     return known;
   }
 
-  /** The best address that may be dialled now: asked for first, then fewest failures, then longest due. */
+  /**
+   * The best address that may be dialled now: asked for first, then fewest failures, then longest not met, then the
+   * highest priority, then longest due.
+   */
   next(nowMs: number, suits: (known: KnownPeer) => boolean): KnownPeer | null {
     if (nowMs < this.#quietUntilMs) return null;
+    if (this.#own && this.#own.version !== this.#ownVersion) {
+      this.#ownVersion = this.#own.version;
+      for (const known of this.#known.values()) known.priority = this.#own.priority(known.address);
+    }
     let best: KnownPeer | null = null;
     let nextDialMs = Number.POSITIVE_INFINITY;
     for (const known of this.#known.values()) {
@@ -95,8 +114,9 @@ export class PeerBook {
     return best;
   }
 
-  opened(known: KnownPeer): void {
+  opened(known: KnownPeer, nowMs: number): void {
     known.failures = 0;
+    known.openedAtMs = nowMs;
     known.failedWays = 0;
   }
 
@@ -161,5 +181,7 @@ function before(known: KnownPeer, other: KnownPeer): boolean {
   const asked = Number(known.source === 'asked') - Number(other.source === 'asked');
   if (asked !== 0) return asked > 0;
   if (known.failures !== other.failures) return known.failures < other.failures;
+  if (known.openedAtMs !== other.openedAtMs) return known.openedAtMs < other.openedAtMs;
+  if (known.priority !== other.priority) return known.priority > other.priority;
   return known.nextDialMs < other.nextDialMs;
 }

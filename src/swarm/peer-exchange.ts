@@ -16,6 +16,7 @@ import {
 } from '../wire/pex.js';
 import { Allowance } from './allowance.js';
 import { BAD_MESSAGE, type Extension, FLOOD, type Offence, type Partner } from './extensions.js';
+import { networkOf } from './network-of.js';
 import type { Peer } from './peer.js';
 
 /** BEP 11: not more often. */
@@ -184,11 +185,4 @@ class PexRation {
     this.#addresses.add(text);
     return true;
   }
-}
-
-/** /24 or /48. */
-function networkOf(host: string): string {
-  if (!host.includes(':')) return host.slice(0, host.lastIndexOf('.'));
-  const head = host.split('::')[0] ?? '';
-  return head.split(':').slice(0, 3).join(':');
 }

@@ -169,7 +169,7 @@ export class Peers {
     this.#options.limits.opened(!peer.incoming);
     this.#limits.opened(!peer.incoming);
     if (!peer.incoming) this.#options.backoff.answered(peer.address);
-    if (peer.known) this.#book.opened(peer.known);
+    if (peer.known) this.#book.opened(peer.known, nowMs);
     const theirs = peer.peerId;
     if (!theirs) return null;
     if (sameBytes(theirs, this.#options.peerId)) return { close: peer, reason: 'self' };

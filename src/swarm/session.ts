@@ -11,6 +11,7 @@ import { DialWays, type Encryption } from './dial-ways.js';
 import { type IdleName, IdleTorrents, nameOf } from './idle-torrents.js';
 import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
+import { OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
 import { Swarm, type SwarmContext } from './swarm.js';
 import type { SwarmOptions } from './swarm-options.js';
@@ -95,6 +96,7 @@ export class Session {
         listenPort: options.listenPort ?? (() => null),
         requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
       },
+      ownAddress: new OwnAddress(options.listenPort ?? (() => null)),
       changed: () => this.#changed(),
       closed: (swarm) => this.#forget(swarm),
     };

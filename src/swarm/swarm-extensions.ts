@@ -7,6 +7,7 @@ import { type ExtensionInfo, Extensions } from './extensions.js';
 import { Holepunch } from './holepunch.js';
 import type { LinkHost } from './link-host.js';
 import { MetadataExchange } from './metadata-exchange.js';
+import type { OwnAddress } from './own-address.js';
 import { PeerExchange } from './peer-exchange.js';
 import type { Peers } from './peers.js';
 import { UploadOnly } from './upload-only.js';
@@ -19,6 +20,7 @@ export interface SwarmExtensionsOptions {
   readonly info: ExtensionInfo;
   readonly dialPolicy: Pick<DialPolicy, 'mayDial'>;
   readonly peers: Peers;
+  readonly ownAddress: OwnAddress;
   readonly infoHashV1: Uint8Array | null;
   readonly infoHashV2: Uint8Array | null;
   readonly infoBytes: Uint8Array | null;
@@ -53,6 +55,7 @@ export class SwarmExtensions extends Extensions {
     super({
       host,
       info,
+      seenAs: ({ address }, yourIp) => options.ownAddress.heard(address.host, yourIp),
       listensAt: (peer, port, nowMs) => peers.listensAt(peer, port, nowMs),
       extensions: [
         new MetadataExchange({ ...options, found: options.foundMetadata }),

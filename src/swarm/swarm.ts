@@ -8,6 +8,7 @@ import { Blame } from './blame.js';
 import type { ExtensionInfo } from './extensions.js';
 import { Geometry } from './geometry.js';
 import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
+import type { OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
@@ -23,6 +24,7 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'm
   readonly random: () => number;
   readonly clock: () => number;
   readonly extension: ExtensionInfo;
+  readonly ownAddress: OwnAddress;
   /** There is somebody to dial, or a peer's choking is to be looked at. */
   changed(swarm: Swarm): void;
   closed(swarm: Swarm): void;
@@ -74,7 +76,7 @@ export class Swarm {
     this.#peers = new Peers({
       ...context,
       torrent: this.torrent,
-      book: { random: context.random },
+      book: { random: context.random, own: context.ownAddress },
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
     this.#blame = new Blame(context.bans);
@@ -92,6 +94,7 @@ export class Swarm {
       info: context.extension,
       dialPolicy: context.dialPolicy,
       peers: this.#peers,
+      ownAddress: context.ownAddress,
       infoHashV1,
       infoHashV2,
       infoBytes: options.infoBytes ?? null,

@@ -28,15 +28,18 @@ export function encodeCompactAddress(address: PeerAddress): Uint8Array {
 /** Reads one address; `null` for a wrong length or port 0. Whether it may be dialled is not asked here. */
 export function parseCompactAddress(bytes: Uint8Array, family: AddressFamily): PeerAddress | null {
   if (bytes.length !== compactBytes(family)) return null;
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const port = view.readUInt16BE(IP_BYTES[family]);
-  const host = family === 'ipv4' ? view.subarray(0, 4).join('.') : ipv6Text(view);
-  const literal = normalizeHost(host);
-  return literal === null || port === 0 ? null : { host: literal, port };
+  const host = parseIp(bytes.subarray(0, IP_BYTES[family]));
+  const port = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readUInt16BE(IP_BYTES[family]);
+  return host === null || port === 0 ? null : { host, port };
 }
 
-function ipv6Text(view: Buffer): string {
-  return Array.from({ length: 8 }, (_, group) => view.readUInt16BE(2 * group).toString(16)).join(':');
+/** The one spelling of 4 or 16 bytes of IP address; `null` for another length. */
+export function parseIp(bytes: Uint8Array): string | null {
+  if (bytes.length === IP_BYTES.ipv4) return normalizeHost(bytes.join('.'));
+  if (bytes.length !== IP_BYTES.ipv6) return null;
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const groups = Array.from({ length: 8 }, (_, group) => view.readUInt16BE(2 * group).toString(16));
+  return normalizeHost(groups.join(':'));
 }
 
 function ipv6Bytes(host: string): Uint8Array {

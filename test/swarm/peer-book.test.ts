@@ -19,7 +19,7 @@ t.test('failures back off exponentially up to a bound', async (t) => {
     nowMs = known.nextDialMs;
   }
   t.same(waits, [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-  if (known) peers.opened(known);
+  if (known) peers.opened(known, 0);
   t.equal(known?.failures, 0);
 });
 
