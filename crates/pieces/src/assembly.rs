@@ -10,6 +10,9 @@ use crate::hashes::PieceJudge;
 use crate::piece_bytes::{PORTION_BYTES, PieceBytes};
 use crate::{BLOCK_BYTES, Budget, Geometry, OverBudget, PieceIndex};
 
+/// A piece of v1 longer than this is hashed while it comes: few as long as it fit the memory at a time, so it finds no
+/// company, and hashing all of it at its end would keep it from others for a while.
+const LONG_PIECE_BYTES: u32 = 8 * 1024 * 1024;
 const BLOCKS_IN_PORTION: usize = PORTION_BYTES / BLOCK_BYTES as usize;
 
 /// What became of a block.
@@ -17,8 +20,8 @@ const BLOCKS_IN_PORTION: usize = PORTION_BYTES / BLOCK_BYTES as usize;
 pub enum BlockWrite {
     /// Kept; more blocks are missing.
     Stored,
-    /// Kept, more blocks are missing, and what came in order is worth hashing: call [`crate::Store::hash_arrived`]
-    /// on a worker. Not said again before that has returned.
+    /// Kept, more blocks are missing, and what came in order is worth hashing now: call [`crate::Store::hash_arrived`]
+    /// on a worker. Not said again before that has returned; never where hashing is cheaper together with other pieces.
     Hashable,
     /// It was there already; nothing was written.
     Duplicate,
@@ -64,7 +67,7 @@ struct Filling {
     fed_at: Instant,
     /// `None` while a worker hashes with it.
     judge: Option<PieceJudge>,
-    /// [`BlockWrite::Hashable`] was said and not yet obeyed.
+    /// [`BlockWrite::Hashable`] was said and not yet obeyed, or never will be.
     promised: bool,
     hashed: usize,
 }
@@ -88,8 +91,8 @@ impl Assembly {
             have,
             prefix: 0,
             fed_at: Instant::now(),
+            promised: judge.is_serial() && length <= LONG_PIECE_BYTES,
             judge: Some(judge),
-            promised: false,
             hashed: 0,
         };
         filling.advance();
@@ -223,13 +226,19 @@ impl Filling {
 }
 
 impl Received {
-    /// Hashes what is left, and gives the judge to ask.
-    pub(crate) fn judged(self) -> (PieceBytes, Vec<Option<u64>>, PieceJudge) {
-        let Self { bytes, senders, mut judge, hashed } = self;
-        for portion in bytes.portions().iter().skip(hashed) {
-            judge.update(portion);
+    /// Hashes what is left of pieces that are judged together, and gives the judge of each to ask.
+    pub(crate) fn judged(pieces: Vec<Self>) -> Vec<(PieceBytes, Vec<Option<u64>>, PieceJudge)> {
+        let (mut judges, mut kept) = (Vec::new(), Vec::new());
+        for Self { bytes, senders, judge, hashed } in pieces {
+            judges.push(judge);
+            kept.push((bytes, senders, hashed));
         }
-        (bytes, senders, judge)
+        let rests: Vec<&[Vec<u8>]> = kept
+            .iter()
+            .map(|(bytes, _, hashed)| bytes.portions().get(*hashed..).unwrap_or_default())
+            .collect();
+        PieceJudge::update_together(&mut judges, &rests);
+        kept.into_iter().zip(judges).map(|((bytes, senders, _), judge)| (bytes, senders, judge)).collect()
     }
 }
 

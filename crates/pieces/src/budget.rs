@@ -64,11 +64,6 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Whether the budget that this was taken from is tight.
-    pub(crate) fn is_tight(&self) -> bool {
-        self.budget.is_tight()
-    }
-
     /// An empty buffer for `bytes` bytes.
     pub(crate) fn buffer(&self, bytes: usize) -> Vec<u8> {
         let used = if bytes == BUFFER_BYTES { self.budget.idle.lock().pop() } else { None };

@@ -4,7 +4,7 @@ use std::io;
 
 use crate::hash_pass::{PieceDigests, Wanted};
 use crate::merkle::{self, Hash};
-use crate::sha::Sha1Stream;
+use crate::sha::Sha1Streams;
 use crate::tree::Tree;
 use crate::{Geometry, PieceIndex, PiecesError};
 
@@ -38,7 +38,8 @@ pub(crate) enum Judgement {
 
 /// Judges one piece: feed all its bytes in order, then ask. Keeps what was promised: it needs no torrent.
 pub(crate) struct PieceJudge {
-    v1: Option<(Sha1Stream, Option<[u8; 20]>)>,
+    /// One stream.
+    v1: Option<(Sha1Streams, Option<[u8; 20]>)>,
     v2: Option<PieceTree>,
 }
 
@@ -114,7 +115,7 @@ impl PieceHashes {
 
     /// Starts judging a piece; `late` is a v2 hash that came after the torrent.
     pub(crate) fn judge(&self, geometry: &Geometry, piece: PieceIndex, late: Option<Hash>) -> PieceJudge {
-        let v1 = self.v1.as_ref().map(|_| (Sha1Stream::new(), self.v1_of(piece)));
+        let v1 = self.v1.as_ref().map(|_| (Sha1Streams::new(1), self.v1_of(piece)));
         let v2 = self.v2.as_ref().and(geometry.file_of(piece)).map(|_| {
             let promised = self.v2_of(geometry, piece).or(late);
             let height = merkle::subtree_height(geometry, piece);
@@ -138,23 +139,54 @@ impl FileHashes {
     }
 }
 
+impl PieceTree {
+    fn update(&mut self, portion: &[u8]) {
+        let content = portion.split_at(self.content.min(portion.len())).0;
+        self.content -= content.len();
+        self.tree.update(content);
+    }
+}
+
 impl PieceJudge {
+    /// Whether it is cheaper in company: SHA-1 is serial in a piece, SHA-256 finds its leaves within one.
+    pub(crate) fn is_serial(&self) -> bool {
+        self.v1.is_some()
+    }
+
     pub(crate) fn update(&mut self, data: &[u8]) {
         for portion in data.chunks(PORTION_BYTES) {
             if let Some((sha1, _)) = &mut self.v1 {
-                sha1.update(portion);
+                sha1.update(&[portion]);
             }
             if let Some(v2) = &mut self.v2 {
-                let content = portion.split_at(v2.content.min(portion.len())).0;
-                v2.content -= content.len();
-                v2.tree.update(content);
+                v2.update(portion);
             }
         }
     }
 
+    /// Adds to each judge the portions of its piece that are left; SHA-1 goes over all pieces in lock step.
+    pub(crate) fn update_together(judges: &mut [Self], rests: &[&[Vec<u8>]]) {
+        let mut all = Sha1Streams::default();
+        judges.iter_mut().filter_map(|judge| judge.v1.as_mut()).for_each(|(sha1, _)| all.join(sha1));
+        for n in 0..rests.iter().map(|rest| rest.len()).max().unwrap_or(0) {
+            let portions: Vec<&[u8]> =
+                rests.iter().map(|rest| rest.get(n).map(Vec::as_slice).unwrap_or_default()).collect();
+            let serial = judges.iter().zip(&portions).filter(|(judge, _)| judge.is_serial());
+            let inputs: Vec<&[u8]> = serial.map(|(_, portion)| *portion).collect();
+            all.update(&inputs);
+            for (judge, portion) in judges.iter_mut().zip(portions) {
+                if let Some(v2) = &mut judge.v2 {
+                    v2.update(portion);
+                }
+            }
+        }
+        let serial = judges.iter_mut().filter_map(|judge| judge.v1.as_mut());
+        serial.zip(all.split()).for_each(|((sha1, _), own)| *sha1 = own);
+    }
+
     /// The judgement, and the piece's v2 root when there is a v2 side.
     pub(crate) fn finish(self) -> (Judgement, Option<Hash>) {
-        let v1 = self.v1.map(|(mut sha1, promised)| Some(sha1.finish()) == promised);
+        let v1 = self.v1.map(|(mut sha1, promised)| sha1.finish().first().copied() == promised);
         let root = self.v2.map(|mut v2| (v2.tree.finish(v2.height), v2.promised));
         let v2 = root.and_then(|(root, promised)| Some(root == promised?));
         (Judgement::of(v1, v2), root.map(|(root, _)| root))

@@ -24,11 +24,6 @@ impl PieceBytes {
         self.length
     }
 
-    /// Whether the memory is wanted back soon.
-    pub(crate) fn is_tight(&self) -> bool {
-        self.reservation.is_tight()
-    }
-
     /// All portions in order.
     pub(crate) fn portions(&self) -> &[Vec<u8>] {
         &self.portions

@@ -86,17 +86,26 @@ impl WriteBehind {
         self.pieces.lock().table.get(&piece).map(|unwritten| Arc::clone(&unwritten.bytes))
     }
 
-    /// Keeps a piece. True when it is time to write: half of the limit waits (the other half may be on its way to the
-    /// disk meanwhile), or memory is wanted for pieces in assembly.
-    pub(crate) fn insert(&self, piece: u32, bytes: PieceBytes) -> bool {
-        let (length, is_tight) = (bytes.length() as u64, bytes.is_tight());
+    /// Keeps a piece.
+    pub(crate) fn insert(&self, piece: u32, bytes: PieceBytes) {
+        let length = bytes.length() as u64;
         let unwritten = Unwritten { bytes: Arc::new(bytes), since: Instant::now(), is_taken: false };
         let mut pieces = self.pieces.lock();
         pieces.remove(piece);
         pieces.table.insert(piece, unwritten);
         pieces.waiting += length;
         self.count.store(pieces.table.len(), Ordering::Release);
-        is_tight || pieces.waiting >= self.limit / 2 || pieces.waiting + pieces.writing >= self.limit
+    }
+
+    /// Whether it is time to write: half of the limit waits (the other half may be on its way to the disk meanwhile), or
+    /// anything does while memory is tight.
+    pub(crate) fn is_due(&self, is_tight: bool) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let pieces = self.pieces.lock();
+        let much = pieces.waiting >= self.limit / 2 || pieces.waiting + pieces.writing >= self.limit;
+        pieces.waiting > 0 && (is_tight || much)
     }
 
     /// Takes all that waits, when some of it has waited for `age`. The pieces stay readable until

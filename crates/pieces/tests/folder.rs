@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use blockswarm_pieces::{
@@ -111,10 +112,17 @@ fn memory_that_is_wanted_for_other_pieces_is_given_back() {
 
 #[test]
 fn threads_bring_one_piece_while_others_hash_it() {
+    // A short piece of v1 is hashed at its end.
+    for (version, piece_length) in [(Version::V2, 4 << 20), (Version::Hybrid, 16 << 20)] {
+        threads_bring_one_piece(&Torrent::new(version, &[17 << 20, 3], piece_length));
+    }
+}
+
+fn threads_bring_one_piece(torrent: &Torrent) {
     let dir = tempfile::tempdir().unwrap();
-    let torrent = Torrent::new(Version::Hybrid, &[5 << 20, 3], 4 << 20);
     let store = torrent.open(dir.path(), &options(0)).unwrap();
     let (first, threads) = (torrent.geometry.piece(0).unwrap(), 4);
+    let (blocks, hashed) = (torrent.geometry.block_count(first), AtomicU32::new(0));
     store.wanted_blocks(first, 0..1).unwrap();
     let put = |block: u32| {
         let begin = (block * BLOCK_BYTES) as usize;
@@ -124,9 +132,12 @@ fn threads_bring_one_piece_while_others_hash_it() {
     let verdicts: Vec<_> = std::thread::scope(|scope| {
         let bring = |thread: u32| {
             let mut verdict = None;
-            for block in (0..256).filter(|block| block % threads == thread) {
+            for block in (0..blocks).filter(|block| block % threads == thread) {
                 match put(block) {
-                    BlockWrite::Hashable => store.hash_arrived(first),
+                    BlockWrite::Hashable => {
+                        hashed.fetch_add(1, Ordering::Relaxed);
+                        store.hash_arrived(first);
+                    }
                     BlockWrite::Completed => verdict = store.finish_piece(first),
                     written => assert_eq!(written, BlockWrite::Stored),
                 }
@@ -139,6 +150,7 @@ fn threads_bring_one_piece_while_others_hash_it() {
     });
     assert_eq!(verdicts.len(), 1);
     assert!(matches!(verdicts[0].outcome, PieceOutcome::Good) && verdicts[0].senders == [0, 1, 2, 3]);
+    assert!(hashed.into_inner() > 0, "some of it was hashed before it was whole");
     torrent.put_all(&store);
     torrent.check_files(dir.path());
 }
@@ -275,5 +287,56 @@ fn paths_are_taken_from_the_list_of_all_files() {
             matches!(FolderLayout::of_entries(&geometry, &paths), Err(PiecesError::Component { .. })),
             "{bad}"
         );
+    }
+}
+
+#[test]
+fn pieces_judged_together_fare_as_each_alone() {
+    let mut stores = Vec::new();
+    let dir = tempfile::tempdir().unwrap();
+    for (n, version) in [Version::V1, Version::Hybrid, Version::V2, Version::V1].into_iter().enumerate() {
+        let torrent = Torrent::new(version, &[(9 << 20) + 77, 300_000], 1 << (20 + n));
+        let store = torrent.open(&dir.path().join(n.to_string()), &options(1 << 30)).unwrap();
+        stores.push((torrent, store));
+    }
+    // Every third piece is spoiled, every fourth lacks a block.
+    let all: Vec<(usize, u32)> =
+        (0..4).flat_map(|n| (0..stores[n].0.geometry.piece_count()).map(move |piece| (n, piece))).collect();
+    let mut expected = Vec::new();
+    for (at, (n, number)) in all.iter().enumerate() {
+        let (torrent, store) = &stores[*n];
+        let piece = torrent.geometry.piece(*number).unwrap();
+        let (start, mut wanted) =
+            (torrent.geometry.piece_offset(piece), store.wanted_blocks(piece, 0..u32::MAX).unwrap());
+        let lacks = at % 4 == 3;
+        let is_spoiled = at % 3 == 1 && !lacks;
+        if lacks {
+            wanted.pop();
+        }
+        for block in wanted {
+            let (begin, bytes) = (block * BLOCK_BYTES, torrent.geometry.block_bytes(piece, block));
+            let start = (start + u64::from(begin)) as usize;
+            let mut data = torrent.flat[start..start + bytes as usize].to_vec();
+            data[9] ^= u8::from(is_spoiled && block == 0);
+            store.write_block(piece, begin, &data, 5);
+        }
+        expected.push((!lacks).then_some(!is_spoiled));
+    }
+    let pieces: Vec<_> =
+        all.iter().map(|(n, piece)| (&*stores[*n].1, stores[*n].0.geometry.piece(*piece).unwrap())).collect();
+    let verdicts = Store::finish_together(&pieces);
+    for (((store, piece), verdict), expected) in pieces.iter().zip(&verdicts).zip(&expected) {
+        let is_good = verdict.as_ref().map(|verdict| matches!(verdict.outcome, PieceOutcome::Good));
+        assert_eq!(is_good, *expected, "{piece:?}");
+        assert_eq!(store.servable().get(piece.get()), *expected == Some(true));
+        let culprits = verdict.as_ref().map_or(&[][..], |verdict| &verdict.culprits);
+        assert_eq!(culprits, if *expected == Some(false) { &[5][..] } else { &[] });
+    }
+    assert!(Store::finish_together(&pieces[..1]).pop().unwrap().is_none(), "judged already");
+    for (n, (torrent, store)) in stores.iter().enumerate() {
+        store.flush().unwrap();
+        torrent.put_all(store);
+        store.flush().unwrap();
+        torrent.check_files(&dir.path().join(n.to_string()));
     }
 }

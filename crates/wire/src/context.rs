@@ -1,6 +1,7 @@
 //! What every link of a hub shares.
 
 use crate::batch::BatchPool;
+use crate::docket::{Call, Case, Docket};
 use crate::encryption::EncryptionPolicy;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
@@ -54,6 +55,7 @@ pub(crate) struct Context {
     pub(crate) handle: Handle,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) batches: Arc<BatchPool>,
+    pub(crate) docket: Docket,
     pub(crate) counters: Counters,
     pub(crate) encryption: EncryptionPolicy,
     /// While a UDP socket with uTP is bound.
@@ -70,20 +72,59 @@ impl Context {
         self.handle.spawn_blocking(move || store.hash_arrived(piece));
     }
 
-    /// Judges a whole piece on a worker; the verdict goes to the outbox.
-    pub(crate) fn finish_piece(&self, torrent: u32, store: Arc<Store>, piece: PieceIndex) {
+    /// Judges a whole piece on a worker, soon and together with others; the verdict goes to the outbox.
+    pub(crate) fn finish_piece(self: &Arc<Self>, torrent: u32, store: Arc<Store>, piece: PieceIndex) {
+        match self.docket.add(Case { torrent, store, piece }, Instant::now()) {
+            Call::Judge(cases) => self.judge(cases),
+            Call::Wait => {}
+            Call::WaitUntil(mut at) => {
+                let context = Arc::clone(self);
+                self.handle.spawn(async move {
+                    loop {
+                        tokio::time::sleep_until(at).await;
+                        let (cases, next) = context.docket.due(Instant::now());
+                        context.judge(cases);
+                        let Some(next) = next else { return };
+                        at = next;
+                    }
+                });
+            }
+        }
+    }
+
+    /// Judges the pieces that wait for others, now.
+    pub(crate) fn judge_waiting(&self) {
+        self.judge(self.docket.take());
+    }
+
+    fn judge(&self, cases: Vec<Case>) {
+        if cases.is_empty() {
+            return;
+        }
         let outbox = Arc::clone(&self.outbox);
         self.handle.spawn_blocking(move || {
-            let verdict = match catch_unwind(AssertUnwindSafe(|| store.finish_piece(piece))) {
-                Ok(Some(verdict)) => verdict,
-                // Taken by somebody else, who reports it.
-                Ok(None) => return,
-                Err(_) => {
-                    let outcome = PieceOutcome::Io(io::Error::other("the judge of the piece panicked"));
-                    PieceVerdict { piece, outcome, senders: Vec::new(), culprits: Vec::new() }
-                }
+            let pieces: Vec<_> = cases.iter().map(|case| (&*case.store, case.piece)).collect();
+            let judged = catch_unwind(AssertUnwindSafe(|| Store::finish_together(&pieces)));
+            let verdicts =
+                judged.unwrap_or_else(|_| pieces.iter().map(|(_, piece)| Some(lost(*piece))).collect());
+            let of_case = |(case, verdict): (&Case, Option<PieceVerdict>)| {
+                // None was taken by somebody else, who reports it.
+                Some(Verdict { torrent: case.torrent, verdict: verdict? })
             };
-            outbox.push_verdict(Verdict { torrent, verdict });
+            outbox.push_verdicts(cases.iter().zip(verdicts).filter_map(of_case));
+            let mut written: Vec<*const Store> = Vec::new();
+            for case in &cases {
+                if !written.contains(&Arc::as_ptr(&case.store)) {
+                    written.push(Arc::as_ptr(&case.store));
+                    case.store.write_due();
+                }
+            }
         });
     }
+}
+
+/// The verdict of a piece whose judge panicked.
+fn lost(piece: PieceIndex) -> PieceVerdict {
+    let outcome = PieceOutcome::Io(io::Error::other("the judge of the piece panicked"));
+    PieceVerdict { piece, outcome, senders: Vec::new(), culprits: Vec::new() }
 }

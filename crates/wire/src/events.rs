@@ -232,8 +232,8 @@ impl Outbox {
         self.push(|queue| queue.incoming.push(incoming));
     }
 
-    pub(crate) fn push_verdict(&self, verdict: Verdict) {
-        self.push(|queue| queue.verdicts.push(verdict));
+    pub(crate) fn push_verdicts(&self, verdicts: impl Iterator<Item = Verdict>) {
+        self.push(|queue| queue.verdicts.extend(verdicts));
     }
 
     /// The store says each fault once.

@@ -3,6 +3,7 @@
 use crate::batch::BatchPool;
 use crate::connect;
 use crate::context::{Context, Counters, count};
+use crate::docket::Docket;
 use crate::encryption::{Encryption, EncryptionPolicy};
 use crate::events::{Drained, Outbox, TorrentFault};
 use crate::limits::{CloseReason, Limits};
@@ -96,6 +97,7 @@ impl Hub {
             handle: runtime.handle().clone(),
             outbox: Arc::new(Outbox::new(Box::new(wake))),
             batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
+            docket: Docket::new(options.assembly_bytes / 4),
             counters: Counters::default(),
             encryption: EncryptionPolicy::new(),
             utp: Mutex::default(),
@@ -454,6 +456,7 @@ impl Hub {
     fn make_room(&self) {
         let idle = self.core.context.limits.piece_idle;
         self.core.stores().iter().for_each(|store| store.0.abandon_idle(idle));
+        self.core.context.judge_waiting();
         self.core.write_out(Duration::ZERO);
     }
 

@@ -6,6 +6,7 @@
 mod batch;
 mod connect;
 mod context;
+mod docket;
 mod encryption;
 pub mod events;
 mod fetching;

@@ -48,6 +48,7 @@ impl Sha256Stream {
 }
 
 /// Several SHA-1 streams in lock step.
+#[derive(Default)]
 pub struct Sha1Streams {
     states: Vec<[u32; 5]>,
     begun: Vec<Begun>,
@@ -77,6 +78,18 @@ impl Sha1Streams {
     /// `count` streams of no bytes yet.
     pub fn new(count: usize) -> Self {
         Self { states: vec![SHA1.start; count], begun: vec![Begun::NOTHING; count] }
+    }
+
+    /// Takes the streams of others behind its own, as far as they have come.
+    pub fn join(&mut self, others: &mut Self) {
+        self.states.append(&mut others.states);
+        self.begun.append(&mut others.begun);
+    }
+
+    /// Each stream for itself again.
+    pub fn split(self) -> impl Iterator<Item = Self> {
+        let streams = self.states.into_iter().zip(self.begun);
+        streams.map(|(state, begun)| Self { states: vec![state], begun: vec![begun] })
     }
 
     /// Adds the next bytes to each stream; equally many for all is the fast way. Streams without an input get

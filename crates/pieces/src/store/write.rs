@@ -30,14 +30,19 @@ impl Store {
             self.note_fault(&error);
             return Err(error);
         }
-        let is_due = !is_through && self.unwritten.insert(piece.get(), bytes);
+        if !is_through {
+            self.unwritten.insert(piece.get(), bytes);
+        }
         self.servable.set(piece.get());
-        drop(current);
-        if is_due {
-            // The piece itself is good: what cannot be written is a fault, told once for all that waited.
+        Ok(())
+    }
+
+    /// Writes what waits, when it is much or its memory is wanted for pieces in assembly. Blocks: call on a worker.
+    pub fn write_due(&self) {
+        if self.unwritten.is_due(self.budget.read().is_tight()) {
+            // The pieces themselves are good: what cannot be written is a fault, told once for all that waited.
             let _ = self.write_out(Duration::ZERO);
         }
-        Ok(())
     }
 
     /// Whether good pieces wait in memory to be written.
