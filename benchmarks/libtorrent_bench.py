@@ -5,6 +5,7 @@
                                       one thread beside those that read; Python is given no setting for that
   verify THREADS FOLDER TORRENT       checks data with so many hashing threads: seconds, CPU seconds, the wrong pieces
   digest TORRENT…                     infohashes, and digests of what stands for the content, of each torrent
+  get TORRENT FOLDER PEER…            downloads from peers (host:port), set up for throughput
   seed FOLDER TORRENT                 seeds without checking, set up for throughput; ends with its stdin
 """
 import hashlib
@@ -100,6 +101,29 @@ def digest(*torrents):
         }))
 
 
+def get(torrent, folder, *peers):
+    session = lt.session({
+        **quiet,
+        "allow_multiple_connections_per_ip": True,
+        "in_enc_policy": int(lt.enc_policy.disabled),
+        "out_enc_policy": int(lt.enc_policy.disabled),
+        "enable_outgoing_utp": False,
+        "max_out_request_queue": 1500,
+        "aio_threads": 4,
+        "hashing_threads": 2,
+        "alert_mask": 0,
+    })
+    wanted = lt.load_torrent_file(torrent)
+    wanted.save_path = folder
+    handle = session.add_torrent(wanted)
+    for peer in peers:
+        host, port = peer.split(":")
+        handle.connect_peer((host, int(port)))
+    while not handle.status().is_seeding:
+        time.sleep(0.02)
+    handle.flush_cache()
+
+
 def seed(folder, torrent):
     session = lt.session({
         **quiet,
@@ -126,4 +150,4 @@ def seed(folder, torrent):
 
 
 if __name__ == "__main__":
-    {"make": make, "verify": verify, "digest": digest, "seed": seed}[sys.argv[1]](*sys.argv[2:])
+    {"make": make, "verify": verify, "digest": digest, "get": get, "seed": seed}[sys.argv[1]](*sys.argv[2:])

@@ -19,6 +19,7 @@ const benches = {
   make: () => import('./whole/make.mjs'),
   verify: () => import('./whole/verify.mjs'),
   seed: () => import('./whole/seed.mjs'),
+  get: () => import('./whole/get.mjs'),
   bootstrap: () => import('./whole/bootstrap.mjs'),
 };
 
