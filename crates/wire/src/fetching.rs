@@ -6,12 +6,20 @@
 //! allows all the same (BEP 6): it is rejected at once.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-/// Requests on their way when nothing is known of the peer yet.
-const START_DEPTH: u32 = 16;
-/// How much of the peer's rate is kept on its way.
-const AHEAD: Duration = Duration::from_secs(1);
+/// Requests on their way when nothing is known of the peer yet: half a MiB, which a fast peer has sent within a round
+/// trip, and a slow one within seconds.
+const START_DEPTH: u32 = 32;
+/// Beyond what the peer's rate needs: it does not idle when its rate grows.
+const SPARE_DEPTH: u32 = 16;
+/// How much of the peer's rate is kept on its way: twice its latency, but never less than lets it rest between bursts
+/// (a disk's seek, a bucket's refill), nor more than a peer deserves that answers late.
+const AHEAD: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(5);
+/// Room for a quarter of the requests is waited for before more are asked: a request of 17 bytes in a packet of its own
+/// costs either side a system call for each block.
+const REFILL_PART: usize = 4;
 /// Cancelled blocks that may still come. An honest peer has no more under way than it was asked for.
 const LATE: usize = 1_024;
 
@@ -42,6 +50,7 @@ struct Asked {
     piece: u32,
     block: u32,
     range: u64,
+    at: Instant,
 }
 
 /// A block that came.
@@ -84,6 +93,10 @@ pub struct Fetching {
     depth: u32,
     most: u32,
     starting: bool,
+    /// More is asked until all of the depth is used.
+    is_refilling: bool,
+    /// The shortest wait for a block: a round trip and the peer's own delay, without the queue that we make.
+    latency: Option<Duration>,
     bytes: u64,
     last_rate: u64,
     measured_at: Instant,
@@ -102,6 +115,8 @@ impl Fetching {
             depth: START_DEPTH.min(most.max(1)),
             most: most.max(1),
             starting: true,
+            is_refilling: true,
+            latency: None,
             bytes: 0,
             last_rate: 0,
             measured_at: now,
@@ -152,8 +167,11 @@ impl Fetching {
     }
 
     /// The next block to ask for, while there is room on the way: `(piece, block)`.
-    pub fn next_request(&mut self) -> Option<(u32, u32)> {
-        if self.asked.len() >= self.depth as usize {
+    pub fn next_request(&mut self, now: Instant) -> Option<(u32, u32)> {
+        let depth = self.depth as usize;
+        self.is_refilling |= self.asked.len() <= depth - depth / REFILL_PART;
+        self.is_refilling &= self.asked.len() < depth;
+        if !self.is_refilling {
             return None;
         }
         for range in &mut self.ranges {
@@ -162,7 +180,7 @@ impl Fetching {
                 range.next += 1;
                 if *state == BlockState::Waiting {
                     *state = BlockState::Asked;
-                    self.asked.push_back(Asked { piece: range.piece, block, range: range.id });
+                    self.asked.push_back(Asked { piece: range.piece, block, range: range.id, at: now });
                     return Some((range.piece, block));
                 }
             }
@@ -171,9 +189,11 @@ impl Fetching {
     }
 
     /// Whether a block that came was asked for.
-    pub fn arrived(&mut self, piece: u32, block: u32, bytes: usize) -> Arrival {
+    pub fn arrived(&mut self, piece: u32, block: u32, bytes: usize, now: Instant) -> Arrival {
         if let Some(asked) = self.take_asked(piece, block) {
             self.bytes += bytes as u64;
+            let waited = now.saturating_duration_since(asked.at);
+            self.latency = Some(self.latency.map_or(waited, |latency| latency.min(waited)));
             if self.starting {
                 self.depth = (self.depth + 1).min(self.most);
             }
@@ -212,7 +232,7 @@ impl Fetching {
     pub fn choked(&mut self, fast: bool, allowed: &[u32]) {
         if !fast {
             let asked = std::mem::take(&mut self.asked);
-            for Asked { piece, block, range } in asked {
+            for Asked { piece, block, range, .. } in asked {
                 self.set_state(range, block, BlockState::Rejected);
                 self.expect_late(piece, block);
             }
@@ -249,7 +269,7 @@ impl Fetching {
         cancelled
     }
 
-    /// Adapts the number of requests on their way to the peer's rate. Call about once a second.
+    /// Adapts the number of requests on their way to the peer's rate and latency. Call about once a second.
     pub fn measure(&mut self, now: Instant) {
         let passed_ms = now.saturating_duration_since(self.measured_at).as_millis() as u64;
         if passed_ms < 500 {
@@ -265,8 +285,10 @@ impl Fetching {
             self.starting = false;
         }
         if !self.starting {
-            let ahead = rate * AHEAD.as_secs() / u64::from(crate::message::BLOCK_BYTES);
-            let depth = u32::try_from(ahead).unwrap_or(u32::MAX).saturating_add(START_DEPTH);
+            let ahead = (2 * self.latency.unwrap_or_default()).clamp(*AHEAD.start(), *AHEAD.end());
+            let bytes = rate.saturating_mul(ahead.as_millis() as u64) / 1000;
+            let blocks = u32::try_from(bytes / u64::from(crate::message::BLOCK_BYTES)).unwrap_or(u32::MAX);
+            let depth = blocks.saturating_add(SPARE_DEPTH);
             self.depth = depth.min(self.most);
         }
         self.last_rate = rate;

@@ -3,17 +3,24 @@
 
 use super::{Arrival, Fetching, Settled};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 fn triples(flat: &[u32]) -> Vec<(u32, u32, u32)> {
     flat.chunks(3).map(|triple| (triple[0], triple[1], triple[2])).collect()
 }
 
+/// All that may be asked now.
+fn ask(fetching: &mut Fetching) -> Vec<(u32, u32)> {
+    std::iter::from_fn(|| fetching.next_request(Instant::now())).collect()
+}
+
+fn arrived(fetching: &mut Fetching, piece: u32, block: u32) -> Arrival {
+    fetching.arrived(piece, block, 16_384, Instant::now())
+}
+
 fn receive(fetching: &mut Fetching, piece: u32, block: u32) {
-    let Arrival::Asked(ticket) = fetching.arrived(piece, block, 16_384) else {
-        panic!("{piece} {block} was asked")
-    };
+    let Arrival::Asked(ticket) = arrived(fetching, piece, block) else { panic!("{piece} {block} was asked") };
     fetching.settle(ticket, true);
 }
 
@@ -22,8 +29,7 @@ fn asks_in_order_and_reports_a_range_when_it_is_whole() {
     let mut fetching = Fetching::new(256, Instant::now());
     fetching.add(3, 0, 4, &[0, 1, 2, 3]);
     fetching.add(5, 2, 4, &[3]);
-    let asked: Vec<_> = std::iter::from_fn(|| fetching.next_request()).collect();
-    assert_eq!(asked, [(3, 0), (3, 1), (3, 2), (3, 3), (5, 3)]);
+    assert_eq!(ask(&mut fetching), [(3, 0), (3, 1), (3, 2), (3, 3), (5, 3)]);
     for block in [0, 2, 1] {
         receive(&mut fetching, 3, block);
         assert_eq!(fetching.take_settled(), None);
@@ -47,20 +53,20 @@ fn a_range_that_is_had_already_is_finished_at_once() {
 fn a_choke_gives_everything_back_and_a_block_already_on_its_way_is_no_offence() {
     let mut fetching = Fetching::new(2, Instant::now());
     fetching.add(0, 0, 4, &[0, 1, 2, 3]);
-    while fetching.next_request().is_some() {}
+    ask(&mut fetching);
     receive(&mut fetching, 0, 0);
     fetching.choked(false, &[]);
     let settled = fetching.take_settled().unwrap();
     assert_eq!((triples(&settled.finished), triples(&settled.rejected)), (vec![(0, 0, 1)], vec![(0, 1, 4)]));
-    assert_eq!(fetching.arrived(0, 1, 1), Arrival::Late);
-    assert_eq!(fetching.arrived(0, 1, 1), Arrival::Unsolicited);
+    assert_eq!(arrived(&mut fetching, 0, 1), Arrival::Late);
+    assert_eq!(arrived(&mut fetching, 0, 1), Arrival::Unsolicited);
 }
 
 #[test]
 fn with_the_fast_extension_a_choke_waits_for_the_rejects() {
     let mut fetching = Fetching::new(2, Instant::now());
     fetching.add(0, 0, 3, &[0, 1, 2]);
-    while fetching.next_request().is_some() {}
+    ask(&mut fetching);
     fetching.choked(true, &[]);
     assert_eq!(fetching.take_settled(), None);
     assert!(fetching.rejected(0, 0));
@@ -74,41 +80,109 @@ fn with_the_fast_extension_a_choke_waits_for_the_rejects() {
 fn a_cancel_names_the_requests_to_take_back_and_is_not_reported() {
     let mut fetching = Fetching::new(2, Instant::now());
     fetching.add(7, 0, 4, &[0, 1, 2, 3]);
-    while fetching.next_request().is_some() {}
+    ask(&mut fetching);
     assert_eq!(fetching.cancel(7, 1, 4), [1]);
     assert_eq!(fetching.cancel(8, 0, 4), []);
     receive(&mut fetching, 7, 0);
     assert_eq!(fetching.take_settled(), Some(Settled { finished: vec![7, 0, 1], rejected: vec![] }));
-    assert_eq!(fetching.arrived(7, 1, 1), Arrival::Late);
-    assert_eq!(fetching.arrived(7, 2, 1), Arrival::Unsolicited, "it was never asked for");
+    assert_eq!(arrived(&mut fetching, 7, 1), Arrival::Late);
+    assert_eq!(arrived(&mut fetching, 7, 2), Arrival::Unsolicited, "it was never asked for");
     assert_eq!(fetching.take_released(), 4);
 }
 
-#[test]
-fn the_number_of_requests_follows_the_rate() {
-    let start = Instant::now();
-    let mut fetching = Fetching::new(250, start);
-    let all: Vec<u32> = (0..10_000).collect();
-    fetching.add(0, 0, 10_000, &all);
-    let mut second = |blocks: usize, at: u64| {
-        for _ in 0..blocks {
-            if fetching.asked.is_empty() {
-                while fetching.next_request().is_some() {}
-            }
-            let asked = fetching.asked[0];
-            receive(&mut fetching, asked.piece, asked.block);
+/// A peer that answers every request after `latency`, and sends at most `rate` blocks a second; on a clock of its own.
+struct Simulated {
+    fetching: Fetching,
+    now: Instant,
+    latency: Duration,
+    gap: Duration,
+    /// When answers come, and of what.
+    answers: VecDeque<(Instant, u32, u32)>,
+}
+
+impl Simulated {
+    fn new(most: u32, latency_ms: u64, rate: u32) -> Self {
+        let now = Instant::now();
+        let mut fetching = Fetching::new(most, now);
+        for piece in 0..400 {
+            fetching.add(piece, 0, 256, &(0..256).collect::<Vec<u32>>());
         }
-        fetching.measure(start + Duration::from_secs(at));
-        while fetching.next_request().is_some() {}
-        fetching.depth
-    };
-    assert_eq!(second(0, 1), 16);
-    assert_eq!(second(100, 2), 116);
-    assert_eq!(second(1_000, 3), 250);
-    assert_eq!(second(40, 4), 56, "slow: a second's worth and the start's");
-    assert_eq!(second(900, 5), 250);
-    fetching.set_most(10);
-    assert_eq!(fetching.depth, 10);
+        let (latency, gap) = (Duration::from_millis(latency_ms), Duration::from_secs(1) / rate);
+        Self { fetching, now, latency, gap, answers: VecDeque::new() }
+    }
+
+    fn ask(&mut self) {
+        while let Some((piece, block)) = self.fetching.next_request(self.now) {
+            let last = self.answers.back().map_or(self.now, |(last, ..)| *last);
+            self.answers.push_back(((last + self.gap).max(self.now + self.latency), piece, block));
+        }
+    }
+
+    /// Runs for some seconds; returns the blocks that came in the last of them.
+    fn seconds(&mut self, seconds: u32) -> u32 {
+        let mut received = 0;
+        for _ in 0..seconds {
+            received = 0;
+            let end = self.now + Duration::from_secs(1);
+            self.ask();
+            while let Some((at, piece, block)) = self.answers.front().copied()
+                && at <= end
+            {
+                self.answers.pop_front();
+                self.now = at;
+                let Arrival::Asked(ticket) = self.fetching.arrived(piece, block, 16_384, at) else {
+                    panic!("{piece} {block} was asked")
+                };
+                self.fetching.settle(ticket, true);
+                received += 1;
+                self.ask();
+            }
+            self.now = end;
+            self.fetching.measure(end);
+        }
+        received
+    }
+}
+
+#[test]
+fn a_fast_peer_never_idles_whatever_its_latency() {
+    for (latency_ms, rate) in [(1, 5_000), (50, 2_000), (700, 400), (2_000, 200)] {
+        let mut peer = Simulated::new(4_000, latency_ms, rate);
+        let last = peer.seconds(20);
+        assert!(last >= rate * 9 / 10, "{latency_ms} ms: {last} of {rate} blocks");
+        let delayed = u64::from(rate) * latency_ms / 1_000;
+        assert!(
+            u64::from(peer.fetching.depth) <= 5 * delayed / 2 + u64::from(rate) / 2 + 20,
+            "no more than it takes"
+        );
+    }
+}
+
+#[test]
+fn a_slow_peer_holds_few_blocks_and_nobody_more_than_it_takes() {
+    let mut peer = Simulated::new(250, 100, 5);
+    peer.seconds(20);
+    assert_eq!(peer.fetching.depth, 18, "what it sends in half a second, and the spare ones");
+    let mut peer = Simulated::new(250, 100, 5_000);
+    peer.seconds(5);
+    assert_eq!(peer.fetching.depth, 250);
+    peer.fetching.set_most(10);
+    assert_eq!(peer.fetching.depth, 10);
+}
+
+#[test]
+fn requests_go_out_in_batches() {
+    let mut fetching = Fetching::new(32, Instant::now());
+    fetching.add(0, 0, 100, &(0..100).collect::<Vec<u32>>());
+    assert_eq!(ask(&mut fetching).len(), 32);
+    for block in 0..7 {
+        receive(&mut fetching, 0, block);
+        assert_eq!(ask(&mut fetching), []);
+    }
+    receive(&mut fetching, 0, 7);
+    assert_eq!(ask(&mut fetching).len(), 8);
+    receive(&mut fetching, 0, 8);
+    assert_eq!(ask(&mut fetching), []);
 }
 
 proptest! {
@@ -142,7 +216,7 @@ proptest! {
         for (step, index, flag) in steps {
             let asked = (!fetching.asked.is_empty()).then(|| fetching.asked[index.index(fetching.asked.len())]);
             match (step, asked) {
-                (0 | 1, _) => { fetching.next_request(); }
+                (0 | 1, _) => { fetching.next_request(Instant::now()); }
                 (2 | 3, Some(asked)) => receive(&mut fetching, asked.piece, asked.block),
                 (4, Some(asked)) => { fetching.rejected(asked.piece, asked.block); }
                 (5, Some(asked)) if flag => {

@@ -245,7 +245,7 @@ impl Link {
     fn hear_block(&mut self, piece: u32, begin: u32, data: &[u8]) -> Result<(), CloseReason> {
         let block = begin / BLOCK_BYTES;
         let arrival = if begin.is_multiple_of(BLOCK_BYTES) {
-            self.fetching.arrived(piece, block, data.len())
+            self.fetching.arrived(piece, block, data.len(), self.now.into_std())
         } else {
             Arrival::Unsolicited
         };
@@ -295,7 +295,7 @@ impl Link {
         if self.fetching.is_idle() {
             return;
         }
-        while let Some((piece, block)) = self.fetching.next_request() {
+        while let Some((piece, block)) = self.fetching.next_request(self.now.into_std()) {
             if let Some(span) = self.span(piece, block) {
                 Message::Request(span).write(&mut self.out);
             }

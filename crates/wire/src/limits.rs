@@ -21,7 +21,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// Requests of a peer that wait.
     pub requests_in: usize,
-    /// Our requests that a peer has not answered, at most; TypeScript lowers it to the peer's `reqq`.
+    /// Our requests that a peer has not answered, at most; beyond 250 only where its `reqq` says so.
     pub requests_out: u32,
     /// Without a block, before an unfinished piece loses its memory to one that has none.
     pub piece_idle: Duration,
@@ -61,7 +61,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(120),
             keep_alive: Duration::from_secs(100),
             requests_in: 500,
-            requests_out: 256,
+            requests_out: 1_000,
             piece_idle: Duration::from_secs(30),
             write_behind_age: Duration::from_secs(5),
             queued_blocks: 32_768,

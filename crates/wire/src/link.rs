@@ -25,6 +25,8 @@ use tokio::io::Interest;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep_until};
 
+/// Requests that a peer is taken to queue while its `reqq` is not known.
+const UNSAID_REQUESTS: u32 = 250;
 /// Room to receive while blocks are expected: eight of them.
 const FETCH_ROOM: usize = 128 * 1024;
 /// Reads in a row before the link looks at what it has to send.
@@ -106,7 +108,7 @@ impl Link {
         count(&context.counters.opened, 1);
         let mut link = Self {
             serving: Serving::new(Arc::clone(&context.batches)),
-            fetching: Fetching::new(context.limits.requests_out, now.into_std()),
+            fetching: Fetching::new(context.limits.requests_out.min(UNSAID_REQUESTS), now.into_std()),
             control: TokenBucket::new(burst, refill, Duration::ZERO),
             pace: Pace::new(shared.address),
             send_at: None,

@@ -310,6 +310,41 @@ fn a_block_of_the_wrong_length_ends_the_link() {
 }
 
 #[test]
+fn a_block_that_is_begun_and_does_not_end_keeps_nobody_else_from_bringing_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = some_bytes(PIECE_LENGTH as usize);
+    let mut seeder = Node::seeder(2, full_store(folder.path(), "seed", &data), Limits::default());
+    let mut node = Node::seeder(1, empty_store(folder.path(), "leech", &data), Limits::default());
+    let torrent = node.open_to.unwrap();
+    let mut slow = Raw::dial(node.address, true);
+    let slow_link = node.until_incoming();
+    slow.read_handshake();
+    slow.send(&[Message::HaveAll, Message::Unchoke]);
+    let link = node.connect(torrent, seeder.address);
+    seeder.until_incoming();
+    for link in [slow_link, link] {
+        node.until("an unchoke", |node| (!node.events.get(&link)?.record.peer_choking).then_some(()));
+    }
+    assert!(node.hub.fetch(slow_link, 0, 0, 1));
+    hear_requests(&mut slow, 1);
+    let mut bytes = Vec::new();
+    Message::Piece { piece: 0, begin: 0, data: &data[..16_384] }.write(&mut bytes);
+    let (begun, rest) = bytes.split_at(9_000);
+    slow.stream.write_all(begun).unwrap();
+    node.until("a silence", |node| (node.events.get(&slow_link)?.since_block_ms > 500).then_some(()));
+    assert_eq!(node.events[&slow_link].downloaded_bytes, 0);
+    assert!(node.hub.fetch(link, 0, 0, PIECE_LENGTH / 16_384));
+    let verdict =
+        node.until("a verdict", |node| node.verdicts.first().map(|first| first.verdict.senders.clone()));
+    assert_eq!(verdict, [u64::from(link)]);
+    // What was asked for may come when it is too late.
+    slow.stream.write_all(rest).unwrap();
+    node.until("the block", |node| (node.events[&slow_link].record.finished == [0, 0, 1]).then_some(()));
+    assert!(node.events[&slow_link].record.close_reason.is_none());
+    assert_eq!(node.hub.assembly_bytes(), 0);
+}
+
+#[test]
 fn a_choking_peer_gives_the_blocks_back() {
     let (_folder, mut node, mut peer, link) = fetching(false);
     assert!(node.hub.fetch(link, 0, 0, 4));
