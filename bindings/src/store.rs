@@ -149,6 +149,7 @@ impl FolderOptions {
             write_behind,
             sync: if self.sync { SyncPolicy::OnFlush } else { SyncPolicy::Never },
             open_files: self.open_files as usize,
+            ..StoreOptions::default()
         }
     }
 }

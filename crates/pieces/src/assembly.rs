@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::hashes::PieceJudge;
 use crate::piece_bytes::{PORTION_BYTES, PieceBytes};
+use crate::portion::Portion;
 use crate::{BLOCK_BYTES, Budget, Geometry, OverBudget, PieceIndex};
 
 /// A piece of v1 longer than this is hashed while it comes: few as long as it fit the memory at a time, so it finds no
@@ -233,7 +234,7 @@ impl Received {
             judges.push(judge);
             kept.push((bytes, senders, hashed));
         }
-        let rests: Vec<&[Vec<u8>]> = kept
+        let rests: Vec<&[Portion]> = kept
             .iter()
             .map(|(bytes, _, hashed)| bytes.portions().get(*hashed..).unwrap_or_default())
             .collect();

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use thiserror::Error;
 
+use crate::portion::Portion;
+
 /// The bytes that pieces in assembly, and good ones that wait to be written, may take together.
 #[derive(Debug)]
 pub struct Budget {
     limit: u64,
     used: AtomicU64,
     /// Buffers that were used before: new memory costs a page fault for every 4 KiB, several times what the copy does.
-    idle: Mutex<Vec<Vec<u8>>>,
+    idle: Mutex<Vec<Portion>>,
 }
 
 /// Bytes in a buffer that is kept.
@@ -65,15 +67,15 @@ impl Budget {
 
 impl Reservation {
     /// An empty buffer for `bytes` bytes.
-    pub(crate) fn buffer(&self, bytes: usize) -> Vec<u8> {
+    pub(crate) fn buffer(&self, bytes: usize) -> Portion {
         let used = if bytes == BUFFER_BYTES { self.budget.idle.lock().pop() } else { None };
-        used.unwrap_or_else(|| Vec::with_capacity(bytes))
+        used.unwrap_or_else(|| Portion::with_room(bytes))
     }
 
     /// Takes buffers back.
-    pub(crate) fn give_back(&self, buffers: impl Iterator<Item = Vec<u8>>) {
+    pub(crate) fn give_back(&self, buffers: impl Iterator<Item = Portion>) {
         let mut idle = self.budget.idle.lock();
-        for mut buffer in buffers.filter(|buffer| buffer.capacity() == BUFFER_BYTES) {
+        for mut buffer in buffers.filter(|buffer| buffer.has_room(BUFFER_BYTES)) {
             if idle.len() == IDLE_BUFFERS {
                 return;
             }

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use rustix::fs::{OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::beneath::Folder;
+use crate::direct::{self, DirectWrites, write_all};
 use crate::error::FileError;
 use crate::watch::{Nature, Watch};
 use crate::{RelativePath, SyncPolicy};
@@ -40,6 +41,7 @@ pub struct Files {
     opened: AtomicU64,
     /// Held while files are synced: who comes second has the first one's work done when it returns.
     syncing: Mutex<()>,
+    direct: DirectWrites,
 }
 
 #[derive(Default)]
@@ -71,6 +73,8 @@ enum Place {
 
 struct Handle {
     file: Arc<File>,
+    /// The same file past the page cache, opened when it is first wanted; `None` where that cannot be.
+    direct: OnceLock<Option<Arc<File>>>,
     /// Twice the number of handles opened when it was last used; odd when it was used again after them.
     used: AtomicU64,
 }
@@ -112,17 +116,18 @@ pub(crate) fn open_scratch(path: &Path, create: bool) -> io::Result<File> {
 impl Files {
     /// An empty table that keeps at most `handle_limit` files open (at least one).
     pub fn new(handle_limit: usize) -> Arc<Self> {
-        Self::with_policy(handle_limit, SyncPolicy::Never)
+        Self::with_policy(handle_limit, SyncPolicy::Never, false)
     }
 
-    /// The same for files that are written and synced as `policy` says.
-    pub(crate) fn with_policy(handle_limit: usize, policy: SyncPolicy) -> Arc<Self> {
+    /// The same for files that are written and synced as `policy` says, long runs past the page cache where `direct`.
+    pub(crate) fn with_policy(handle_limit: usize, policy: SyncPolicy, direct: bool) -> Arc<Self> {
         Arc::new(Self {
             handle_limit: handle_limit.max(1),
             syncs: policy == SyncPolicy::OnFlush,
             table: RwLock::default(),
             opened: AtomicU64::new(0),
             syncing: Mutex::default(),
+            direct: DirectWrites::new(direct),
         })
     }
 
@@ -234,7 +239,7 @@ impl Files {
             table.open.push(id);
         }
         let slot = table.handles.get_mut(id.0).ok_or(io::ErrorKind::NotFound)?;
-        let file = Arc::clone(&slot.get_or_insert(Handle { file, used }).file);
+        let file = Arc::clone(&slot.get_or_insert(Handle { file, direct: OnceLock::new(), used }).file);
         drop(table);
         if let Some((entry, handle)) = oldest.filter(|_| self.syncs) {
             entry.settle(&handle.file);
@@ -254,32 +259,28 @@ impl Files {
     pub(crate) fn write_all_at(
         &self,
         id: FileId,
-        mut offset: u64,
-        mut buffers: &mut [IoSlice<'_>],
+        offset: u64,
+        buffers: &mut [IoSlice<'_>],
     ) -> io::Result<()> {
         let entry = self.entry(id)?;
         let file = self.open(id)?.file;
         entry.watch.writing();
-        let mut written = Ok(());
-        while !buffers.is_empty() {
-            let batch = buffers.split_at(buffers.len().min(MAX_BUFFERS)).0;
-            match rustix::io::pwritev(&file, batch, offset) {
-                Ok(0) => written = Err(io::ErrorKind::WriteZero.into()),
-                Ok(bytes) => {
-                    offset += bytes as u64;
-                    IoSlice::advance_slices(&mut buffers, bytes);
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => written = Err(errno.into()),
-            }
-            if written.is_err() {
-                break;
-            }
-        }
+        let direct = if self.direct.suits(offset, buffers) { self.direct_handle(id) } else { None };
+        let written = match direct {
+            Some(direct) => self.direct.write(&direct, &file, offset, buffers),
+            None => write_all(&file, offset, buffers),
+        };
         entry.watch.wrote();
         // Not before: a sync that ran meanwhile has not seen all of it.
         entry.dirty.store(true, Ordering::Release);
         written.map_err(|error| FileError::wrap(id, entry.place.path(), error))
+    }
+
+    /// The open file past the page cache.
+    fn direct_handle(&self, id: FileId) -> Option<Arc<File>> {
+        let table = self.table.read();
+        let handle = table.handles.get(id.0)?.as_ref()?;
+        handle.direct.get_or_init(|| direct::reopen(&handle.file)).clone()
     }
 
     /// Whether nothing was ever written to a range of a file of ours. False also where the file system cannot tell,
@@ -322,9 +323,6 @@ impl Files {
         FileError::wrap(id, self.path(id).unwrap_or_default(), error)
     }
 }
-
-/// `IOV_MAX`: more buffers than this in one call are an error.
-const MAX_BUFFERS: usize = 1024;
 
 impl Entry {
     /// A handle is about to close: an error of writing back might be told to nobody afterwards.

@@ -58,7 +58,7 @@ impl FolderLayout {
             self.make(geometry, options.allocation, &mut made)?;
             made.files.clear();
         }
-        let table = Files::with_policy(options.open_files, options.sync);
+        let table = Files::with_policy(options.open_files, options.sync, options.past_page_cache);
         let mut builder = ExtentsBuilder::new(Arc::clone(&table));
         for (span, name) in geometry.files().iter().zip(self.files) {
             builder.push_zeros(span.start - builder.length())?;

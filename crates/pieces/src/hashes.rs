@@ -4,6 +4,7 @@ use std::io;
 
 use crate::hash_pass::{PieceDigests, Wanted};
 use crate::merkle::{self, Hash};
+use crate::portion::Portion;
 use crate::sha::Sha1Streams;
 use crate::tree::Tree;
 use crate::{Geometry, PieceIndex, PiecesError};
@@ -165,12 +166,12 @@ impl PieceJudge {
     }
 
     /// Adds to each judge the portions of its piece that are left; SHA-1 goes over all pieces in lock step.
-    pub(crate) fn update_together(judges: &mut [Self], rests: &[&[Vec<u8>]]) {
+    pub(crate) fn update_together(judges: &mut [Self], rests: &[&[Portion]]) {
         let mut all = Sha1Streams::default();
         judges.iter_mut().filter_map(|judge| judge.v1.as_mut()).for_each(|(sha1, _)| all.join(sha1));
         for n in 0..rests.iter().map(|rest| rest.len()).max().unwrap_or(0) {
             let portions: Vec<&[u8]> =
-                rests.iter().map(|rest| rest.get(n).map(Vec::as_slice).unwrap_or_default()).collect();
+                rests.iter().map(|rest| rest.get(n).map(|portion| &**portion).unwrap_or_default()).collect();
             let serial = judges.iter().zip(&portions).filter(|(judge, _)| judge.is_serial());
             let inputs: Vec<&[u8]> = serial.map(|(_, portion)| *portion).collect();
             all.update(&inputs);

@@ -1,6 +1,7 @@
 //! The bytes of one piece in memory, in portions that are hashed, written and freed without being moved.
 
 use crate::budget::{BUFFER_BYTES, Reservation};
+use crate::portion::Portion;
 
 /// Bytes in a portion: enough to fill the widest lanes with leaves, little enough to be hashed while it is in the
 /// nearest caches; a multiple of the block, so that no block lies in two.
@@ -8,7 +9,7 @@ pub(crate) const PORTION_BYTES: usize = BUFFER_BYTES;
 
 /// A piece's bytes and the memory they are charged to.
 pub(crate) struct PieceBytes {
-    portions: Box<[Vec<u8>]>,
+    portions: Box<[Portion]>,
     length: usize,
     reservation: Reservation,
 }
@@ -16,7 +17,7 @@ pub(crate) struct PieceBytes {
 impl PieceBytes {
     /// No bytes yet of `length`. Memory is taken as they come.
     pub(crate) fn new(length: usize, reservation: Reservation) -> Self {
-        let portions = vec![Vec::new(); length.div_ceil(PORTION_BYTES)].into();
+        let portions = (0..length.div_ceil(PORTION_BYTES)).map(|_| Portion::default()).collect();
         Self { portions, length, reservation }
     }
 
@@ -25,7 +26,7 @@ impl PieceBytes {
     }
 
     /// All portions in order.
-    pub(crate) fn portions(&self) -> &[Vec<u8>] {
+    pub(crate) fn portions(&self) -> &[Portion] {
         &self.portions
     }
 
@@ -34,25 +35,17 @@ impl PieceBytes {
         self.length.saturating_sub(n * PORTION_BYTES).min(PORTION_BYTES)
     }
 
-    /// Keeps a block; false when it is not inside one portion of the piece. What comes in order is copied once and
-    /// never cleared first.
+    /// Keeps a block; false when it is not inside one portion of the piece.
     pub(crate) fn put(&mut self, begin: usize, data: &[u8]) -> bool {
         let (n, at) = (begin / PORTION_BYTES, begin % PORTION_BYTES);
         let whole = self.portion_bytes(n);
-        let end = at + data.len();
-        let Some(portion) = self.portions.get_mut(n).filter(|_| end <= whole) else { return false };
-        if portion.capacity() == 0 {
+        let Some(portion) = self.portions.get_mut(n).filter(|_| at + data.len() <= whole) else {
+            return false;
+        };
+        if portion.is_nothing() {
             *portion = self.reservation.buffer(whole);
         }
-        if portion.len() < at {
-            portion.resize(at, 0);
-        }
-        let overlap = portion.len().min(end) - at;
-        let (old, new) = data.split_at(overlap);
-        if let Some(slot) = portion.get_mut(at..at + overlap) {
-            slot.copy_from_slice(old);
-        }
-        portion.extend_from_slice(new);
+        portion.put(at, data);
         true
     }
 
@@ -61,20 +54,20 @@ impl PieceBytes {
         for n in 0..self.portions.len() {
             let whole = self.portion_bytes(n);
             if let Some(portion) = self.portions.get_mut(n) {
-                portion.resize(whole, 0);
+                portion.fill_up(whole);
             }
         }
     }
 
     /// Takes portion `n` out, padded with zeros to its length; [`Self::give_back`] follows.
-    pub(crate) fn take(&mut self, n: usize) -> Vec<u8> {
+    pub(crate) fn take(&mut self, n: usize) -> Portion {
         let whole = self.portion_bytes(n);
         let mut portion = self.portions.get_mut(n).map(std::mem::take).unwrap_or_default();
-        portion.resize(whole, 0);
+        portion.fill_up(whole);
         portion
     }
 
-    pub(crate) fn give_back(&mut self, n: usize, portion: Vec<u8>) {
+    pub(crate) fn give_back(&mut self, n: usize, portion: Portion) {
         if let Some(slot) = self.portions.get_mut(n) {
             *slot = portion;
         }
@@ -121,7 +114,7 @@ mod tests {
             for n in blocks {
                 prop_assert!(bytes.put(n * 16384, &data[n * 16384..length.min((n + 1) * 16384)]));
             }
-            prop_assert!(bytes.portions().concat() == data);
+            prop_assert!(bytes.portions().iter().flat_map(|portion| portion.iter()).copied().eq(data.iter().copied()));
             for (at, count) in cuts {
                 let begin = at as usize % length;
                 let mut out = vec![0xaa; count.min(length - begin)];
@@ -142,6 +135,6 @@ mod tests {
         assert!(first.iter().enumerate().all(|(at, byte)| *byte == if at / 16384 == 1 { 7 } else { 0 }));
         bytes.give_back(0, first);
         bytes.fill_up();
-        assert_eq!(bytes.portions().iter().map(Vec::len).sum::<usize>(), bytes.length());
+        assert_eq!(bytes.portions().iter().map(|portion| portion.len()).sum::<usize>(), bytes.length());
     }
 }

@@ -72,6 +72,9 @@ pub struct StoreOptions {
     pub sync: SyncPolicy,
     /// Files kept open at a time.
     pub open_files: usize,
+    /// Hand long runs of pieces to the disk as they are, past the page cache, while the disk is fast enough. Copying
+    /// them into it costs as much as receiving and hashing them, and drives out what others have there.
+    pub past_page_cache: bool,
 }
 
 impl Default for StoreOptions {
@@ -82,6 +85,7 @@ impl Default for StoreOptions {
             write_behind: 32 * 1024 * 1024,
             sync: SyncPolicy::Never,
             open_files: 64,
+            past_page_cache: true,
         }
     }
 }

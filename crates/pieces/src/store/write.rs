@@ -148,7 +148,7 @@ impl Backing {
             return Err(left());
         }
         let portions: Vec<&[u8]> =
-            pieces.iter().flat_map(|piece| piece.portions()).map(Vec::as_slice).collect();
+            pieces.iter().flat_map(|piece| piece.portions()).map(|portion| &**portion).collect();
         self.extents.write_all_at(offset, &portions)
     }
 }
