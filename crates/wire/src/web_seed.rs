@@ -211,7 +211,8 @@ impl WebSeedLink {
         if !self.run.is_empty() {
             return;
         }
-        while let Some((piece, block)) = self.held.take().or_else(|| self.fetching.next_request()) {
+        let now = Instant::now().into_std();
+        while let Some((piece, block)) = self.held.take().or_else(|| self.fetching.next_request(now)) {
             if !self.has(piece) {
                 self.fetching.rejected(piece, block);
             } else if !self.run.push(self.store.geometry(), piece, block) {
@@ -258,7 +259,7 @@ impl WebSeedLink {
 
     fn keep(&mut self, piece: u32, block: u32, data: &[u8]) {
         let Some(index) = self.store.geometry().piece(piece) else { return };
-        let arrival = self.fetching.arrived(piece, block, data.len());
+        let arrival = self.fetching.arrived(piece, block, data.len(), Instant::now().into_std());
         let bytes = data.len() as u64;
         self.shared.downloaded.fetch_add(bytes, Ordering::Relaxed);
         count(&self.context.counters.downloaded_bytes, bytes);
