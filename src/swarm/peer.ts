@@ -7,6 +7,7 @@ import type { LinkEvent, LinkHost } from './link-host.js';
 import type { Stripe } from './open-piece.js';
 import type { KnownPeer } from './peer-book.js';
 import type { PickerPeer } from './picker.js';
+import type { Meter } from './rate-limits.js';
 import type { UploadAccount } from './upload-ledger.js';
 
 /** Pieces kept of those that a peer suggests or allows while it chokes us (BEP 6 names 10 of these). */
@@ -21,6 +22,18 @@ const DEFAULT_REQUEST_QUEUE = 250;
 /** The blocks of the longest range that a web seed is asked for: 16 MiB. */
 const WEB_SEED_QUEUE = 1024;
 
+/** Where a connection comes from, and what it counts for. */
+export interface PeerPlace {
+  readonly link: number;
+  readonly address: PeerAddress;
+  readonly incoming: boolean;
+  readonly known: KnownPeer | null;
+  readonly account: UploadAccount;
+  readonly meter: Meter | null;
+  readonly nowMs: number;
+  readonly isWebSeed?: boolean;
+}
+
 export class Peer implements PickerPeer, ChokerPeer {
   readonly link: number;
   readonly address: PeerAddress;
@@ -29,6 +42,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   readonly account: UploadAccount;
   /** An HTTP server (BEP 19); its address is a URL to show. */
   readonly isWebSeed: boolean;
+  /** What its payload counts for; null when nothing limits it. */
+  readonly meter: Meter | null;
   /** Its entry in the peer book; null for an incoming one whose listening port is not known. */
   known: KnownPeer | null;
   readonly have = new HaveMap();
@@ -100,18 +115,7 @@ export class Peer implements PickerPeer, ChokerPeer {
   #suppliedAtMs = 0;
   #suppliedBytes = 0;
 
-  constructor(
-    host: LinkHost,
-    place: {
-      link: number;
-      address: PeerAddress;
-      incoming: boolean;
-      known: KnownPeer | null;
-      account: UploadAccount;
-      nowMs: number;
-      isWebSeed?: boolean;
-    },
-  ) {
+  constructor(host: LinkHost, place: PeerPlace) {
     this.#host = host;
     this.link = place.link;
     this.address = place.address;
@@ -120,6 +124,7 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.account = place.account;
     this.isWebSeed = place.isWebSeed ?? false;
     if (this.isWebSeed) this.requestQueue = WEB_SEED_QUEUE;
+    this.meter = place.meter;
     this.#measuredAtMs = place.nowMs;
   }
 
@@ -137,6 +142,15 @@ export class Peer implements PickerPeer, ChokerPeer {
     let blocks = 0;
     for (const stripe of this.stripes) blocks += stripe.endBlock - stripe.firstBlock;
     return blocks;
+  }
+
+  /** Whether the month's quota lets us serve it, and ask it for more. */
+  get mayServe(): boolean {
+    return this.meter?.mayUpload ?? true;
+  }
+
+  get mayFetch(): boolean {
+    return this.meter?.mayDownload ?? true;
   }
 
   setChoked(choked: boolean, nowMs: number): void {
@@ -203,7 +217,9 @@ export class Peer implements PickerPeer, ChokerPeer {
     if (event.downloadedBytes > this.downloadedBytes || event.uploadedBytes > this.uploadedBytes) {
       this.lastPayloadMs = nowMs;
     }
-    this.account.sentBytes += event.uploadedBytes - this.uploadedBytes;
+    const sentBytes = event.uploadedBytes - this.uploadedBytes;
+    this.account.sentBytes += sentBytes;
+    this.meter?.count(sentBytes, event.downloadedBytes - this.downloadedBytes);
     this.downloadedBytes = event.downloadedBytes;
     this.uploadedBytes = event.uploadedBytes;
     for (const piece of event.suggested ?? []) keepNewest(this.suggested, piece);

@@ -8,10 +8,11 @@ import type { DialBackoff } from './dial-backoff.js';
 import type { DialWays } from './dial-ways.js';
 import type { Hello, Incoming, LinkHost } from './link-host.js';
 import { LinkLimits } from './link-limits.js';
-import { Peer } from './peer.js';
+import { Peer, type PeerPlace } from './peer.js';
 import { type KnownPeer, PeerBook, type PeerBookOptions, type PeerSource } from './peer-book.js';
+import type { RateLimits } from './rate-limits.js';
 import { mostUseless, Turnover } from './turnover.js';
-import { type UploadAccount, UploadLedger } from './upload-ledger.js';
+import { UploadLedger } from './upload-ledger.js';
 
 export interface PeersOptions {
   readonly host: LinkHost;
@@ -21,6 +22,7 @@ export interface PeersOptions {
   readonly limits: LinkLimits;
   readonly bans: BanList;
   readonly backoff: DialBackoff;
+  readonly rates: RateLimits;
   /** Ends a useless connection of any torrent when the session is full; false when that may not be done now. */
   readonly makeRoom: (nowMs: number) => boolean;
   readonly dialWays: DialWays;
@@ -121,9 +123,7 @@ export class Peers {
     if (this.#limits.isFull && !this.#makeRoom(nowMs)) return null;
     if (limits.isFull && !this.#options.makeRoom(nowMs)) return null;
     if (!host.accept(incoming.link, torrent, hello)) return null;
-    const account = this.#account(address);
-    const place = { link: incoming.link, address, incoming: true, known: null, account, nowMs };
-    return this.#began(new Peer(host, place));
+    return this.#began({ link: incoming.link, address, incoming: true, known: null, nowMs });
   }
 
   /** Whether somebody may be dialled now, room or not. */
@@ -145,16 +145,7 @@ export class Peers {
   /** Takes in a link to a web seed; `url` is how it is shown, and who it is when it is to blame. */
   beginWebSeed(link: number, url: string, nowMs: number): Peer {
     const address = { host: url, port: 0 };
-    const place = {
-      link,
-      address,
-      incoming: false,
-      known: null,
-      nowMs,
-      account: this.#account(address),
-      isWebSeed: true,
-    };
-    return this.#began(new Peer(this.#options.host, place));
+    return this.#began({ link, address, incoming: false, known: null, nowMs, isWebSeed: true });
   }
 
   /** Whether there is room for one more that we dial. */
@@ -210,10 +201,11 @@ export class Peers {
   /** The link is gone for good. */
   ended(peer: Peer, reason: string, nowMs: number): void {
     if (!this.byLink.delete(peer.link)) return;
-    const { limits, backoff, dialWays } = this.#options;
+    const { limits, backoff, dialWays, rates } = this.#options;
     const isHalfOpen = !peer.isOpen && !peer.incoming;
     limits.ended(peer.address.host, isHalfOpen);
     this.#limits.ended(peer.address.host, isHalfOpen);
+    rates.left(peer.link);
     this.#ledger.close(peer.account);
     const { known } = peer;
     const hasOtherWay = isHalfOpen && known !== null && dialWays.failed(known, reason);
@@ -241,12 +233,14 @@ export class Peers {
     const { address } = known;
     const link = host.connect(torrent, address.host, address.port, hello, dialWays.of(known));
     known.link = link;
-    return this.#began(
-      new Peer(host, { link, address, incoming: false, known, account: this.#account(address), nowMs }),
-    );
+    return this.#began({ link, address, incoming: false, known, nowMs });
   }
 
-  #began(peer: Peer): Peer {
+  #began(place: Omit<PeerPlace, 'account' | 'meter'>): Peer {
+    const { host, rates, torrent } = this.#options;
+    const account = this.#ledger.open(identity(place.address));
+    const meter = rates.joined(place.link, torrent, place.address);
+    const peer = new Peer(host, { ...place, account, meter });
     this.byLink.set(peer.link, peer);
     this.#options.limits.began(peer.address.host, !peer.incoming);
     this.#limits.began(peer.address.host, !peer.incoming);
@@ -260,10 +254,6 @@ export class Peers {
     this.#turnover.ended();
     this.giveUp(worst);
     return true;
-  }
-
-  #account(address: PeerAddress): UploadAccount {
-    return this.#ledger.open(identity(address));
   }
 
   #nextDue(nowMs: number, suits: (known: KnownPeer) => boolean): KnownPeer | null {

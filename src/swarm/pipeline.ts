@@ -84,7 +84,7 @@ export class Pipeline {
 
   /** Tops up a peer that runs low. */
   feed(peer: Peer, nowMs: number): void {
-    if (!peer.isOpen || peer.isClosing || !peer.interested) return;
+    if (!peer.isOpen || peer.isClosing || !peer.interested || !peer.mayFetch) return;
     if (peer.peerChoking && peer.allowedFast.size === 0) return;
     if (nowMs < peer.restUntilMs || this.#starved.has(peer.link)) return;
     const depth = this.#depth(peer);

@@ -3,15 +3,10 @@
  * mover keeps the token buckets and counts all that goes over the wire; here is decided which links share which
  * bucket and how much it holds. Peers of the local network are exempt unless they are given rates.
  */
-import { BlockList, isIPv4 } from 'node:net';
+import { BlockList, isIP, isIPv4 } from 'node:net';
 import type { PeerAddress } from '../connector.js';
+import type { LinkHost, Rates } from './link-host.js';
 import { type MonthlyQuota, type QuotaUsage, TrafficQuota } from './traffic-quota.js';
-
-/** What links of a class move together at most; 0: no limit. */
-export interface Rates {
-  readonly uploadBytesPerSecond: number;
-  readonly downloadBytesPerSecond: number;
-}
 
 /** Bytes a second; absent or 0: no limit. */
 export type RateLimit = Partial<Rates>;
@@ -80,13 +75,7 @@ export const LAN: PeerClass = {
 const NO_LIMIT: Rates = { uploadBytesPerSecond: 0, downloadBytesPerSecond: 0 };
 const MINUTES_OF_A_DAY = 24 * 60;
 
-/** The byte mover's part. */
-export interface RateHost {
-  createRateClass(): number;
-  setRateClass(rateClass: number, rates: Rates): void;
-  dropRateClass(rateClass: number): void;
-  setLinkRateClasses(link: number, rateClasses: readonly number[]): void;
-}
+type RateHost = Pick<LinkHost, 'createRateClass' | 'setRateClass' | 'dropRateClass' | 'setLinkRateClasses'>;
 
 /** A bucket of the byte mover: made when it first has a limit. */
 class Bucket {
@@ -175,8 +164,12 @@ export class RateLimits {
 
   /** A link begins; returns what is to count its payload, null when it is exempt. */
   joined(link: number, torrent: number, { host }: Pick<PeerAddress, 'host'>): Meter | null {
-    const family = isIPv4(host) ? 'ipv4' : 'ipv6';
-    const group = this.#groups.find(({ subnets }) => subnets.check(host, family)) ?? null;
+    const family = isIP(host);
+    // A web seed's host is not looked up: it counts as any other peer.
+    const group =
+      family === 0
+        ? null
+        : (this.#groups.find(({ subnets }) => subnets.check(host, family === 4 ? 'ipv4' : 'ipv6')) ?? null);
     this.#links.set(link, { torrent, group });
     this.#assign(link, { torrent, group });
     return group?.exempt ? null : this.#quota;

@@ -13,6 +13,7 @@ import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
 import { OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
+import { RateLimits, type RateLimitsOptions } from './rate-limits.js';
 import { Swarm, type SwarmContext } from './swarm.js';
 import type { SwarmOptions } from './swarm-options.js';
 import { mostUseless, Turnover } from './turnover.js';
@@ -38,6 +39,9 @@ export interface SessionOptions {
   /** Requests that the byte mover queues for each peer. */
   readonly requestQueue?: number;
   readonly banMs?: number;
+  readonly rates?: RateLimitsOptions;
+  /** For schedules and the monthly quota. */
+  readonly wallClock?: () => Date;
   /** Opens an idle torrent by `add`, since a peer asks for it; its number is the one given to `addIdle`. */
   readonly wake?: (torrent: number) => Promise<void>;
 }
@@ -49,8 +53,10 @@ const DIALS_AT_ONCE = 16;
 
 export class Session {
   readonly bans: BanList;
+  readonly rates: RateLimits;
   readonly #host: LinkHost;
   readonly #clock: () => number;
+  readonly #wallClock: () => Date;
   readonly #limits: LinkLimits;
   readonly #turnover: Turnover;
   readonly #choker: Choker;
@@ -72,6 +78,8 @@ export class Session {
     this.#host = host;
     host.setEncryption(encryption);
     this.#clock = clock;
+    this.#wallClock = options.wallClock ?? (() => new Date());
+    this.rates = new RateLimits(host, options.rates ?? {}, this.#wallClock());
     this.#limits = new LinkLimits(options.limits);
     this.#turnover = new Turnover(this.#limits.maxLinks);
     this.#choker = new Choker({ ...options.choker, random });
@@ -88,6 +96,7 @@ export class Session {
       limits: this.#limits,
       bans: this.bans,
       backoff: new DialBackoff(),
+      rates: this.rates,
       makeRoom: (nowMs) => this.#makeRoom(nowMs),
       dialWays: new DialWays(encryption, options.utp ?? false),
       dialPolicy: options.dialPolicy ?? new DialPolicy(),
@@ -169,6 +178,7 @@ export class Session {
   tick(nowMs: number = this.#clock()): void {
     if (this.#closed) return;
     this.#dialsLeft = DIALS_AT_ONCE;
+    this.rates.tick(this.#wallClock());
     for (const swarm of [...this.#byTorrent.values()]) swarm.tick(nowMs);
     this.#turnOver(nowMs);
     this.#dialAndChoke(nowMs);
@@ -245,7 +255,11 @@ export class Session {
     const peers: Peer[] = [];
     for (const swarm of this.#byTorrent.values()) {
       if (swarm.state === 'paused') continue;
-      for (const peer of swarm.peers.values()) if (peer.isOpen && !peer.isClosing) peers.push(peer);
+      for (const peer of swarm.peers.values()) {
+        if (!peer.isOpen || peer.isClosing) continue;
+        if (peer.mayServe) peers.push(peer);
+        else peer.setChoked(true, nowMs);
+      }
     }
     this.#choker.run(peers, nowMs);
   }

@@ -14,6 +14,7 @@ import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
 import type { PickWindow } from './picker.js';
 import { Pieces, takeHaves } from './pieces.js';
+import type { RateLimit } from './rate-limits.js';
 import { SuperSeeding } from './super-seeding.js';
 import { SwarmExtensions } from './swarm-extensions.js';
 import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus } from './swarm-options.js';
@@ -193,6 +194,11 @@ export class Swarm {
     this.flush(this.#context.clock());
   }
 
+  /** How fast all its links together may be, within what holds for the session. */
+  setRates(limit: RateLimit): void {
+    if (this.#state !== 'closed') this.#context.rates.setTorrent(this.torrent, limit);
+  }
+
   /** Ends a pause: the files are right again, and the store rechecked. */
   resume(): void {
     if (this.#state !== 'paused' || !this.#pieces) return;
@@ -214,6 +220,7 @@ export class Swarm {
     const nowMs = this.#context.clock();
     for (const peer of [...this.peers.values()]) this.#peers.ended(peer, 'closed', nowMs);
     this.#host.removeTorrent(this.torrent);
+    this.#context.rates.removeTorrent(this.torrent);
     this.#context.closed(this);
   }
 

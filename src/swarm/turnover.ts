@@ -42,7 +42,7 @@ export class Turnover {
 export function mostUseless(peers: Iterable<Peer>, nowMs: number): Peer | null {
   let worst: Peer | null = null;
   for (const peer of peers) {
-    if (!peer.isOpen || peer.isClosing || peer.stripes.length > 0) continue;
+    if (!peer.isOpen || peer.isClosing || peer.isWebSeed || peer.stripes.length > 0) continue;
     if (nowMs - peer.openedAtMs < GRACE_MS || nowMs - peer.lastPayloadMs < GRACE_MS) continue;
     if (!worst || isWorse(peer, worst)) worst = peer;
   }

@@ -59,7 +59,7 @@ export class Partners {
     const known = this.#book.add(address, 'dht', 0);
     const account = this.#ledger.open(address.host);
     const incoming = options.incoming ?? false;
-    const peer = new Peer(this.host, { link, address, incoming, known, account, nowMs: 0 });
+    const peer = new Peer(this.host, { link, address, incoming, known, account, meter: null, nowMs: 0 });
     peer.isOpen = true;
     this.byLink.set(link, peer);
     return peer;

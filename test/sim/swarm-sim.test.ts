@@ -2,7 +2,7 @@ import t from 'tap';
 import { seededRandom } from './sim-clock.js';
 import { flood } from './sim-hostile.js';
 import { SimStore } from './sim-store.js';
-import { SimTorrentFile, SimWorld } from './sim-world.js';
+import { type SimNode, SimTorrentFile, SimWorld } from './sim-world.js';
 
 const MINUTE_MS = 60_000;
 const MEGABYTE = 1_000_000;
@@ -354,29 +354,35 @@ t.test('a peer whose nonsense floods us harms nobody', async (t) => {
   t.ok(world.clock.nowMs < 38_000, `took ${world.clock.nowMs} ms, 34000 without it`);
 });
 
-t.test('of two that share an address and one alone, each address gets its half', async (t) => {
-  const world = new SimWorld(new SimTorrentFile(100, { blocksPerPiece: 16 }));
+/** What a node sent to each of them. */
+const sentTo = (from: SimNode, nodes: readonly SimNode[]) => {
+  const accounts = [...from.swarm.peers.values()].map((peer) => peer.account);
+  return nodes.map(
+    (node) => accounts.find(({ identity }) => identity === node.host.address.host)?.sentBytes ?? 0,
+  );
+};
+
+t.test('an address gets its share of the slots, however many connections it makes', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(400, { blocksPerPiece: 16 }));
   const choker = { slots: 2, quotaMs: 5000, quotaBytes: 1 };
   const seed = world.node({ seed: true, rateBytesPerSecond: MEGABYTE, session: { choker } });
   const greedy = [1, 2, 3, 4, 5, 6].map((port) => world.node({ address: '10.7.7.7', port }).meet(seed));
   const alone = world.node().meet(seed);
   world.clock.run(20_000);
-  const blocks = (nodes: typeof greedy) => nodes.reduce((sum, node) => sum + node.store.writtenBlocks, 0);
-  const [theirs, ours] = [blocks(greedy), blocks([alone])];
-  t.ok(ours > 0.4 * (ours + theirs), `${ours} blocks for one, ${theirs} for six that share an address`);
+  const [theirs = 0, ours = 0] = sentTo(seed, [greedy[0] ?? alone, alone]);
+  t.ok(ours > 0.4 * (ours + theirs), `${ours} bytes for one, ${theirs} for six that share an address`);
   t.ok(theirs > 0, 'who shares an address is served as well');
 });
 
 t.test('equal peers of a busy seed get equal shares', async (t) => {
-  const world = new SimWorld(new SimTorrentFile(400, { blocksPerPiece: 16 }));
+  const world = new SimWorld(new SimTorrentFile(2000, { blocksPerPiece: 16 }));
   const choker = { slots: 4, quotaMs: 10_000, quotaBytes: MEGABYTE };
   const seed = world.node({ seed: true, rateBytesPerSecond: 2 * MEGABYTE, session: { choker } });
-  // They do not know each other, and what they claim to have is not asked.
   const leechers = Array.from({ length: 12 }, () => world.node().meet(seed));
   world.clock.run(4 * MINUTE_MS);
-  const shares = leechers.map((node) => node.store.writtenBlocks);
+  const shares = sentTo(seed, leechers);
   const [least, most] = [Math.min(...shares), Math.max(...shares)];
-  t.ok(least > 0.6 * most, `between ${least} and ${most} blocks`);
+  t.ok(least > 0.6 * most, `between ${least} and ${most} bytes`);
 });
 
 t.test('a window brings pieces nearly in order, from all peers at once', async (t) => {
@@ -387,6 +393,82 @@ t.test('a window brings pieces nearly in order, from all peers at once', async (
   const late = leecher.pieces.map((piece, at) => Math.abs(piece - at));
   t.ok(Math.max(...late) <= 8, `up to ${Math.max(...late)} places from their order`);
   t.notSame(leecher.pieces, [...Array(40).keys()], 'and not strictly so');
+});
+
+// The simulator's addresses would be taken for the local network.
+const counted = [{ name: 'sim', subnets: ['10.0.0.0/8'], rates: {} }];
+
+t.test('limits hold for all and for a torrent, and the local network is exempt', async (t) => {
+  const took = (classes: typeof counted, perTorrent: boolean) => {
+    const world = new SimWorld(new SimTorrentFile(2));
+    const limit = { uploadBytesPerSecond: MEGABYTE };
+    const seed = world.node({
+      seed: true,
+      session: { rates: { ...(perTorrent ? {} : { rates: limit }), classes } },
+    });
+    if (perTorrent) seed.swarm.setRates(limit);
+    const leecher = world.node().meet(seed);
+    world.clock.runUntil(() => leecher.isDone, MINUTE_MS);
+    return world.clock.nowMs;
+  };
+  for (const perTorrent of [true, false]) {
+    t.ok(took(counted, perTorrent) > 8000, '8.4 MB at 1 MB/s');
+    t.ok(took([], perTorrent) < 2000);
+  }
+});
+
+t.test('schedules follow the wall clock', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(40));
+  const midnight = new Date(2026, 10, 1, 0, 0);
+  const schedules = [{ fromMinute: 0, toMinute: 1, rates: { uploadBytesPerSecond: MEGABYTE } }];
+  const seed = world.node({
+    seed: true,
+    session: {
+      rates: { schedules, classes: counted },
+      wallClock: () => new Date(midnight.getTime() + world.clock.nowMs),
+    },
+  });
+  const leecher = world.node().meet(seed);
+  world.clock.run(59_000);
+  t.ok(leecher.swarm.status().downloadedBytes < 61 * MEGABYTE);
+  t.ok(
+    world.clock.runUntil(() => leecher.isDone, 10_000),
+    'a minute later nothing holds it',
+  );
+});
+
+t.test('when the quota of the month is used up, uploads stop until the next one', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(4));
+  const start = new Date(2026, 10, 30, 23, 50);
+  const seed = world.node({
+    seed: true,
+    rateBytesPerSecond: MEGABYTE,
+    session: {
+      rates: { quota: { uploadBytes: 10 * MEGABYTE }, classes: counted },
+      wallClock: () => new Date(start.getTime() + world.clock.nowMs),
+    },
+  });
+  const leecher = world.node().meet(seed);
+  world.clock.run(9 * MINUTE_MS);
+  t.match(seed.session.rates.status().uploadStopped, /upload quota of 2026-11/);
+  const { downloadedBytes } = leecher.swarm.status();
+  t.ok(downloadedBytes > 9 * MEGABYTE && downloadedBytes < 12 * MEGABYTE, `${downloadedBytes} bytes`);
+  t.ok(
+    world.clock.runUntil(() => leecher.isDone, 10 * MINUTE_MS),
+    'the next month does what is left',
+  );
+});
+
+t.test('when the download quota is used up, nothing more is asked for', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(8));
+  const leecher = world.node({
+    session: { rates: { quota: { downloadBytes: 10 * MEGABYTE }, classes: counted } },
+  });
+  leecher.meet(world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+  world.clock.run(5 * MINUTE_MS);
+  const { downloadedBytes } = leecher.swarm.status();
+  t.ok(downloadedBytes > 9 * MEGABYTE && downloadedBytes < 15 * MEGABYTE, `${downloadedBytes} bytes`);
+  t.match(leecher.session.rates.status().downloadStopped, /download quota/);
 });
 
 t.test('the same seed of randomness gives the same run', async (t) => {

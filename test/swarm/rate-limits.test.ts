@@ -1,5 +1,6 @@
 import t from 'tap';
-import { RateLimits, type RateLimitsOptions, type Rates } from '../../src/swarm/rate-limits.js';
+import type { Rates } from '../../src/swarm/link-host.js';
+import { RateLimits, type RateLimitsOptions } from '../../src/swarm/rate-limits.js';
 import { TrafficQuota } from '../../src/swarm/traffic-quota.js';
 
 /** Notes what it is told. */
@@ -74,6 +75,7 @@ t.test('the local network is exempt, also from the quota, unless it has a class 
     t.equal(limits.joined(link, 1, { host }), null, host);
     t.same(of(link), []);
   }
+  t.ok(limits.joined(49, 1, { host: 'http://web.example/' }), 'a web seed is not');
   t.ok(limits.joined(50, 1, { host: '172.32.0.1' }));
   t.same(of(50), [up(1)]);
   const classes = [{ name: 'office', subnets: ['192.168.0.0/16'], rates: up(7) }];
