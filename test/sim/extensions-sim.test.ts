@@ -1,6 +1,7 @@
 /** What peers say beyond blocks, between whole nodes. */
 import t from 'tap';
 import { encodePexMessage } from '../../src/wire/pex.js';
+import { seededRandom } from './sim-clock.js';
 import { type SimNode, SimTorrentFile, SimWorld } from './sim-world.js';
 
 const MINUTE_MS = 60_000;
@@ -133,4 +134,43 @@ t.test('a flood of made-up addresses stops nobody', async (t) => {
   leecher.meet(seed);
   t.ok(world.clock.runUntil(() => leecher.isDone, 2 * MINUTE_MS));
   world.close();
+});
+
+t.test('whatever bytes come as extension messages, nothing throws and nobody else is harmed', async (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = seededRandom(seed);
+    const below = (count: number) => Math.floor(random() * count);
+    const world = new SimWorld(new SimTorrentFile(2), { seed });
+    const source = world.node({ seed: true, rateBytesPerSecond: 4 * MEGABYTE });
+    const liar = world.node();
+    const leecher = world.node({ magnet: seed % 2 === 0 }).meet(source);
+    liar.meet(leecher, source);
+    world.clock.run(500);
+    const words = [
+      'd',
+      'l',
+      'e',
+      'i9e',
+      '5:added',
+      '6:',
+      '1:m',
+      '8:msg_type',
+      '5:piece',
+      'i-1e',
+      '13:metadata_size',
+    ];
+    for (let count = 0; count < 300; count++) {
+      const bytes = Uint8Array.from({ length: below(40) }, () => below(256));
+      const bencode = Array.from({ length: below(30) }, () => words[below(words.length)]).join('');
+      const payload = random() < 0.5 ? bytes : Buffer.from(`d${bencode}`);
+      for (const link of liar.swarm.peers.keys()) liar.host.sendExtension(link, below(8), payload);
+      world.clock.run(20);
+    }
+    t.ok(
+      world.clock.runUntil(() => leecher.isDone, 2 * MINUTE_MS),
+      `seed ${seed}`,
+    );
+    t.ok(isLinked(leecher, source));
+    world.close();
+  }
 });
