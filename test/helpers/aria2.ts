@@ -26,12 +26,14 @@ export interface Download {
   readonly torrent: string;
   readonly outFolder: string;
   readonly trackerUrl: string;
+  /** With nothing but RC4. */
+  readonly encrypted?: boolean;
 }
 
 /** Downloads a torrent to the last byte. */
 export async function downloadWithAria2(
   t: Test,
-  { torrent, outFolder, trackerUrl }: Download,
+  { torrent, outFolder, trackerUrl, encrypted = false }: Download,
 ): Promise<void> {
   const port = await freePort();
   const args = ['--no-conf', '--enable-dht=false', '--enable-dht6=false', '--bt-enable-lpd=false'];
@@ -42,5 +44,6 @@ export async function downloadWithAria2(
     '--file-allocation=none',
   );
   args.push('--summary-interval=0', '--seed-time=0', `--listen-port=${port}`, `--bt-tracker=${trackerUrl}`);
+  if (encrypted) args.push('--bt-require-crypto=true', '--bt-min-crypto-level=arc4');
   await outputOf(t, command, [...args, '--dir', outFolder, torrent]);
 }

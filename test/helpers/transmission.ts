@@ -46,13 +46,15 @@ export class Transmission {
     this.#rpcUrl = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
   }
 
-  static async start(t: Test): Promise<Transmission> {
+  /** `encrypted`: it takes nothing else. */
+  static async start(t: Test, { encrypted = false } = {}): Promise<Transmission> {
     const folder = tempFolder(t);
     const [peerPort, rpcPort] = [await freePort(), await freePort()];
     const settings = {
       'bind-address-ipv4': '127.0.0.1',
       'cache-size-mb': 0,
       'dht-enabled': false,
+      encryption: encrypted ? 2 : 1,
       'incomplete-dir-enabled': false,
       'lpd-enabled': false,
       'peer-port': peerPort,
