@@ -9,8 +9,8 @@ use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
 };
 use blockswarm_wire::{
-    Encryption, Hello as WireHello, How as WireHow, Hub, HubOptions, Limits, Transport,
-    WebSeed as WireWebSeed,
+    Encryption, HashAnswer as WireHashAnswer, HashOutcome, HashesOf, Hello as WireHello, How as WireHow, Hub,
+    HubOptions, Limits, Transport, WebSeed as WireWebSeed,
 };
 use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -245,6 +245,41 @@ pub struct ExtensionMessage {
     pub payload: Buffer,
 }
 
+/// What came of hashes that were asked for.
+#[napi(object, object_from_js = false)]
+pub struct HashAnswer {
+    /// As it was asked for.
+    pub piece: u32,
+    #[napi(ts_type = "'pieces' | 'leaves'")]
+    pub of: String,
+    #[napi(ts_type = "'good' | 'refused' | 'wrong'")]
+    pub outcome: String,
+    /// The pieces `[firstPiece, endPiece)` of which something is known now.
+    pub first_piece: u32,
+    pub end_piece: u32,
+}
+
+impl From<WireHashAnswer> for HashAnswer {
+    fn from(WireHashAnswer { piece, known, of, outcome }: WireHashAnswer) -> Self {
+        let of = match of {
+            HashesOf::Pieces => "pieces",
+            HashesOf::Leaves => "leaves",
+        };
+        let outcome = match outcome {
+            HashOutcome::Good => "good",
+            HashOutcome::Refused => "refused",
+            HashOutcome::Wrong => "wrong",
+        };
+        Self {
+            piece: piece.get(),
+            of: of.to_owned(),
+            outcome: outcome.to_owned(),
+            first_piece: known.start,
+            end_piece: known.end,
+        }
+    }
+}
+
 /// State of a link, and what changed since the last batch.
 #[napi(object, object_from_js = false)]
 pub struct LinkEvent {
@@ -284,6 +319,8 @@ pub struct LinkEvent {
     pub suggested: Option<Vec<u32>>,
     /// Pieces that it gives since the last batch though it chokes us (BEP 6).
     pub allowed_fast: Option<Vec<u32>>,
+    /// Answers to `requestHashes`.
+    pub hash_answers: Option<Vec<HashAnswer>>,
     /// Asked, and waiting to be asked.
     pub queued_blocks: u32,
     pub downloaded_bytes: f64,
@@ -296,7 +333,8 @@ pub struct LinkEvent {
 impl From<WireEvent> for LinkEvent {
     fn from(event: WireEvent) -> Self {
         let SocketAddress { host, port } = event.address.into();
-        let Record { opened, close_reason, retry_after, messages, bitmap, .. } = event.record;
+        let Record { opened, close_reason, retry_after, messages, bitmap, hash_answers, .. } = event.record;
+        let hash_answers: Vec<_> = hash_answers.into_iter().map(HashAnswer::from).collect();
         let some = |list: Vec<u32>| (!list.is_empty()).then_some(list);
         let (encrypted, transport) =
             opened.as_ref().map(|opened| (opened.encrypted, opened.transport.as_str().to_owned())).unzip();
@@ -329,6 +367,7 @@ impl From<WireEvent> for LinkEvent {
             rejected: some(event.record.rejected),
             suggested: some(event.record.suggested),
             allowed_fast: some(event.record.allowed_fast),
+            hash_answers: (!hash_answers.is_empty()).then_some(hash_answers),
             queued_blocks: event.queued_blocks,
             downloaded_bytes: count(event.downloaded_bytes),
             uploaded_bytes: count(event.uploaded_bytes),
@@ -634,6 +673,19 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn send_extension(&self, link: u32, id: u32, payload: &[u8]) -> bool {
         u8::try_from(id).is_ok_and(|id| self.hub.send_extension(link, id, payload.to_vec()))
+    }
+
+    /// Asks the peer for v2 hashes of the piece and its neighbours, or of the piece's blocks (BEP 52). Returns the end of
+    /// the pieces that they are of; 0: link gone, they are known or cannot be had, or too much is asked of it already.
+    #[napi(catch_unwind)]
+    pub fn request_hashes(
+        &self,
+        link: u32,
+        piece: u32,
+        #[napi(ts_arg_type = "'pieces' | 'leaves'")] of: String,
+    ) -> u32 {
+        let of = if of == "leaves" { HashesOf::Leaves } else { HashesOf::Pieces };
+        self.hub.request_hashes(link, piece, of).map_or(0, |pieces| pieces.end)
     }
 
     /// HAVE to one peer, which may ask for the piece from now on although its link hides what we have.

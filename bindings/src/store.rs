@@ -218,6 +218,27 @@ impl Store {
         self.store.geometry().piece_count()
     }
 
+    /// The pieces whose v2 hash is not known, as a BEP 3 bitfield; null when there are none.
+    #[napi(catch_unwind)]
+    pub fn missing_hashes(&self) -> Option<Buffer> {
+        self.store.missing_hashes().map(Buffer::from)
+    }
+
+    /// Whether v1 judges pieces whose v2 hash is not known.
+    #[napi(catch_unwind)]
+    pub fn has_v1(&self) -> bool {
+        self.store.hashes().v1.is_some()
+    }
+
+    /// The piece layers of all files that have bytes, in order and end to end: what a `.torrent` needs. Null while one is
+    /// not known.
+    #[napi(catch_unwind)]
+    pub fn piece_layers(&self) -> Option<Buffer> {
+        let files = 0..self.store.geometry().files().len();
+        let layers: Option<Vec<Vec<u8>>> = files.map(|file| self.store.piece_layer(file)).collect();
+        layers.map(|layers| layers.concat().into())
+    }
+
     /// Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable.
     #[napi(catch_unwind, ts_return_type = "Promise<Verified>")]
     pub fn verify(&self, first: u32, end: u32, cancel: Option<&CancelFlag>) -> AsyncTask<Job<Verified>> {

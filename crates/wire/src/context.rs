@@ -63,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) half_open_out: Semaphore,
     pub(crate) half_open_in: Arc<Semaphore>,
     pub(crate) http: Arc<HttpDialer>,
+    /// Answers with leaves, which must be hashed, that are made at a time.
+    pub(crate) hash_answers: Arc<Semaphore>,
 }
 
 impl Context {

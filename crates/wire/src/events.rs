@@ -1,5 +1,6 @@
 //! What crosses to TypeScript: one record for each link that coalesces, verdicts, and links that ask to be let in.
 
+use crate::hash_asking::HashAnswer;
 use crate::limits::CloseReason;
 use crate::peer_pieces::set_bit;
 use crate::shared::{LinkShared, Transport};
@@ -70,6 +71,8 @@ pub struct Record {
     pub suggested: Vec<u32>,
     /// Pieces that the peer gives us though it chokes us (BEP 6).
     pub allowed_fast: Vec<u32>,
+    /// Hashes that were asked for (BEP 52).
+    pub hash_answers: Vec<HashAnswer>,
     /// In the order they came.
     pub messages: Vec<ExtensionMessage>,
     message_bytes: usize,

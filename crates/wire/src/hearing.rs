@@ -60,6 +60,7 @@ impl Link {
             }
             Command::Suggest(piece) if self.fast => Message::Suggest(piece).write(&mut self.out),
             Command::AllowFast(pieces) => self.allow_fast(&pieces),
+            Command::AskHashes { span, piece, of } => self.ask_hashes(span, piece, of),
             // An open link was accepted already; what is left is not for this peer.
             Command::Accept { .. } | Command::Have(_) | Command::Suggest(_) => {}
             Command::RateClasses(classes) => self.pace.set_classes(classes),
@@ -179,8 +180,9 @@ impl Link {
             Message::AllowedFast(piece) if self.is_piece(piece) && self.allowed_fast.add(piece) => {
                 self.shared.update(|record| record.allowed_fast.push(piece));
             }
-            // Until the complete engine serves hashes: the peer asks somebody else.
-            Message::HashRequest(span) => Message::HashReject(span).write(&mut self.out),
+            Message::HashRequest(span) => self.hear_hash_request(span),
+            Message::HashReject(span) => self.hear_hash_reject(&span),
+            Message::Hashes { span, hashes } => self.hear_hashes(&span, hashes)?,
             _ => {}
         }
         Ok(())
@@ -251,11 +253,7 @@ impl Link {
         };
         let index = self.store.as_ref().and_then(|store| Some((store, store.geometry().piece(piece)?)));
         let (Some((store, index)), Arrival::Asked(_) | Arrival::Late) = (index, arrival) else {
-            count(&self.context.counters.unsolicited_blocks, 1);
-            self.unsolicited += 1;
-            self.charge(1)?;
-            let tolerated = self.unsolicited <= self.context.limits.unsolicited_blocks;
-            return if tolerated { Ok(()) } else { Err(CloseReason::UnsolicitedBlock) };
+            return self.unsolicited();
         };
         if data.len() != store.geometry().block_bytes(index, block) as usize {
             return Err(CloseReason::BadMessage);

@@ -6,6 +6,7 @@ use crate::context::{Context, Counters, count};
 use crate::docket::Docket;
 use crate::encryption::{Encryption, EncryptionPolicy};
 use crate::events::{Drained, Outbox, TorrentFault};
+use crate::hash_asking::{ASKED, HashesOf};
 use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::pace::RateClass;
@@ -19,6 +20,7 @@ use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,6 +30,9 @@ use tokio::time::Instant;
 
 /// After a failed accept (out of descriptors): before the next one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Peers whose v2 leaves are hashed at a time: the workers are for our own pieces first.
+const HASH_ANSWERS: usize = 2;
 
 /// Between two looks at good pieces that wait to be written.
 const WRITE_TICK: Duration = Duration::from_secs(1);
@@ -104,6 +109,7 @@ impl Hub {
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
             http: Arc::new(HttpDialer::new(http)),
+            hash_answers: Arc::new(Semaphore::new(HASH_ANSWERS)),
         };
         let budget = Budget::new(options.assembly_bytes);
         let hot = HotCache::new(limits.hot_bytes);
@@ -334,13 +340,11 @@ impl Hub {
     /// Queues `[first, end)` of a piece's blocks behind what is queued; blocks that are had are skipped. False: no
     /// such link, piece or blocks, no store yet, too much queued, or no memory for another piece.
     pub fn fetch(&self, link: u32, piece: u32, first: u32, end: u32) -> bool {
-        let registry = self.core.registry.lock();
-        let Some(shared) = registry.links.get(&link).map(Arc::clone) else { return false };
-        let torrent = registry.torrents.get(&shared.torrent.load(Ordering::Acquire));
-        let Some(store) = torrent.and_then(|torrent| torrent.store.clone()) else { return false };
-        drop(registry);
+        let Some((shared, store)) = self.link_and_store(link) else { return false };
         let geometry = store.0.geometry();
-        let Some(index) = geometry.piece(piece) else { return false };
+        let Some(index) = geometry.piece(piece).filter(|index| store.0.can_judge(*index)) else {
+            return false;
+        };
         if first >= end || end > geometry.block_count(index) {
             return false;
         }
@@ -386,6 +390,23 @@ impl Hub {
         for link in torrent.links.iter().filter_map(|id| registry.links.get(id)) {
             link.tell(Command::Have(piece));
         }
+    }
+
+    /// Asks a peer for v2 hashes (BEP 52). Returns the pieces whose hashes will come; `None`: no such link or piece, they
+    /// are known or cannot be had, or too much is asked of this peer already.
+    pub fn request_hashes(&self, link: u32, piece: u32, of: HashesOf) -> Option<Range<u32>> {
+        let (shared, store) = self.link_and_store(link)?;
+        let index = store.0.geometry().piece(piece)?;
+        let (span, pieces) = match of {
+            HashesOf::Pieces => store.0.hash_span(index)?,
+            HashesOf::Leaves => (store.0.leaf_span(index)?, piece..piece + 1),
+        };
+        if shared.hash_requests.fetch_add(1, Ordering::Relaxed) >= ASKED {
+            shared.hash_requests.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        shared.tell(Command::AskHashes { span, piece: index, of });
+        Some(pieces)
     }
 
     /// Shows a piece to one peer, which may ask for it from now on: what a link that hides what we have is for.
@@ -458,6 +479,13 @@ impl Hub {
         self.core.stores().iter().for_each(|store| store.0.abandon_idle(idle));
         self.core.context.judge_waiting();
         self.core.write_out(Duration::ZERO);
+    }
+
+    fn link_and_store(&self, link: u32) -> Option<(Arc<LinkShared>, Arc<StoreRef>)> {
+        let registry = self.core.registry.lock();
+        let shared = registry.links.get(&link)?;
+        let torrent = registry.torrents.get(&shared.torrent.load(Ordering::Acquire))?;
+        Some((Arc::clone(shared), torrent.store.clone()?))
     }
 
     fn tell(&self, link: u32, command: Command) {

@@ -1,7 +1,6 @@
 //! BitTorrent over TCP, and web seeds over HTTP: links that serve and fetch blocks over a piece store, as they are told. No policy.
 //!
-//! BEP 3 (messages), 6 (fast extension), 10 (extension protocol), 52 (v2 handshake bit and hash messages, which are
-//! refused for now). A link is one task; whoever steers it sees states and counters, never a block.
+//! BEP 3 (messages), 6 (fast extension), 10 (extension protocol), 52 (v2 handshake bit and hash messages). A link is one task; whoever steers it sees states and counters, never a block.
 
 mod batch;
 mod connect;
@@ -14,6 +13,8 @@ pub mod framing;
 mod grants;
 mod greeting;
 pub mod handshake;
+mod hash_asking;
+mod hash_serving;
 mod hearing;
 mod hub;
 mod key_exchange;
@@ -33,6 +34,7 @@ mod web_seed_run;
 
 pub use context::Counters;
 pub use encryption::Encryption;
+pub use hash_asking::{HashAnswer, HashOutcome, HashesOf};
 pub use hub::{Hub, HubOptions};
 pub use limits::{CloseReason, Limits};
 pub use pace::RATE_CLASSES;

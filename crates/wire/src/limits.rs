@@ -36,6 +36,8 @@ pub struct Limits {
     /// Burst and refill a second of messages that are neither requests served nor blocks asked for. The burst lets
     /// through one `have` for each piece of the largest torrent others can join.
     pub control: (u32, u32),
+    /// KiB of a peer's pieces that are hashed because it asks for their v2 leaves: at once, and in a second.
+    pub hashed_kib: (u32, u32),
     /// Blocks nobody asked for, before the link is closed.
     pub unsolicited_blocks: u32,
     /// A bitfield's bytes while the number of pieces is not known: 65,536 pieces.
@@ -68,6 +70,7 @@ impl Default for Limits {
             extension_in_bytes: 256 * 1024,
             out_bytes: 2 * 1024 * 1024,
             control: (70_000, 2_000),
+            hashed_kib: (64 * 1024, 4 * 1024),
             unsolicited_blocks: 16,
             early_bitfield_bytes: 8_192,
             batch_bytes: 256 * 1024,
@@ -97,6 +100,8 @@ pub enum CloseReason {
     Flood,
     /// Blocks that were not asked for.
     UnsolicitedBlock,
+    /// v2 hashes that do not lead to their root.
+    BadHashes,
     /// Nothing came, or nothing was taken, for too long.
     Idle,
     /// Nobody listens there.
@@ -123,6 +128,7 @@ impl CloseReason {
             Self::TooLong => "too-long",
             Self::Flood => "flood",
             Self::UnsolicitedBlock => "unsolicited-block",
+            Self::BadHashes => "bad-hashes",
             Self::Idle => "idle",
             Self::Refused => "refused",
             Self::Reset => "reset",

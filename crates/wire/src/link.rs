@@ -6,6 +6,8 @@ use crate::fetching::Fetching;
 use crate::framing::{Decoder, FrameError};
 use crate::grants::{Grants, Named, Shown};
 use crate::handshake::Handshake;
+use crate::hash_asking::HashAsking;
+use crate::hash_serving::HashServing;
 use crate::limits::CloseReason;
 use crate::message::Message;
 use crate::pace::Pace;
@@ -65,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) peer: PeerPieces,
     pub(crate) serving: Serving,
     pub(crate) fetching: Fetching,
+    pub(crate) hash_serving: HashServing,
+    pub(crate) hash_asking: HashAsking,
     disk: Option<JoinHandle<DiskDone>>,
     early_commands: Vec<Command>,
     /// Both sides speak BEP 6.
@@ -91,7 +95,7 @@ pub(crate) struct Link {
     receive_at: Option<Instant>,
     pub(crate) unsolicited: u32,
     pub(crate) control: TokenBucket,
-    start: Instant,
+    pub(crate) start: Instant,
     /// When the current turn began: read once a turn.
     pub(crate) now: Instant,
     received_at: Instant,
@@ -113,6 +117,7 @@ impl Link {
             pace: Pace::new(shared.address),
             send_at: None,
             receive_at: None,
+            hash_serving: HashServing::new(context.limits.hashed_kib),
             context,
             shared,
             stream,
@@ -122,6 +127,7 @@ impl Link {
             out_sealed: 0,
             store: None,
             peer: PeerPieces::new(None),
+            hash_asking: HashAsking::default(),
             disk: None,
             early_commands: commands,
             fast: theirs.reserved.fast(),
@@ -198,6 +204,7 @@ impl Link {
                 ready = ready(&self.stream, reads, writes) => drop(ready.map_err(|_| CloseReason::Reset)?),
                 () = self.shared.notify.notified() => {}
                 () = tick.as_mut() => {}
+                answer = self.hash_serving.answer() => self.answered_hashes(answer.as_deref()),
                 done = finished(&mut self.disk) => {
                     self.disk = None;
                     let done = done.map_err(|_| CloseReason::Ours("internal".to_owned()))?;
@@ -225,11 +232,14 @@ impl Link {
             self.tick()?;
         }
         let more_out = self.send()?;
-        if self.out.len() - self.out_written > self.context.limits.out_bytes {
+        if self.out_backlog() > self.context.limits.out_bytes {
             // The peer makes us answer and does not read the answers.
             return Err(CloseReason::Flood);
         }
-        Ok(more_in || more_out)
+        // What was written has made room for answers.
+        let unsent = self.out_backlog();
+        self.serve_hashes();
+        Ok(more_in || more_out || self.out_backlog() > unsent)
     }
 
     fn receive(&mut self) -> Result<bool, CloseReason> {
@@ -355,6 +365,11 @@ impl Link {
         }
     }
 
+    /// Bytes that wait to be written, blocks excepted.
+    pub(crate) fn out_backlog(&self) -> usize {
+        self.out.len() - self.out_written
+    }
+
     fn has_something_to_send(&self) -> bool {
         self.out_written < self.out.len() || self.serving.has_work()
     }
@@ -402,7 +417,7 @@ impl Link {
         }
         let quiet = QUIET_TICK.min(limits.idle_timeout / 4).min(limits.keep_alive / 4);
         let fetching = !self.fetching.is_idle();
-        let busy = fetching || !self.serving.is_idle();
+        let busy = fetching || !self.serving.is_idle() || !self.hash_serving.is_idle();
         self.tick_at = self.now + if busy { quiet.min(BUSY_TICK) } else { quiet };
         self.fetching.measure(self.now.into_std());
         self.expect_blocks(fetching);

@@ -1,5 +1,7 @@
 //! The messages of BEP 3, 6, 10 and 52, and their bytes: `length (4, big-endian) | id | payload`.
 
+pub use blockswarm_pieces::HashSpan;
+
 /// Bytes in a block: nobody may ask for more at once, and most clients refuse to give more.
 pub const BLOCK_BYTES: u32 = 16_384;
 /// Bytes in front of a block: length, id, piece, begin.
@@ -36,21 +38,6 @@ pub struct Span {
     pub begin: u32,
     /// Bytes.
     pub length: u32,
-}
-
-/// Which hashes of a v2 file's tree (BEP 52).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HashSpan {
-    /// The file's root.
-    pub root: [u8; 32],
-    /// Layer of the tree, 0 = leaves.
-    pub base_layer: u32,
-    /// First hash in the layer.
-    pub index: u32,
-    /// Hashes.
-    pub length: u32,
-    /// Ancestor layers for the proof.
-    pub proof_layers: u32,
 }
 
 /// One message, borrowing its bytes from the receive buffer.

@@ -1,9 +1,10 @@
 //! The part of a link that both its task and TypeScript's thread touch.
 
 use crate::events::{LinkEvent, Outbox, Record};
+use crate::hash_asking::HashesOf;
 use crate::limits::CloseReason;
 use crate::pace::RateClass;
-use blockswarm_pieces::Store;
+use blockswarm_pieces::{HashSpan, PieceIndex, Store};
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -90,6 +91,11 @@ pub(crate) enum Command {
     Show(u32),
     Suggest(u32),
     AllowFast(Vec<u32>),
+    AskHashes {
+        span: HashSpan,
+        piece: PieceIndex,
+        of: HashesOf,
+    },
     RequestLimit(u32),
     RateClasses(Vec<Arc<RateClass>>),
     Close(CloseReason),
@@ -113,6 +119,8 @@ pub struct LinkShared {
     pub(crate) downloaded: AtomicU64,
     pub(crate) uploaded: AtomicU64,
     pub(crate) queued_blocks: AtomicU32,
+    /// Hash requests that the peer has not answered.
+    pub(crate) hash_requests: AtomicU32,
     /// Extension bytes that wait to be framed.
     pub(crate) extension_out: AtomicUsize,
     /// When the last wanted block came, in milliseconds since `start` plus 1; 0 while nothing is asked.
@@ -138,6 +146,7 @@ impl LinkShared {
             downloaded: AtomicU64::new(0),
             uploaded: AtomicU64::new(0),
             queued_blocks: AtomicU32::new(0),
+            hash_requests: AtomicU32::new(0),
             extension_out: AtomicUsize::new(0),
             block_at: AtomicU64::new(0),
             start: Instant::now(),

@@ -27,7 +27,7 @@ pub enum HashesTaken {
     /// The v2 hashes of these pieces are known now. The verdicts are of pieces whose bytes were there before.
     Known(Range<u32>, Vec<PieceVerdict>),
     /// The leaves of a piece were held against its failed attempts: who sent bad ones, if that was not clear yet.
-    Leaves(PieceIndex, Option<PieceVerdict>),
+    Leaves(Option<PieceVerdict>),
 }
 
 /// A row of a piece layer's tree: one hash for each 512 pieces.
@@ -134,7 +134,7 @@ impl Store {
         }
         let (senders, culprits) = self.suspects.lock().convict(piece.get(), leaves);
         let verdict = PieceVerdict { piece, outcome: PieceOutcome::Blamed, senders, culprits };
-        HashesTaken::Leaves(piece, Some(verdict).filter(|verdict| !verdict.senders.is_empty()))
+        HashesTaken::Leaves(Some(verdict).filter(|verdict| !verdict.senders.is_empty()))
     }
 
     /// Keeps proven hashes, and holds against them what was there before.
@@ -157,14 +157,9 @@ impl Store {
         settled.right.into_iter().filter(newly).map(verdict).collect()
     }
 
-    /// Bytes that must be read and hashed to answer a request; `None` when it is to be refused.
-    pub fn hash_cost(&self, span: &HashSpan) -> Option<u64> {
-        self.source_of(span).map(|(_, pieces)| {
-            pieces
-                .filter_map(|n| self.geometry.piece(n))
-                .map(|n| u64::from(self.geometry.content_bytes(n)))
-                .sum()
-        })
+    /// The pieces that must be read and hashed to answer a request, often none; `None` when it is to be refused.
+    pub fn hash_source(&self, span: &HashSpan) -> Option<Range<u32>> {
+        self.source_of(span).map(|(_, pieces)| pieces)
     }
 
     /// The hashes of a request with their proof, end to end. `None` when it is to be refused. Blocks while it reads and

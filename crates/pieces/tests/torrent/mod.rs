@@ -55,6 +55,11 @@ impl Torrent {
                 *byte = (at / 3 + at / 4096 + n * 7) as u8 | 1;
             }
         }
+        Self { hashes: Self::hashed(&geometry, &flat, version), geometry, flat }
+    }
+
+    /// The hashes of other bytes.
+    pub fn hashed(geometry: &Geometry, flat: &[u8], version: Version) -> PieceHashes {
         let bytes = |piece: PieceIndex, count: u32| {
             let start = geometry.piece_offset(piece) as usize;
             &flat[start..start + count as usize]
@@ -63,7 +68,7 @@ impl Torrent {
         let v1 = (version != Version::V2).then(|| geometry.pieces().flat_map(sha1).collect());
         let root = |n: u32| {
             let piece = geometry.piece(n).unwrap();
-            piece_root(bytes(piece, geometry.content_bytes(piece)), &geometry, piece)
+            piece_root(bytes(piece, geometry.content_bytes(piece)), geometry, piece)
         };
         let of_file = |n: usize| {
             let layer: Vec<u8> = geometry.pieces_of(n).flat_map(root).collect();
@@ -75,7 +80,7 @@ impl Torrent {
             }
         };
         let v2 = (version != Version::V1).then(|| (0..geometry.files().len()).map(of_file).collect());
-        Self { hashes: PieceHashes { v1, v2 }, geometry, flat }
+        PieceHashes { v1, v2 }
     }
 
     pub fn open(&self, root: &Path, options: &StoreOptions) -> Result<Arc<Store>, PiecesError> {

@@ -157,6 +157,7 @@ impl Node {
                     now.splice(..0, old);
                 }
                 now.messages.splice(..0, old.messages);
+                now.hash_answers.splice(..0, old.hash_answers);
             }
             self.events.insert(event.link, event);
         }
