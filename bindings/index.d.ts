@@ -217,6 +217,11 @@ export declare class Reactor {
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void
   /** `id` as the peer numbered it. False when the link is gone, or its queue full and it is closed. */
   sendExtension(link: number, id: number, payload: Uint8Array): boolean
+  /**
+   * Asks the peer for v2 hashes of the piece and its neighbours, or of the piece's blocks (BEP 52). Returns the end of
+   * the pieces that they are of; 0: link gone, they are known or cannot be had, or too much is asked of it already.
+   */
+  requestHashes(link: number, piece: number, of: 'pieces' | 'leaves'): number
   /** HAVE to one peer, which may ask for the piece from now on although its link hides what we have. */
   sendHave(link: number, piece: number): void
   /** Suggests a piece (BEP 6). */
@@ -285,6 +290,15 @@ export declare class Store {
   static overExtents(layout: TorrentLayout, hashes: ContentHashes, extents: ExtentsHandle): Store
   /** Number of pieces. */
   get pieceCount(): number
+  /** The pieces whose v2 hash is not known, as a BEP 3 bitfield; null when there are none. */
+  missingHashes(): Buffer | null
+  /** Whether v1 judges pieces whose v2 hash is not known. */
+  hasV1(): boolean
+  /**
+   * The piece layers of all files that have bytes, in order and end to end: what a `.torrent` needs. Null while one is
+   * not known.
+   */
+  pieceLayers(): Buffer | null
   /** Hashes the pieces `[first, end)` where they lie, on a worker; right ones become servable. */
   verify(first: number, end: number, cancel?: CancelFlag | undefined | null): Promise<Verified>
   /**
@@ -482,6 +496,17 @@ export interface FolderOptions {
   openFiles: number
 }
 
+/** What came of hashes that were asked for. */
+export interface HashAnswer {
+  /** As it was asked for. */
+  piece: number
+  of: 'pieces' | 'leaves'
+  outcome: 'good' | 'refused' | 'wrong'
+  /** The pieces `[firstPiece, endPiece)` of which something is known now. */
+  firstPiece: number
+  endPiece: number
+}
+
 /** Hashes all bytes under the extents on a worker. ERR_IO, ERR_METAINFO (empty, or a piece length out of range). */
 export declare function hashExtents(extents: ExtentsHandle, pieceLengthBytes: number, cancel?: CancelFlag | undefined | null): Promise<TorrentHashes>
 
@@ -612,6 +637,8 @@ export interface LinkEvent {
   suggested?: Array<number>
   /** Pieces that it gives since the last batch though it chokes us (BEP 6). */
   allowedFast?: Array<number>
+  /** Answers to `requestHashes`. */
+  hashAnswers?: Array<HashAnswer>
   /** Asked, and waiting to be asked. */
   queuedBlocks: number
   downloadedBytes: number

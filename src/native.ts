@@ -246,6 +246,20 @@ export class Store {
     return this.inner.servable();
   }
 
+  /** The pieces whose v2 hash is not known, and whether they cannot be judged without; null when there are none. */
+  missingHashes(): { pieces: Uint8Array; needed: boolean } | null {
+    const pieces = this.inner.missingHashes();
+    return pieces && { pieces, needed: !this.inner.hasV1() };
+  }
+
+  /**
+   * The piece layers of all files that have bytes, in order and end to end (pieces × 32 bytes of each that is longer than
+   * a piece): what a `.torrent` needs. Null while one is not known.
+   */
+  pieceLayers(): Uint8Array | null {
+    return this.inner.pieceLayers();
+  }
+
   servableCount(): number {
     return this.inner.servableCount();
   }
@@ -798,6 +812,10 @@ export class Reactor {
 
   sendExtension(link: number, id: number, payload: Uint8Array): boolean {
     return this.#inner.sendExtension(link, id, payload);
+  }
+
+  requestHashes(link: number, piece: number, of: 'pieces' | 'leaves'): number {
+    return this.#inner.requestHashes(link, piece, of);
   }
 
   sendHave(link: number, piece: number): void {

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 
-/** As many as the BEP and libtorrent give: a start, and no more. */
-export const ALLOWED_FAST_PIECES = 10;
+/** As many as libtorrent gives: a start, and no more. The BEP names 10. */
+export const ALLOWED_FAST_PIECES = 5;
 
 /**
  * The set for a peer, in the BEP's order. Empty for IPv6, for which the BEP has no rule. A torrent with few pieces is
@@ -13,7 +13,7 @@ export function allowedFastSet(
   infoHash: Uint8Array,
   host: string,
   pieceCount: number,
-  count: number = ALLOWED_FAST_PIECES,
+  count: number,
 ): readonly number[] {
   if (!isIPv4(host)) return [];
   if (pieceCount <= count) return Array.from({ length: pieceCount }, (_, piece) => piece);

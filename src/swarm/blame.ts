@@ -36,8 +36,10 @@ export class Blame {
       this.#bans.ban(address, nowMs);
       this.#suspects.delete(identity(address));
     }
-    if (culprits.length > 0) return true;
     const senders = this.#known(verdict.senders);
+    // The leaves tell of each sender: who is not a culprit is none of the suspects any more.
+    if (verdict.outcome === 'blamed') for (const each of senders) this.#suspects.delete(identity(each));
+    if (culprits.length > 0 || verdict.outcome === 'blamed') return true;
     const [only] = senders;
     if (verdict.outcome === 'good') {
       return only !== undefined && verdict.senders.length === 1 && this.#suspects.delete(identity(only));

@@ -11,6 +11,11 @@
 export interface PieceStore {
   /** One bit a piece, high bit first (BEP 3): set once the piece is verified and on disk. */
   servable(): Uint8Array;
+  /**
+   * Pieces whose v2 hash is not known, likewise: the torrent came without its piece layers (magnet links). `needed`: these
+   * cannot be judged before it is, and are not fetched. `null` when there are none.
+   */
+  missingHashes?(): { readonly pieces: Uint8Array; readonly needed: boolean } | null;
 }
 
 /** What opens a connection: the handshake and, when the peer supports BEP 10, the extension handshake. */
@@ -73,6 +78,21 @@ export interface ExtensionMessage {
   readonly payload: Uint8Array;
 }
 
+/** v2 hashes (BEP 52): of a piece and its neighbours, or of the blocks of one piece. */
+export type HashesOf = 'pieces' | 'leaves';
+
+/** What came of a `requestHashes`. */
+export interface HashAnswer {
+  /** As it was asked for. */
+  readonly piece: number;
+  readonly of: HashesOf;
+  /** `wrong`: made up; the link is closed. */
+  readonly outcome: 'good' | 'refused' | 'wrong';
+  /** The pieces `[firstPiece, endPiece)` of which something is known now. */
+  readonly firstPiece: number;
+  readonly endPiece: number;
+}
+
 /**
  * What changed on a link since the last batch, coalesced into one record: state, not messages. `finished` and
  * `rejected` are flattened triples `piece, firstBlock, endBlock`: a range asked for by `fetch`, once its last block is
@@ -110,6 +130,7 @@ export interface LinkEvent {
   readonly suggested?: readonly number[] | undefined;
   /** Pieces that may be asked of it although it chokes us, likewise. Not that it has them. */
   readonly allowedFast?: readonly number[] | undefined;
+  readonly hashAnswers?: readonly HashAnswer[] | undefined;
   /** Blocks asked for or waiting to be asked for. */
   readonly queuedBlocks: number;
   /** Payload of pieces, since the link opened. */
@@ -202,6 +223,11 @@ export interface LinkHost {
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void;
   /** `id` as the peer announced it. False when the queue is full (the link is closed) or the link is gone. */
   sendExtension(link: number, id: number, payload: Uint8Array): boolean;
+  /**
+   * Asks for v2 hashes around a piece, or for those of its blocks. Returns the end of the pieces that they are of; 0:
+   * they are known or cannot be had, too much is asked of this peer already, or the link is gone.
+   */
+  requestHashes(link: number, piece: number, of: HashesOf): number;
   /** HAVE to one peer, which may ask for the piece from now on although its link hides what we have. */
   sendHave(link: number, piece: number): void;
   /** BEP 6; nothing is sent to a peer without the fast extension. */

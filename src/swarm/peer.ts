@@ -54,6 +54,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   openedAtMs = 0;
   /** 20 bytes. */
   peerId: Uint8Array | null = null;
+  /** It answers hash requests (BEP 52). */
+  speaksV2 = false;
 
   peerChoking = true;
   peerInterested = false;

@@ -37,6 +37,8 @@ export interface PickerOptions {
   readonly had?: Uint8Array;
   readonly order?: PickOrder;
   readonly window?: PickWindow;
+  /** Pieces that must not be begun before they are `unhold`. */
+  readonly held?: HaveMap;
   /** In `[0, 1)`. */
   readonly random: () => number;
 }
@@ -64,6 +66,7 @@ export class Picker {
   readonly #order: PickOrder;
   readonly #random: () => number;
   readonly #had: HaveMap;
+  readonly #held: HaveMap | null;
   /** Wanted and not had. */
   readonly #wanted = new HaveMap();
   readonly #priorities: Uint8Array;
@@ -86,6 +89,7 @@ export class Picker {
     this.#order = order;
     this.#random = options.random;
     this.#had = new HaveMap(options.had);
+    this.#held = options.held ?? null;
     this.#priorities = new Uint8Array(pieceCount);
     this.#missing = new Missing({
       pieceCount,
@@ -140,6 +144,11 @@ export class Picker {
       this.#place(piece);
     }
     this.#moveWindow();
+  }
+
+  /** Pieces `[first, end)` may be begun. */
+  unhold(first: number, end: number): void {
+    for (let piece = first; piece < end; piece++) if (this.#held?.remove(piece)) this.#place(piece);
   }
 
   /** Keeps to a window from now on, or (null) no longer. Pieces open outside of it are finished. */
@@ -355,7 +364,7 @@ export class Picker {
   #place(piece: number): void {
     const { first, end } = this.#bounds;
     const isInside = piece >= first && piece < end;
-    if (isInside && this.wants(piece) && !this.#open.has(piece))
+    if (isInside && this.wants(piece) && !this.#open.has(piece) && !this.#held?.has(piece))
       this.#missing.add(piece, this.#priority(piece));
     else this.#missing.remove(piece);
   }

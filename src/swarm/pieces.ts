@@ -2,7 +2,10 @@
  * What there is to do once a torrent's pieces are known: what each peer has of them, which are wanted, and who is
  * asked for what. The swarm tells it of peers and verdicts; STATE.md has the states of a piece.
  */
+import { ALLOWED_FAST_PIECES, allowedFastSet } from './allowed-fast.js';
+import { identity } from './bans.js';
 import type { Geometry } from './geometry.js';
+import { HashExchange } from './hash-exchange.js';
 import { HaveMap } from './have-map.js';
 import type { LinkEvent, LinkHost } from './link-host.js';
 import type { Peer } from './peer.js';
@@ -19,10 +22,16 @@ export interface PiecesOptions extends Pick<SwarmOptions, 'order' | 'window' | '
   readonly random: () => number;
 }
 
+/** More addresses wait for their turn like anybody else. */
+const MOST_STARTED_OFF = 4096;
+
 export class Pieces {
   readonly content: SwarmContent;
   readonly picker: Picker;
   readonly pipeline: Pipeline;
+  readonly hashes: HashExchange;
+  /** Addresses that were given pieces to begin with. */
+  readonly #startedOff = new Set<string>();
   readonly #host: LinkHost;
   readonly #torrent: number;
   readonly #peers: ReadonlyMap<number, Peer>;
@@ -34,17 +43,26 @@ export class Pieces {
     this.#peers = peers;
     this.content = content;
     const had = content.store.servable();
+    const missing = content.store.missingHashes?.();
     this.picker = new Picker({
       geometry,
       had,
       random,
       ...(order === undefined ? {} : { order }),
       ...(window === undefined ? {} : { window }),
+      ...(missing?.needed ? { held: new HaveMap(missing.pieces) } : {}),
     });
     for (const { first, end, priority } of options.wanted ?? [{ first: 0, end: geometry.pieceCount }]) {
       this.picker.want(first, end, priority);
     }
     this.pipeline = new Pipeline(host, this.picker, peers, options.pipeline);
+    this.hashes = new HashExchange({
+      host,
+      peers,
+      store: content.store,
+      pieceCount: geometry.pieceCount,
+      known: (first, end) => this.picker.unhold(first, end),
+    });
   }
 
   get pieceCount(): number {
@@ -65,9 +83,21 @@ export class Pieces {
     return peer.have.fits(this.pieceCount);
   }
 
-  ended(peer: Peer): void {
+  ended(peer: Peer, nowMs: number): void {
     this.pipeline.release(peer);
+    this.hashes.ended(peer, nowMs);
     this.picker.availability.remove(peer.have);
+  }
+
+  /** Gives a peer that has next to nothing pieces to begin with, before it is its turn (BEP 6): each address once. */
+  startOff(peer: Peer, infoHash: Uint8Array): void {
+    // A small part of the torrent, or nobody would have to wait for a turn.
+    const count = Math.min(ALLOWED_FAST_PIECES, this.pieceCount >> 4);
+    if (count === 0 || peer.have.all || peer.have.count >= count) return;
+    const who = identity(peer.address);
+    if (this.#startedOff.has(who) || this.#startedOff.size >= MOST_STARTED_OFF) return;
+    this.#startedOff.add(who);
+    this.#host.allowFast(peer.link, allowedFastSet(infoHash, peer.address.host, this.pieceCount, count));
   }
 
   /** We are interested exactly while the peer has a wanted piece. */

@@ -246,7 +246,9 @@ export class Swarm {
   onIncoming(incoming: Incoming, nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
     const v1 = this.infoHashV1;
-    const asV2 = v1 === null || Buffer.compare(incoming.infoHash, v1) !== 0;
+    // Who speaks v2 as well is answered by that name (BEP 52, "upgrade").
+    const upgrades = this.infoHashV2 !== null && speaksV2(incoming.reserved);
+    const asV2 = v1 === null || upgrades || Buffer.compare(incoming.infoHash, v1) !== 0;
     const peer = this.#peers.accept(incoming, this.#hello(asV2, incoming), nowMs);
     if (!peer) return false;
     peer.peerId = incoming.peerId;
@@ -261,11 +263,13 @@ export class Swarm {
     const opens = !peer.isOpen && (event.state === 'open' || event.peerId !== undefined);
     const { peerInterested, peerChoking } = peer;
     peer.update(event, nowMs);
-    if (opens) this.#onOpen(peer, nowMs);
+    if (opens) this.#onOpen(peer, event, nowMs);
     if (!peer.isClosing && !takeHaves(peer, event, this.#pieces)) this.#drop(peer, 'bad-have-map');
     this.#superSeeding?.heard(peer, event, nowMs);
     if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
+    if (!peer.isClosing) this.#onHashes(peer, event, nowMs);
     if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
+    if (!peerInterested && peer.peerInterested && !peer.unchoked) this.#startOff(peer);
     if (event.state === 'closed') this.#onClosed(peer, event, nowMs);
     if (peerInterested !== peer.peerInterested || event.state === 'closed') this.#context.changed(this);
   }
@@ -276,16 +280,19 @@ export class Swarm {
     if (!pieces || this.#state === 'closed') return;
     const { piece, outcome } = verdict;
     if (this.#blame.judge(verdict, nowMs)) this.#applyStanding(nowMs);
+    if (outcome === 'blamed') return;
     const message = verdict.message ?? 'input or output failed';
     pieces.pipeline.decided(piece);
     this.#hungry = true;
     if (outcome === 'good') {
+      pieces.hashes.settled(piece);
       pieces.had(piece);
       this.#events.piece?.(piece);
       this.#settleState(nowMs);
       return;
     }
     pieces.pipeline.revoke(pieces.picker.reset(piece));
+    if (outcome === 'bad' && verdict.culprits.length === 0) pieces.hashes.suspect(piece, nowMs);
     if (outcome === 'io') {
       this.#pauseFor(message, nowMs + IO_PAUSE_MS);
       this.#events.ioError?.(message, piece);
@@ -328,6 +335,7 @@ export class Swarm {
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#pieces?.pipeline.tick(nowMs);
     this.#linkWebSeeds(nowMs);
+    if (this.#state !== 'paused') this.#pieces?.hashes.tick(nowMs);
     this.#feed(nowMs);
   }
 
@@ -411,7 +419,29 @@ export class Swarm {
     };
   }
 
-  #onOpen(peer: Peer, nowMs: number): void {
+  #startOff(peer: Peer): void {
+    const infoHash = this.infoHashV1 ?? this.infoHashV2?.subarray(0, 20);
+    if (infoHash && this.#state !== 'paused' && !peer.isClosing) this.#pieces?.startOff(peer, infoHash);
+  }
+
+  /** Answers to what was asked, and new people to ask. */
+  #onHashes(peer: Peer, event: LinkEvent, nowMs: number): void {
+    const hashes = this.#pieces?.hashes;
+    if (!hashes) return;
+    if (event.hashAnswers) {
+      this.#hungry = true;
+      if (hashes.onAnswers(peer, event.hashAnswers, nowMs)) {
+        this.#peers.ban(peer, nowMs);
+        this.#drop(peer, 'bad-hashes');
+      }
+    } else if (event.haveAll || event.bitmap) hashes.ask(nowMs);
+  }
+
+  #onOpen(peer: Peer, event: LinkEvent, nowMs: number): void {
+    const v2 = this.infoHashV2?.subarray(0, 20);
+    // libtorrent, when it dialled, speaks v2 only where the answer named v2.
+    const asV2 = v2 && event.infoHash && Buffer.compare(event.infoHash, v2) === 0;
+    peer.speaksV2 = asV2 || (v2 !== undefined && !peer.incoming && speaksV2(event.reserved));
     peer.onParole = this.#blame.isSuspect(peer.address);
     peer.seeding = this.#state === 'seeding';
     peer.torrentBytes = this.#pieces?.lengthBytes ?? 0;
@@ -439,7 +469,7 @@ export class Swarm {
 
   #onClosed(peer: Peer, event: LinkEvent, nowMs: number): void {
     const reason = event.closeReason ?? 'closed';
-    this.#pieces?.ended(peer);
+    this.#pieces?.ended(peer, nowMs);
     this.#superSeeding?.ended(peer);
     const served = peer.downloadedBytes > 0;
     this.#webSeeds.ended(peer.link, { reason, retryAfterMs: event.retryAfterMs ?? 0, served }, nowMs);
@@ -535,6 +565,11 @@ export class Swarm {
     const sinceMs = Math.max(peer.openedAtMs, this.#seedingSinceMs);
     return nowMs - sinceMs >= (this.#options.seedGraceMs ?? SEED_GRACE_MS);
   }
+}
+
+/** Whether the reserved bytes have the bit of BEP 52. */
+function speaksV2(reserved: Uint8Array | undefined): boolean {
+  return ((reserved?.[7] ?? 0) & 0x10) !== 0;
 }
 
 function checkLength(name: string, bytes: Uint8Array | null, length: number): void {

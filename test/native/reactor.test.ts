@@ -33,6 +33,10 @@ async function pair(t: Test): Promise<LinkPair> {
   const { url } = await serveFolder(t, folder);
   return {
     seed: { host: seed, address: seed.listen('127.0.0.1', 0), store: full },
+    bareStore: () => {
+      const bare = { ...hashes, pieces: null, pieceLayer: null };
+      return Store.openScratch(bare, join(folder, 'bare'));
+    },
     cutFiles: () => truncateSync(path),
     webSeeds: { good: `${url}whole`, missing: `${url}missing` },
     leech: { host: leech, address: leech.listen('127.0.0.1', 0), store: empty },

@@ -28,6 +28,8 @@ export interface LinkPair {
   readonly seed: LinkSide;
   /** Its store has nothing. */
   readonly leech: LinkSide;
+  /** A store with nothing, for the leech, that came without its v2 hashes and cannot judge pieces without. */
+  bareStore(): PieceStore;
   /** The seed's files are cut to nothing. */
   cutFiles(): void;
   /** The hosts' clock, or one as fast. */
@@ -67,9 +69,9 @@ class Observer {
   readonly verdicts: PieceVerdict[] = [];
   readonly faults: TorrentFault[] = [];
 
-  constructor(side: LinkSide) {
+  constructor(side: LinkSide, store: PieceStore) {
     this.side = side;
-    this.torrent = side.host.addTorrent(side.store);
+    this.torrent = side.host.addTorrent(store);
   }
 
   drain(): void {
@@ -107,10 +109,10 @@ class Bench {
   readonly seed: Observer;
   readonly leech: Observer;
 
-  constructor(pair: LinkPair) {
+  constructor(pair: LinkPair, leechStore = pair.leech.store) {
     this.pair = pair;
-    this.seed = new Observer(pair.seed);
-    this.leech = new Observer(pair.leech);
+    this.seed = new Observer(pair.seed, pair.seed.store);
+    this.leech = new Observer(pair.leech, leechStore);
   }
 
   async until(condition: () => boolean): Promise<boolean> {
@@ -450,6 +452,33 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
     t.equal(bench.leech.verdicts[0]?.piece, 1);
     t.ok(await bench.until(() => bench.leech.triples(down, 'rejected').includes('0,0,64')));
+  });
+
+  await check('pieces without hashes are not fetched before these came', async (t, { pair }) => {
+    const store = pair.bareStore();
+    const bench = new Bench(pair, store);
+    const { up, down } = await bench.serving();
+    const { host } = pair.leech;
+    t.match(store.missingHashes?.(), { needed: true });
+    t.equal(store.missingHashes?.()?.pieces[0], 0b1110_0000);
+    t.equal(host.fetch(down, 1, 0, 64), false);
+    t.equal(host.requestHashes(down, 1, 'leaves'), 0, 'its own hash comes first');
+    t.equal(host.requestHashes(down, 1, 'pieces'), 3);
+    const answers = () => bench.leech.of(down).flatMap((event) => [...(event.hashAnswers ?? [])]);
+    t.ok(await bench.until(() => answers().length === 1));
+    t.same(answers(), [{ piece: 1, of: 'pieces', outcome: 'good', firstPiece: 0, endPiece: 3 }]);
+    t.equal(store.missingHashes?.(), null);
+    t.equal(host.requestHashes(down, 1, 'pieces'), 0, 'they are known');
+    t.equal(host.fetch(down, 1, 0, 64), true);
+    t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
+    t.equal(bench.leech.verdicts[0]?.outcome, 'good');
+    t.equal(host.requestHashes(down, 1, 'leaves'), 2);
+    t.ok(
+      await bench.until(() => answers().length === 2),
+      'leaves of a piece that nobody doubts are no verdict',
+    );
+    t.equal(bench.leech.verdicts.length, 1);
+    t.equal(pair.seed.host.requestHashes(up, 1, 'pieces'), 0, 'a seed knows them');
   });
 
   await check('closing tells both ends once, ours with our reason', async (t, bench) => {

@@ -21,6 +21,7 @@ const makePair = async (): Promise<LinkPair> => {
   network.webServers.set(webSeeds.missing, missing);
   return {
     seed,
+    bareStore: () => new SimStore(CONFORMANCE_SHAPE, { lacks: 'all-hashes' }),
     cutFiles: () => {
       seed.store.filesCut = true;
     },

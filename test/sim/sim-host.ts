@@ -5,6 +5,7 @@
 import { formatPeerAddress } from '../../src/connector.js';
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
 import type {
+  HashesOf,
   Hello,
   How,
   Incoming,
@@ -17,7 +18,7 @@ import type {
   TorrentFault,
   WebSeedPlace,
 } from '../../src/swarm/link-host.js';
-import { SimLink } from './sim-link.js';
+import { reservedBytes, SimLink } from './sim-link.js';
 import { IDLE_MS, type SimNetwork } from './sim-network.js';
 import { SimRateClass } from './sim-rates.js';
 import { SimStore } from './sim-store.js';
@@ -32,6 +33,8 @@ export interface SimHostOptions {
   readonly downBytesPerSecond?: number;
   /** On top of the network's. */
   readonly latencyMs?: number;
+  /** How it answers hash requests, when not honestly. */
+  readonly hashes?: 'lies' | 'refuses' | 'ignores';
   /** Which blocks it serves wrong. */
   readonly corrupts?: (piece: number, block: number) => boolean;
   /** Behind a NAT: who dials it gets through only when it has just dialled him. */
@@ -252,6 +255,10 @@ export class SimHost implements LinkHost {
     return true;
   }
 
+  requestHashes(link: number, piece: number, of: HashesOf): number {
+    return this.#links.get(link)?.requestHashes(piece, of) ?? 0;
+  }
+
   sendHave(link: number, piece: number): void {
     this.#links.get(link)?.show(piece);
   }
@@ -359,6 +366,12 @@ export class SimHost implements LinkHost {
     });
   }
 
+  /** A verdict without a judge. */
+  tell(verdict: PieceVerdict): void {
+    this.#verdicts.push(verdict);
+    this.#wake();
+  }
+
   changed(link: SimLink): void {
     this.#changed.add(link);
     this.#wake();
@@ -398,7 +411,7 @@ export class SimHost implements LinkHost {
     const encrypted = insists !== null && (insists || prefers);
     here.encrypted = encrypted;
     there.encrypted = encrypted;
-    const reserved = new Uint8Array(8);
+    const reserved = reservedBytes(hello);
     this.#incoming.push({ link, host, port, infoHash, peerId, reserved, encrypted, transport: 'tcp' });
     this.#wake();
   }

@@ -1,7 +1,7 @@
 /** One end of a simulated connection: what `crates/wire`'s link does, over messages instead of bytes. */
 import { BLOCK_BYTES } from '../../src/swarm/geometry.js';
 import { HaveMap } from '../../src/swarm/have-map.js';
-import type { ExtensionMessage, Hello, LinkEvent } from '../../src/swarm/link-host.js';
+import type { ExtensionMessage, HashAnswer, HashesOf, Hello, LinkEvent } from '../../src/swarm/link-host.js';
 import type { SimHost, SimTorrent } from './sim-host.js';
 import type { SimRateClass } from './sim-rates.js';
 
@@ -13,6 +13,8 @@ export type SimMessage =
   | { type: 'request' | 'cancel' | 'reject'; piece: number; block: number }
   | { type: 'block'; piece: number; block: number; good: boolean }
   | { type: 'extension'; id: number; payload: Uint8Array }
+  | { type: 'hashRequest' | 'hashReject'; piece: number; of: HashesOf }
+  | { type: 'hashes'; piece: number; of: HashesOf; good: boolean }
   | { type: 'close' };
 
 /** The end of a link to an HTTP server. */
@@ -31,6 +33,9 @@ interface Range {
 
 /** Requests on their way at a time; more ranges wait. */
 const REQUESTS_IN_FLIGHT = 128;
+
+/** Hash requests that a peer may leave unanswered. */
+const HASH_REQUESTS = 8;
 
 export class SimLink {
   readonly id: number;
@@ -58,6 +63,8 @@ export class SimLink {
   readonly #allowedFast = new Set<number>();
   readonly #suggested = new Set<number>();
   #newlyAllowed: number[] = [];
+  #hashAnswers: HashAnswer[] = [];
+  #hashRequests = 0;
   #newlySuggested: number[] = [];
   #downloadedBytes = 0;
   #ranges: Range[] = [];
@@ -65,7 +72,7 @@ export class SimLink {
   #lastBlockMs = 0;
   #closeReason: string | undefined;
   #retryAfterMs: number | undefined;
-  #hello: { peerId: Uint8Array; infoHash: Uint8Array } | null = null;
+  #hello: { peerId: Uint8Array; infoHash: Uint8Array; reserved: Uint8Array } | null = null;
   #haveAll = false;
   #peerHave = new HaveMap();
   #bitmap: Uint8Array | undefined;
@@ -104,7 +111,7 @@ export class SimLink {
   open(torrent: SimTorrent, peer: Hello, ours: Hello): void {
     this.torrent = torrent;
     this.state = 'open';
-    this.#hello = { peerId: peer.peerId, infoHash: peer.infoHash };
+    this.#hello = { peerId: peer.peerId, infoHash: peer.infoHash, reserved: reservedBytes(peer) };
     if (ours.hideHave) this.shown = new Set();
     this.#changed();
     this.sendBitmap();
@@ -120,6 +127,7 @@ export class SimLink {
     this.#hello = {
       peerId: new TextEncoder().encode(`-BSWEB1-${String(this.id).padStart(12, '0')}`),
       infoHash: new Uint8Array(20),
+      reserved: new Uint8Array(8),
     };
     this.peerChoking = false;
     this.#haveAll = true;
@@ -227,7 +235,7 @@ export class SimLink {
 
   fetch(piece: number, first: number, end: number): boolean {
     const store = this.torrent?.store;
-    if (this.state !== 'open' || !store) return false;
+    if (this.state !== 'open' || !store?.canJudge(piece)) return false;
     const left = new Set<number>();
     for (let block = first; block < end; block++) if (!store.hasBlock(piece, block)) left.add(block);
     if (left.size === 0) this.#finished.push(piece, first, end);
@@ -311,11 +319,54 @@ export class SimLink {
       case 'extension':
         this.#messages.push({ id: message.id, payload: message.payload });
         break;
+      case 'hashRequest': {
+        const { hashes } = this.#owner.options;
+        if (hashes === 'ignores' || this.#owner.silent) return;
+        const { piece, of } = message;
+        const gives = hashes !== 'refuses' && (this.torrent?.store?.givesHashes(piece, of) ?? false);
+        this.send(
+          gives ? { type: 'hashes', piece, of, good: hashes !== 'lies' } : { type: 'hashReject', piece, of },
+        );
+        return;
+      }
+      case 'hashReject':
+        this.#hashRequests--;
+        this.#hashAnswers.push({
+          ...message,
+          outcome: 'refused',
+          firstPiece: message.piece,
+          endPiece: message.piece,
+        });
+        break;
+      case 'hashes':
+        this.#onHashes(message);
+        break;
       case 'close':
         this.ended('reset');
         break;
     }
     this.#changed();
+  }
+
+  requestHashes(piece: number, of: HashesOf): number {
+    const range = this.state === 'open' ? this.torrent?.store?.hashRange(piece, of) : null;
+    if (!range || this.#hashRequests >= HASH_REQUESTS) return 0;
+    this.#hashRequests++;
+    this.send({ type: 'hashRequest', piece, of });
+    return range.end;
+  }
+
+  #onHashes({ piece, of, good }: { piece: number; of: HashesOf; good: boolean }): void {
+    const { torrent } = this;
+    this.#hashRequests--;
+    // Known meanwhile, from somebody else: then it tells of this piece only.
+    const range = torrent?.store?.hashRange(piece, of) ?? { first: piece, end: piece + 1 };
+    const outcome = good ? 'good' : 'wrong';
+    this.#hashAnswers.push({ piece, of, outcome, firstPiece: range.first, endPiece: range.end });
+    if (!good) this.close('bad-hashes');
+    else if (of === 'pieces') torrent?.store?.learnHashes(range);
+    const verdict = good && of === 'leaves' && torrent ? torrent.store?.blame(torrent.id, piece) : null;
+    if (verdict) this.#owner.tell(verdict);
   }
 
   /** What changed since the last call. */
@@ -332,9 +383,7 @@ export class SimLink {
       port: this.port,
       closeReason: this.#closeReason,
       retryAfterMs: this.#retryAfterMs,
-      ...(hello
-        ? { ...hello, reserved: new Uint8Array(8), encrypted: this.encrypted, transport: this.transport }
-        : {}),
+      ...(hello ? { ...hello, encrypted: this.encrypted, transport: this.transport } : {}),
       peerChoking: this.peerChoking,
       peerInterested: this.peerInterested,
       haveAll: this.#haveAll,
@@ -344,6 +393,7 @@ export class SimLink {
       rejected: this.#rejected,
       suggested: this.#newlySuggested,
       allowedFast: this.#newlyAllowed,
+      ...(this.#hashAnswers.length > 0 ? { hashAnswers: this.#hashAnswers } : {}),
       queuedBlocks,
       downloadedBytes: this.#downloadedBytes,
       uploadedBytes: this.uploadedBytes,
@@ -357,6 +407,7 @@ export class SimLink {
     this.#rejected = [];
     this.#newlySuggested = [];
     this.#newlyAllowed = [];
+    this.#hashAnswers = [];
     this.#messages = [];
     return event;
   }
@@ -411,4 +462,9 @@ export class SimLink {
   #changed(): void {
     this.#owner.changed(this);
   }
+}
+
+/** The handshake's reserved bytes: BEP 52's bit, the others play no part here. */
+export function reservedBytes({ v2 }: Hello): Uint8Array {
+  return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, v2 ? 0x10 : 0);
 }

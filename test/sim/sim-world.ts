@@ -38,6 +38,8 @@ export interface SimNodeOptions extends Omit<SimHostOptions, 'address' | 'wake'>
   readonly magnet?: boolean;
   /** The info dictionary of the magnet link turns out to say that the torrent is private. */
   readonly isPrivate?: boolean;
+  /** Its torrent came without these. */
+  readonly lacks?: 'v2-hashes' | 'all-hashes';
   readonly swarm?: Partial<SwarmOptions>;
   readonly session?: Partial<SessionOptions>;
   readonly events?: SwarmEvents;
@@ -69,7 +71,11 @@ export class SimNode {
       listenPort: () => this.host.address.port,
       ...options.session,
     });
-    this.store = new SimStore(file.shape, { complete: options.seed ?? false, lies: options.lies ?? false });
+    this.store = new SimStore(file.shape, {
+      complete: options.seed ?? false,
+      lies: options.lies ?? false,
+      ...(options.lacks ? { lacks: options.lacks } : {}),
+    });
     const content = { store: this.store, ...file.shape };
     const known = options.magnet ? {} : { infoBytes: file.infoBytes, content };
     this.swarm = this.session.add({

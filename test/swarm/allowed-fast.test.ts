@@ -11,7 +11,7 @@ t.test('the sets are those of BEP 6', async (t) => {
 });
 
 t.test('a small torrent is given whole, a peer of IPv6 nothing', async (t) => {
-  t.same(allowedFastSet(INFO_HASH, '80.4.4.200', 3), [0, 1, 2]);
-  t.same(allowedFastSet(INFO_HASH, '::1', 1313), []);
-  t.equal(allowedFastSet(INFO_HASH, '80.4.4.200', 11).length, 10);
+  t.same(allowedFastSet(INFO_HASH, '80.4.4.200', 3, 10), [0, 1, 2]);
+  t.same(allowedFastSet(INFO_HASH, '::1', 1313, 10), []);
+  t.equal(allowedFastSet(INFO_HASH, '80.4.4.200', 11, 10).length, 10);
 });

@@ -92,6 +92,10 @@ class ScriptedHost implements LinkHost {
   sendExtension(): boolean {
     return true;
   }
+  requestHashes(link: number, piece: number, of: string): number {
+    this.log.push(`hashes ${link} ${piece} ${of}`);
+    return 0;
+  }
   sendHave(): void {}
   suggest(): void {}
   allowFast(): void {}

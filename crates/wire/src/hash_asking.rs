@@ -86,9 +86,8 @@ impl Link {
         };
         self.report_hashes(HashAnswer { piece, known, of, outcome });
         let torrent = self.shared.torrent.load(Ordering::Acquire);
-        for verdict in verdicts {
-            self.context.outbox.push_verdict(Verdict { torrent, verdict });
-        }
+        let verdicts = verdicts.into_iter().map(|verdict| Verdict { torrent, verdict });
+        self.context.outbox.push_verdicts(verdicts);
         if outcome == HashOutcome::Wrong { Err(CloseReason::BadHashes) } else { Ok(()) }
     }
 

@@ -92,7 +92,7 @@ fn requests_beyond_a_short_queue_are_refused_and_every_one_is_answered() {
     const REQUESTS: usize = 500;
     let (_folder, _node, mut peer, _) = seeder(hello(1));
     let span = HashSpan { root: root(&data()), base_layer: 0, index: 0, length: 16, proof_layers: 0 };
-    peer.send(&[Message::HashRequest(span); REQUESTS]);
+    peer.send(&vec![Message::HashRequest(span); REQUESTS]);
     let answers = (0..REQUESTS).filter(|_| answer(&mut peer, span).is_some()).count();
     assert!((1..REQUESTS - 100).contains(&answers), "{answers} answers");
 }
@@ -122,7 +122,7 @@ fn requests_without_end_are_a_flood() {
     let link = node.until_incoming();
     peer.read_handshake();
     let span = HashSpan { root: [3; 32], base_layer: 0, index: 0, length: 2, proof_layers: 0 };
-    peer.send(&[Message::HashRequest(span); 400]);
+    peer.send(&vec![Message::HashRequest(span); 400]);
     assert_eq!(node.until_closed(link), "flood");
 }
 
