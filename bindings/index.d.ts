@@ -732,6 +732,8 @@ export interface ReactorOptions {
 export interface ReactorStats {
   links: number
   assemblyBytes: number
+  /** Memory of blocks on their way to peers. */
+  batchBytes: number
   openedLinks: number
   closedLinks: number
   turnedAwayLinks: number

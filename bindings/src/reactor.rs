@@ -459,6 +459,8 @@ pub struct Batch {
 pub struct ReactorStats {
     pub links: f64,
     pub assembly_bytes: f64,
+    /// Memory of blocks on their way to peers.
+    pub batch_bytes: f64,
     pub opened_links: f64,
     pub closed_links: f64,
     pub turned_away_links: f64,
@@ -754,6 +756,7 @@ impl Reactor {
         ReactorStats {
             links: count(self.hub.links() as u64),
             assembly_bytes: count(self.hub.assembly_bytes()),
+            batch_bytes: count(self.hub.batch_bytes()),
             opened_links: read(&counters.opened),
             closed_links: read(&counters.closed),
             turned_away_links: read(&counters.turned_away),

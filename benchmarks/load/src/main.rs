@@ -3,8 +3,10 @@
 //!
 //! `load leech --peer H:P --info-hash HEX --length N --piece-length N [--connections 8] [--depth 256] [--passes 1]
 //! [--pieces FILE]` asks for every block once a pass and throws it away; with `--pieces` (20 bytes a piece) every
-//! piece is checked first. `load seed --file F --info-hash HEX --piece-length N` serves a file on a free port.
-//! Both print one JSON line.
+//! piece is checked first. `load latency` with the same options and `[--newcomers 100]` keeps `--connections` busy and
+//! times the first block of others that come. `load hold` keeps `--connections` open until its stdin ends.
+//! `load seed --file F --info-hash HEX --piece-length N` serves a file on a free port. All print one JSON line.
+mod crowd;
 mod leech;
 mod options;
 mod seed;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let done = Options::parse(arguments).and_then(|options| match command.as_str() {
         "leech" => leech::run(&options),
+        "latency" => crowd::latency(&options),
+        "hold" => crowd::hold(&options),
         "seed" => seed::run(&options),
         other => Err(LoadError::Usage(format!("unknown command `{other}`"))),
     });

@@ -192,7 +192,7 @@ impl Link {
         if span.length == 0 || span.length > BLOCK_BYTES {
             return Err(CloseReason::BadMessage);
         }
-        let mut servable = None;
+        let mut servable = false;
         if let Some(store) = &self.store {
             let geometry = store.geometry();
             let piece = geometry.piece(span.piece).ok_or(CloseReason::BadMessage)?;
@@ -200,19 +200,16 @@ impl Link {
             if end > geometry.piece_bytes(piece) {
                 return Err(CloseReason::BadMessage);
             }
-            if self.shown.has(span.piece)
+            servable = self.shown.has(span.piece)
                 && store.servable().get(span.piece)
-                && (!self.choking || self.grants.take(span.piece))
-            {
-                servable = Some(geometry.piece_offset(piece) + u64::from(span.begin));
-            }
+                && (!self.choking || self.grants.take(span.piece));
         }
-        if let Some(offset) = servable {
+        if servable {
             if self.serving.waiting() < self.context.limits.requests_in {
                 if self.serving.is_idle() {
                     self.hurry();
                 }
-                self.serving.push(span, offset);
+                self.serving.push(span);
                 return Ok(());
             }
             if !self.fast {
@@ -239,9 +236,14 @@ impl Link {
     }
 
     /// A served block that turns out to be unreadable: why, the store says to whoever heeds its faults.
-    pub(crate) fn unreadable(&mut self, span: Span) {
+    pub(crate) fn unreadable(&mut self, span: Span) -> Result<(), CloseReason> {
         count(&self.context.counters.failed_reads, 1);
+        if self.serving.is_broken() {
+            // Half of it is out: nothing else may follow.
+            return Err(CloseReason::Ours("unreadable".to_owned()));
+        }
         self.refuse(span);
+        Ok(())
     }
 
     fn hear_block(&mut self, piece: u32, begin: u32, data: &[u8]) -> Result<(), CloseReason> {

@@ -441,6 +441,11 @@ impl Hub {
         self.core.registry.lock().links.len()
     }
 
+    /// Memory of blocks on their way to peers, over all links.
+    pub fn batch_bytes(&self) -> u64 {
+        self.core.context.batches.used_bytes()
+    }
+
     /// Bytes of pieces that are not whole yet.
     pub fn assembly_bytes(&self) -> u64 {
         self.core.budget.used()
@@ -530,7 +535,9 @@ impl Core {
     }
 
     async fn accept_all(self: Arc<Self>, listener: TcpListener) {
-        loop {
+        // While all places are taken the kernel keeps those who come: a crowd of honest peers loses nobody, and what
+        // holds a place holds it for seconds only.
+        while self.context.half_open_in.acquire().await.is_ok() {
             match listener.accept().await {
                 // Whoever cannot be told to send at once is gone.
                 Ok((stream, address)) => {

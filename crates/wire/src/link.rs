@@ -34,9 +34,9 @@ const FETCH_ROOM: usize = 128 * 1024;
 /// Reads in a row before the link looks at what it has to send.
 const READS: usize = 8;
 /// Bytes written in a row before it looks at what has come.
-const WRITE_BYTES: usize = 1024 * 1024;
+const WRITE_BYTES: usize = 512 * 1024;
 /// Output memory kept between bursts.
-const OUT_KEPT: usize = 16 * 1024;
+const OUT_KEPT: usize = 2 * 1024;
 const BUSY_TICK: Duration = Duration::from_secs(1);
 const QUIET_TICK: Duration = Duration::from_secs(5);
 
@@ -89,6 +89,8 @@ pub(crate) struct Link {
     pub(crate) suggested: Named,
     /// The socket takes no more for now.
     blocked: bool,
+    /// Since it takes none, the batch was let go.
+    released: bool,
     pub(crate) pace: Pace,
     /// When the rates let something through again, for each direction in which something waits for that.
     send_at: Option<Instant>,
@@ -115,6 +117,7 @@ impl Link {
             fetching: Fetching::new(context.limits.requests_out.min(UNSAID_REQUESTS), now.into_std()),
             control: TokenBucket::new(burst, refill, Duration::ZERO),
             pace: Pace::new(shared.address),
+            released: false,
             send_at: None,
             receive_at: None,
             hash_serving: HashServing::new(context.limits.hashed_kib),
@@ -209,7 +212,7 @@ impl Link {
                     self.disk = None;
                     let done = done.map_err(|_| CloseReason::Ours("internal".to_owned()))?;
                     if let Some(span) = self.serving.disk_done(done) {
-                        self.unreadable(span);
+                        self.unreadable(span)?;
                     }
                 }
             }
@@ -294,6 +297,14 @@ impl Link {
     fn send(&mut self) -> Result<bool, CloseReason> {
         let was_blocked = std::mem::take(&mut self.blocked);
         self.send_at = None;
+        if self.released {
+            // Nothing is read for a peer that still takes nothing.
+            if matches!(self.stream.try_write(&[]), Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                self.blocked = true;
+                return Ok(false);
+            }
+            self.released = false;
+        }
         let mut written = 0;
         while written < WRITE_BYTES {
             if !self.has_something_to_send() {
@@ -314,7 +325,7 @@ impl Link {
             let control = self.out.get(self.out_written..).unwrap_or_default();
             let bytes = if from_batch { self.serving.pending() } else { control };
             if bytes.is_empty() {
-                if self.fill(room) {
+                if self.fill(room)? {
                     continue;
                 }
                 return Ok(false);
@@ -353,8 +364,7 @@ impl Link {
     fn wrote(&mut self, bytes: usize, from_batch: bool) {
         if from_batch {
             let payload = self.serving.wrote(bytes);
-            self.shared.uploaded.fetch_add(payload, Ordering::Relaxed);
-            count(&self.context.counters.uploaded_bytes, payload);
+            self.uploaded(payload);
             return;
         }
         self.out_written += bytes;
@@ -370,25 +380,30 @@ impl Link {
         self.out.len() - self.out_written
     }
 
+    fn uploaded(&self, payload: u64) {
+        self.shared.uploaded.fetch_add(payload, Ordering::Relaxed);
+        count(&self.context.counters.uploaded_bytes, payload);
+    }
+
     fn has_something_to_send(&self) -> bool {
         self.out_written < self.out.len() || self.serving.has_work()
     }
 
     /// Gets the next batch, of about so many bytes at most; false when there is none now.
-    fn fill(&mut self, at_most: usize) -> bool {
-        let Some(store) = &self.store else { return false };
+    fn fill(&mut self, at_most: usize) -> Result<bool, CloseReason> {
+        let Some(store) = &self.store else { return Ok(false) };
         match self.serving.fill(store, at_most) {
-            Filled::Nothing => false,
-            Filled::Ready => true,
+            Filled::Nothing => Ok(false),
+            Filled::Ready => Ok(true),
             Filled::Disk(read) => {
                 let store = Arc::clone(store);
                 count(&self.context.counters.disk_reads, 1);
                 self.disk = Some(self.context.handle.spawn_blocking(move || read.run(&store)));
-                false
+                Ok(false)
             }
             Filled::Failed(span) => {
-                self.unreadable(span);
-                true
+                self.unreadable(span)?;
+                Ok(true)
             }
         }
     }
@@ -411,6 +426,12 @@ impl Link {
         // A peer that talks but does not read would hold its batch's memory for ever.
         if self.blocked && self.now - self.sent_at >= limits.idle_timeout {
             return Err(CloseReason::Idle);
+        }
+        // Nor for longer than a second: what is left of the batch is read again when the peer goes on.
+        if self.blocked && self.now - self.sent_at >= BUSY_TICK {
+            let payload = self.serving.release();
+            self.released = self.serving.has_begun() && self.serving.pending().is_empty();
+            self.uploaded(payload);
         }
         if self.now - self.sent_at >= limits.keep_alive {
             Message::KeepAlive.write(&mut self.out);

@@ -8,21 +8,17 @@ use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 
-/// A request that was found right: its bytes lie at `offset` of the torrent.
-#[derive(Debug, Clone, Copy)]
-struct Request {
-    span: Span,
-    offset: u64,
+/// Places for requests that a link keeps though nothing is asked for.
+const QUEUE_KEPT: usize = 32;
+
+/// Bytes of a block on the wire.
+fn wire_bytes(span: &Span) -> usize {
+    PIECE_HEADER_BYTES + span.length as usize
 }
 
-impl Request {
-    fn bytes(&self) -> usize {
-        PIECE_HEADER_BYTES + self.span.length as usize
-    }
-
-    fn end(&self) -> u64 {
-        self.offset + u64::from(self.span.length)
-    }
+/// Where a block starts in the torrent.
+fn offset(store: &Store, span: &Span) -> u64 {
+    u64::from(span.piece) * u64::from(store.geometry().piece_length()) + u64::from(span.begin)
 }
 
 /// What [`Serving::fill`] found.
@@ -34,7 +30,7 @@ pub enum Filled {
     Ready,
     /// The disk is needed: run it on a worker, then [`Serving::disk_done`].
     Disk(DiskRead),
-    /// This one cannot be read.
+    /// This one cannot be read. When a part of it is on the wire, the link cannot go on: [`Serving::is_broken`].
     Failed(Span),
 }
 
@@ -42,7 +38,7 @@ pub enum Filled {
 #[derive(Debug)]
 pub struct DiskRead {
     buffer: BatchBuffer,
-    requests: Vec<Request>,
+    requests: Vec<Span>,
 }
 
 impl DiskRead {
@@ -53,7 +49,7 @@ impl DiskRead {
         for request in &self.requests {
             let Some((slot, after)) = slot(rest, request) else { break };
             rest = after;
-            if store.read_exact_at(request.offset, slot).is_err() {
+            if store.read_exact_at(offset(store, request), slot).is_err() {
                 break;
             }
             count += 1;
@@ -73,13 +69,17 @@ pub struct DiskDone {
 /// The requests of one peer and the batch on its way.
 #[derive(Debug)]
 pub struct Serving {
-    queue: VecDeque<Request>,
+    /// Found right: they lie in servable pieces.
+    queue: VecDeque<Span>,
     pool: Arc<BatchPool>,
     buffer: Option<BatchBuffer>,
+    /// What the batch answers.
+    batch: Vec<Span>,
     /// Bytes of the batch, and of those the ones that are written.
     filled: usize,
     written: usize,
-    payload: u64,
+    /// Bytes of the first request in the queue that are on the wire already: the rest must follow.
+    resume: usize,
     /// The batch is sealed.
     begun: bool,
     /// A worker has the batch.
@@ -93,9 +93,10 @@ impl Serving {
             queue: VecDeque::new(),
             pool,
             buffer: None,
+            batch: Vec::new(),
             filled: 0,
             written: 0,
-            payload: 0,
+            resume: 0,
             begun: false,
             reading: false,
         }
@@ -118,7 +119,12 @@ impl Serving {
 
     /// Whether a part of a batch is written, or all of it sealed: it must follow.
     pub fn has_begun(&self) -> bool {
-        self.written > 0 || self.begun
+        self.written > 0 || self.resume > 0 || self.begun
+    }
+
+    /// A request that failed had a part of it on the wire.
+    pub fn is_broken(&self) -> bool {
+        self.resume > 0 && !self.reading && self.filled == 0
     }
 
     /// Lets the batch be sealed for the wire, in place and once.
@@ -131,22 +137,23 @@ impl Serving {
         self.begun = true;
     }
 
-    /// Queues a request that was found right; `offset` is where its bytes start in the torrent.
-    pub fn push(&mut self, span: Span, offset: u64) {
-        self.queue.push_back(Request { span, offset });
+    /// Queues a request that was found right.
+    pub fn push(&mut self, span: Span) {
+        self.queue.push_back(span);
     }
 
     /// Takes a request back; false when it is not waiting any more.
     pub fn cancel(&mut self, span: Span) -> bool {
-        let at = self.queue.iter().position(|request| request.span == span);
-        at.is_some_and(|at| self.queue.remove(at).is_some())
+        let on_the_wire = usize::from(self.resume > 0);
+        let at = self.queue.iter().skip(on_the_wire).position(|request| *request == span);
+        at.is_some_and(|at| self.queue.remove(at + on_the_wire).is_some())
     }
 
     /// Takes waiting requests back, all but those to be kept.
     pub fn drop_all(&mut self, keep: impl Fn(&Span) -> bool) -> Vec<Span> {
-        let dropped: Vec<Span> =
-            self.queue.iter().map(|request| request.span).filter(|span| !keep(span)).collect();
-        self.queue.retain(|request| keep(&request.span));
+        let on_the_wire = usize::from(self.resume > 0).min(self.queue.len());
+        let mut dropped = Vec::from(self.queue.split_off(on_the_wire));
+        self.queue.extend(dropped.extract_if(.., |span| keep(span)));
         dropped
     }
 
@@ -165,8 +172,36 @@ impl Serving {
         (self.filled, self.written, self.begun) = (0, 0, false);
         if self.queue.is_empty() {
             self.buffer = None;
+            // A peer that asks again will need the room again; one that rests needs none.
+            self.queue.shrink_to(QUEUE_KEPT);
         }
-        std::mem::take(&mut self.payload)
+        self.batch.drain(..).map(|span| u64::from(span.length)).sum()
+    }
+
+    /// Gives the batch's memory back while the peer takes nothing: what is left of it is read again later. A sealed
+    /// batch stays. Returns the payload bytes of requests that are out.
+    pub fn release(&mut self) -> u64 {
+        if self.begun {
+            return 0;
+        }
+        self.buffer = None;
+        if self.filled == 0 {
+            return 0;
+        }
+        let out = self.batch.iter().scan(self.written, |left, span| {
+            *left = left.checked_sub(wire_bytes(span))?;
+            Some(span)
+        });
+        let out = out.count();
+        let (done, rest) = self.batch.split_at(out);
+        self.resume = self.written - done.iter().map(wire_bytes).sum::<usize>();
+        for span in rest.iter().rev() {
+            self.queue.push_front(*span);
+        }
+        let payload = done.iter().map(|span| u64::from(span.length)).sum();
+        self.batch = Vec::new();
+        (self.filled, self.written) = (0, 0);
+        payload
     }
 
     /// Reads the next batch from memory, or says that a worker must. More than `at_most` bytes are one block.
@@ -174,18 +209,19 @@ impl Serving {
         let Some(first) = self.queue.front().filter(|_| self.filled == 0 && !self.reading) else {
             return Filled::Nothing;
         };
-        let room = at_most.max(first.bytes());
-        let mut buffer = self.buffer.take().unwrap_or_else(|| self.pool.take());
-        let room = room.min(buffer.bytes().len());
+        let first = wire_bytes(first);
+        let mut buffer = self.buffer.take().filter(|buffer| buffer.bytes().len() >= first);
+        let mut buffer = buffer.take().unwrap_or_else(|| self.pool.take(first));
+        let room = at_most.max(first).min(buffer.bytes().len());
         let mut most = usize::MAX;
-        while let Some(count) = self.run_length(room - self.filled) {
+        while let Some(count) = self.run_length(store, room - self.filled) {
             let count = count.min(most);
-            let room = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
-            match read_run(store, room, self.queue.iter().take(count)) {
+            let bytes = buffer.bytes_mut().get_mut(self.filled..).unwrap_or_default();
+            match read_run(store, bytes, self.queue.iter().take(count)) {
                 Ok(NowRead::Done) => {
-                    for request in self.queue.drain(..count) {
-                        self.filled += request.bytes();
-                        self.payload += u64::from(request.span.length);
+                    for span in self.queue.drain(..count) {
+                        self.filled += wire_bytes(&span);
+                        self.batch.push(span);
                     }
                 }
                 // What is in hand goes out first; the rest is asked again after it.
@@ -199,36 +235,41 @@ impl Serving {
                 Err(_) => {
                     self.buffer = Some(buffer);
                     let failed = self.queue.pop_front();
-                    return failed.map_or(Filled::Nothing, |request| Filled::Failed(request.span));
+                    return failed.map_or(Filled::Nothing, Filled::Failed);
                 }
             }
         }
         self.buffer = Some(buffer);
+        self.written = std::mem::take(&mut self.resume);
         Filled::Ready
     }
 
     /// The worker is back; what it could not read. What was behind that is read again.
     pub fn disk_done(&mut self, done: DiskDone) -> Option<Span> {
-        let DiskDone { read: DiskRead { buffer, requests }, count } = done;
+        let DiskDone { read: DiskRead { buffer, mut requests }, count } = done;
         self.reading = false;
         self.buffer = Some(buffer);
-        let (read, rest) = requests.split_at(count.min(requests.len()));
-        self.filled = read.iter().map(Request::bytes).sum();
-        self.payload = read.iter().map(|request| u64::from(request.span.length)).sum();
-        let (failed, behind) = rest.split_first()?;
-        for request in behind.iter().rev() {
-            self.queue.push_front(*request);
+        let rest = requests.split_off(count.min(requests.len()));
+        self.filled = requests.iter().map(wire_bytes).sum();
+        self.batch = requests;
+        if self.filled > 0 {
+            self.written = std::mem::take(&mut self.resume);
         }
-        Some(failed.span)
+        let (failed, behind) = rest.split_first()?;
+        for span in behind.iter().rev() {
+            self.queue.push_front(*span);
+        }
+        Some(*failed)
     }
 
     /// How many requests from the front lie one behind the other and fit `room`.
-    fn run_length(&self, mut room: usize) -> Option<usize> {
-        let mut end = self.queue.front()?.offset;
-        let fits = |request: &&Request| {
-            let follows = request.offset == end;
-            end = request.end();
-            let left = room.checked_sub(request.bytes());
+    fn run_length(&self, store: &Store, mut room: usize) -> Option<usize> {
+        let mut end = offset(store, self.queue.front()?);
+        let fits = |span: &&Span| {
+            let start = offset(store, span);
+            let follows = start == end;
+            end = start + u64::from(span.length);
+            let left = room.checked_sub(wire_bytes(span));
             room = left.unwrap_or(0);
             follows && left.is_some()
         };
@@ -238,28 +279,24 @@ impl Serving {
 }
 
 /// Writes a request's header and gives the room for its bytes, and the room behind.
-fn slot<'a>(room: &'a mut [u8], request: &Request) -> Option<(&'a mut [u8], &'a mut [u8])> {
-    let Span { piece, begin, length } = request.span;
+fn slot<'a>(room: &'a mut [u8], span: &Span) -> Option<(&'a mut [u8], &'a mut [u8])> {
+    let Span { piece, begin, length } = *span;
     let (header, rest) = room.split_at_mut_checked(PIECE_HEADER_BYTES)?;
     header.copy_from_slice(&piece_header(piece, begin, length));
     rest.split_at_mut_checked(length as usize)
 }
 
 /// One read for a run of neighbours.
-fn read_run<'a>(
-    store: &Store,
-    room: &mut [u8],
-    run: impl Iterator<Item = &'a Request>,
-) -> io::Result<NowRead> {
+fn read_run<'a>(store: &Store, room: &mut [u8], run: impl Iterator<Item = &'a Span>) -> io::Result<NowRead> {
     let mut slices = Vec::with_capacity(16);
-    let (mut rest, mut offset) = (room, None);
-    for request in run {
-        let Some((bytes, after)) = slot(rest, request) else { break };
+    let (mut rest, mut start) = (room, None);
+    for span in run {
+        let Some((bytes, after)) = slot(rest, span) else { break };
         slices.push(IoSliceMut::new(bytes));
         rest = after;
-        offset = offset.or(Some(request.offset));
+        start = start.or_else(|| Some(offset(store, span)));
     }
-    offset.map_or(Ok(NowRead::Done), |offset| store.read_now(offset, &mut slices))
+    start.map_or(Ok(NowRead::Done), |start| store.read_now(start, &mut slices))
 }
 
 #[cfg(test)]

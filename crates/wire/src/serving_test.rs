@@ -27,8 +27,9 @@ fn store(data: &[u8]) -> (tempfile::TempDir, Arc<Store>) {
     (folder, store)
 }
 
-fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
-    let mut out = Vec::new();
+/// All that goes out in steps; after every `rest`-th of them the peer takes nothing for a while.
+fn written(serving: &mut Serving, store: &Store, step: usize, rest: usize) -> Vec<u8> {
+    let (mut out, mut steps) = (Vec::new(), 0);
     loop {
         match serving.fill(store, usize::MAX) {
             Filled::Nothing => assert!(serving.is_idle()),
@@ -46,6 +47,11 @@ fn written(serving: &mut Serving, store: &Store, step: usize) -> Vec<u8> {
             let count = serving.pending().len().min(step);
             out.extend(&serving.pending()[..count]);
             serving.wrote(count);
+            steps += 1;
+            if steps % rest == 0 {
+                serving.release();
+                assert!(serving.buffer.is_none());
+            }
         }
     }
 }
@@ -55,9 +61,9 @@ proptest! {
     #[test]
     fn serves_any_requests_in_order(
         asked in proptest::collection::vec((0u32..3, 0u32..20_000, 1u32..16_384), 1..80),
-        in_a_row in any::<bool>(), batch_bytes in 1usize..300_000, step in 1usize..100_000
+        in_a_row in any::<bool>(), batch_bytes in 1usize..300_000, step in 1usize..100_000, rest in 1usize..5
     ) {
-        let data: Vec<u8> = (0..3 * PIECE).map(|n| (n * 7 + n / 251) as u8).collect();
+        let data = some_data();
         let (_folder, store) = store(&data);
         let mut serving = Serving::new(BatchPool::new(batch_bytes, 1 << 20, 16_397));
         let mut expected = Vec::new();
@@ -68,11 +74,11 @@ proptest! {
                 Span { piece, begin: begin.min(PIECE - length), length }
             };
             let offset = span.piece * PIECE + span.begin;
-            serving.push(span, u64::from(offset));
+            serving.push(span);
             let bytes = &data[offset as usize..(offset + span.length) as usize];
             Message::Piece { piece: span.piece, begin: span.begin, data: bytes }.write(&mut expected);
         }
-        prop_assert!(written(&mut serving, &store, step) == expected);
+        prop_assert!(written(&mut serving, &store, step, rest) == expected);
     }
 }
 
@@ -107,7 +113,7 @@ fn what_cannot_be_read_is_named_and_its_neighbours_go_out() {
         let spans =
             [PIECE - 10, PIECE, 0].map(|at| Span { piece: at / PIECE, begin: at % PIECE, length: 10 });
         for span in spans {
-            serving.push(span, u64::from(span.piece) * u64::from(PIECE) + u64::from(span.begin));
+            serving.push(span);
         }
         let (mut out, mut failed) = (0, Vec::new());
         while !serving.is_idle() {
@@ -131,9 +137,55 @@ fn a_waiting_request_can_be_taken_back() {
     let (_folder, store) = store(&[1; 100]);
     let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
     let span = Span { piece: 0, begin: 0, length: 100 };
-    serving.push(span, 0);
+    serving.push(span);
     assert!(serving.cancel(span) && !serving.cancel(span) && serving.is_idle());
-    serving.push(span, 0);
+    serving.push(span);
     assert_eq!(serving.drop_all(|_| false), [span]);
-    assert!(written(&mut serving, &store, 1).is_empty());
+    assert!(written(&mut serving, &store, 1, 9).is_empty());
+}
+
+#[test]
+fn the_rest_of_a_block_follows_though_its_memory_was_given_back_and_the_peer_was_choked() {
+    let data = some_data();
+    let (folder, store) = store(&data);
+    let spans = [0, 100, 200].map(|begin| Span { piece: 0, begin, length: 100 });
+    let begun = || {
+        let mut serving = Serving::new(BatchPool::new(1 << 18, 1 << 20, 16_397));
+        for span in spans {
+            serving.push(span);
+        }
+        assert!(matches!(serving.fill(&store, usize::MAX), Filled::Ready | Filled::Disk(_)));
+        serving
+    };
+    // Opens the file, if that was not done.
+    store.read_exact_at(0, &mut [0]).unwrap();
+    let mut serving = begun();
+    let first = serving.pending()[..150].to_vec();
+    serving.wrote(150);
+    assert_eq!((serving.release(), serving.release()), (100, 0));
+    assert!(serving.pending().is_empty() && serving.has_begun() && !serving.is_idle());
+    assert!(!serving.cancel(spans[1]), "half of it is out");
+    assert_eq!(serving.drop_all(|_| false), [spans[2]]);
+    let rest = written(&mut serving, &store, 9, 1_000);
+    let mut expected = Vec::new();
+    for span in &spans[..2] {
+        let bytes = &data[span.begin as usize..(span.begin + 100) as usize];
+        Message::Piece { piece: 0, begin: span.begin, data: bytes }.write(&mut expected);
+    }
+    assert!([first, rest].concat() == expected);
+
+    let mut serving = begun();
+    serving.wrote(150);
+    serving.release();
+    File::options().write(true).open(folder.path().join("data")).unwrap().set_len(0).unwrap();
+    let failed = match serving.fill(&store, usize::MAX) {
+        Filled::Failed(span) => span,
+        Filled::Disk(read) => serving.disk_done(read.run(&store)).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert!(failed == spans[1] && serving.is_broken());
+}
+
+fn some_data() -> Vec<u8> {
+    (0..3 * PIECE).map(|n| (n * 7 + n / 251) as u8).collect()
 }

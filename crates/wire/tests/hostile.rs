@@ -511,3 +511,65 @@ fn a_peer_that_does_not_read_cannot_fill_our_memory() {
         })
     });
 }
+
+#[test]
+fn a_peer_that_flaps_its_choke_gives_every_block_back_and_is_a_flood_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = some_bytes(2 * PIECE_LENGTH as usize);
+    let limits = Limits { control: (300, 1), ..Limits::default() };
+    let mut node = Node::seeder(1, empty_store(folder.path(), "leech", &data), limits);
+    let mut peer = Raw::dial(node.address, true);
+    let link = node.until_incoming();
+    peer.read_handshake();
+    peer.send(&[Message::HaveAll, Message::Unchoke]);
+    node.until("an unchoke", |node| (!node.events.get(&link)?.record.peer_choking).then_some(()));
+    assert!(node.hub.fetch(link, 0, 0, 4));
+    hear_requests(&mut peer, 4);
+    let rejects = [0, 16_384, 32_768, 49_152].map(|begin| Message::Reject(Span { begin, ..BLOCK }));
+    peer.send(&[Message::Choke]);
+    peer.send(&rejects);
+    node.until("the blocks back", |node| {
+        let event = node.events.get(&link)?;
+        (event.record.rejected == [0, 0, 4] && event.queued_blocks == 0).then_some(())
+    });
+    peer.send(&[Message::Unchoke, Message::Choke].repeat(400));
+    assert_eq!(node.until_closed(link), "flood");
+}
+
+#[test]
+fn a_peer_that_reads_slowly_gets_every_byte_though_the_batch_was_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = some_bytes(120 * PIECE_LENGTH as usize);
+    let mut node = Node::seeder(1, full_store(folder.path(), "seed", &data), Limits::default());
+    let mut peer = Raw::dial_narrow(node.address);
+    node.until_incoming();
+    peer.read_handshake();
+    peer.until_unchoked();
+    let spans: Vec<Span> =
+        (0..480).map(|n| Span { piece: n / 4, begin: n % 4 * 16_384, length: 16_384 }).collect();
+    let requests: Vec<_> = spans.iter().map(|span| Message::Request(*span)).collect();
+    let before = node.hub.batch_bytes();
+    peer.send(&requests);
+    // More than the kernel's buffers take; after a second without a byte taken the rest is let go.
+    let end = std::time::Instant::now() + swarm::PATIENCE;
+    let mut held = false;
+    loop {
+        let bytes = node.hub.batch_bytes();
+        held |= bytes > before;
+        if held && bytes == before {
+            break;
+        }
+        assert!(std::time::Instant::now() < end, "{bytes} bytes are held for ever, or none: {held}");
+        std::thread::yield_now();
+    }
+    for span in spans {
+        peer.hear_until(|message| match message {
+            Message::Piece { piece, begin, data: bytes } => {
+                let at = (piece * PIECE_LENGTH + begin) as usize;
+                assert!((piece, begin) == (span.piece, span.begin) && bytes == &data[at..at + 16_384]);
+                Some(())
+            }
+            _ => None,
+        });
+    }
+}

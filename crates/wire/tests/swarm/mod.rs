@@ -212,6 +212,20 @@ impl Raw {
         raw
     }
 
+    /// The same through a small window, so that the other side is soon stuck when nothing is read.
+    pub fn dial_narrow(address: SocketAddr) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(16 * 1024).unwrap();
+            socket.connect(address).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        let mut raw = Self::over(stream);
+        raw.send_handshake(true, INFO_HASH);
+        raw
+    }
+
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -224,6 +238,10 @@ impl Raw {
         let reserved = if fast { Reserved::ours(false) } else { Reserved([0; 8]) };
         let bytes = Handshake { reserved, info_hash, peer_id: [0x5a; 20] }.to_bytes();
         self.stream.write_all(&bytes).unwrap();
+    }
+
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     pub fn read_handshake(&mut self) -> Handshake {
