@@ -117,11 +117,15 @@ export class Pipeline {
     }
   }
 
-  /** The peer chokes us; returns whether stripes became free. What it allows all the same stays, unless it begins now. */
+  /** The peer chokes us; returns whether that is news, or stripes became free. What it allows all the same stays. */
   choked(peer: Peer, isNew: boolean): boolean {
-    const isLost = isNew || peer.stripes.some(({ piece }) => !peer.allowedFast.has(piece));
-    if (isLost) this.release(peer);
-    return isLost;
+    const lost = peer.stripes.filter(({ piece }) => !peer.allowedFast.has(piece));
+    for (const stripe of lost) {
+      peer.stripes.splice(peer.stripes.indexOf(stripe), 1);
+      this.#takeBack(peer, stripe);
+    }
+    if (isNew) this.#picker.disown(peer.link);
+    return isNew || lost.length > 0;
   }
 
   /** The verdict of a piece came, and its memory is free again. */

@@ -245,6 +245,19 @@ t.test('a choke gives everything back, and it goes to others', async (t) => {
   t.same(host.take(), [`cancel ${a} 0 0 64`, `cancel ${a} 1 0 64`, `fetch ${b} 1 0 64`]);
 });
 
+t.test('what a peer allows is asked for while it chokes us, and stays asked for', async (t) => {
+  const { host, event, apply, open } = setup({ pieces: 4 });
+  const link = open(1, { peerChoking: true, allowedFast: [2] });
+  t.same(
+    host.take().filter((line) => line.startsWith('fetch')),
+    [`fetch ${link} 2 0 64`],
+  );
+  apply({ links: [event(link, { queuedBlocks: 64 })] });
+  t.same(host.take(), [`fetch ${link} 0 0 64`]);
+  apply({ links: [event(link, { peerChoking: true, queuedBlocks: 64 })] });
+  t.same(host.take(), [`cancel ${link} 0 0 64`]);
+});
+
 t.test('the first to deliver a stripe in endgame cancels it for the others', async (t) => {
   const { host, event, apply, wait, open } = setup({ pieces: 1 });
   const a = open(1);
