@@ -20,6 +20,7 @@ const benches = {
   verify: () => import('./whole/verify.mjs'),
   seed: () => import('./whole/seed.mjs'),
   get: () => import('./whole/get.mjs'),
+  idle: () => import('./whole/idle.mjs'),
   bootstrap: () => import('./whole/bootstrap.mjs'),
 };
 

@@ -494,6 +494,8 @@ export interface FolderOptions {
   sync: boolean
   /** Files kept open at a time. */
   openFiles: number
+  /** Numbers in the layout of files that are not made when they are missing. */
+  absent: Array<number>
 }
 
 /** What came of hashes that were asked for. */

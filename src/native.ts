@@ -165,6 +165,8 @@ export interface FolderOptions {
   readonly sync?: boolean;
   /** Files kept open at a time. */
   readonly openFiles?: number;
+  /** Numbers in the layout of files that are not made when they are missing: none of their pieces is wanted. */
+  readonly absent?: readonly number[];
 }
 
 /** One torrent's bytes on disk, served and fetched by the reactor; its methods that wait run on a worker. */
@@ -194,8 +196,8 @@ export class Store {
     options: FolderOptions = {},
   ): Promise<Store> {
     const { readOnly = false, preallocate = false, sync = false } = options;
-    const { writeBehindBytes = 32 * 2 ** 20, openFiles = 64 } = options;
-    const all = { readOnly, preallocate, sync, writeBehindBytes, openFiles };
+    const { writeBehindBytes = 32 * 2 ** 20, openFiles = 64, absent = [] } = options;
+    const all = { readOnly, preallocate, sync, writeBehindBytes, openFiles, absent: [...absent] };
     const open = () => bindings.Store.openFolder(flat(layout), packed(layout, hashes), root, all);
     return new Store(await task(async () => open()));
   }

@@ -136,6 +136,8 @@ pub struct FolderOptions {
     pub sync: bool,
     /// Files kept open at a time.
     pub open_files: u32,
+    /// Numbers in the layout of files that are not made when they are missing.
+    pub absent: Vec<u32>,
 }
 
 impl FolderOptions {
@@ -190,9 +192,11 @@ impl Store {
         options: FolderOptions,
     ) -> napi::Result<AsyncTask<Job<Self>>> {
         let Layout { geometry, paths, .. } = layout.read()?;
+        let absent = options.absent.iter().map(|n| *n as usize).collect();
         let (hashes, options) = (hashes.read(&geometry)?, options.read());
         Ok(AsyncTask::new(Job::new(move || {
-            let layout = FolderLayout::of_entries(&geometry, &paths).map_err(refused)?;
+            let layout =
+                FolderLayout::of_entries(&geometry, &paths).map_err(refused)?.without(&geometry, &absent);
             let store = PieceStore::open_folder(geometry, hashes, Path::new(&root), layout, &options);
             Ok(Self { store: store.map_err(refused)? })
         })))

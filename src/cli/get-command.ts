@@ -19,15 +19,15 @@ export async function getCommand({ env, output, options, args }: CommandContext<
     stateDir: stateDir(env, options.stateDir),
     timeoutSeconds: timeout,
     finished: async (result) => {
-      output.result(result, () => getText(result));
+      output.result({ event: 'complete', ...result }, () => getText(result));
       if (seed) await stopped(env);
     },
   };
   await get(settings, env.signal, jobReport(output));
 }
 
-function getText({ content, lengthBytes, downloadedBytes, seconds, peers }: GetResult): string {
-  if (downloadedBytes === 0) return `${content}: all here, ${formatBytes(lengthBytes)}`;
+function getText({ content, selectedBytes, downloadedBytes, seconds, peers }: GetResult): string {
+  if (downloadedBytes === 0) return `${content}: all here, ${formatBytes(selectedBytes)}`;
   const from = `${peers} ${peers === 1 ? 'peer' : 'peers'}`;
   const rate = formatRate(downloadedBytes / Math.max(seconds, 0.001));
   return `${content}: ${formatBytes(downloadedBytes)} from ${from} in ${formatDuration(seconds * 1000)} (${rate})`;

@@ -32,7 +32,10 @@ const env: Env = {
   homeDir: homedir(),
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
-  errColumns: process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? (process.stderr.columns ?? 80) : 0,
+  // A window may be made wider or narrower.
+  get errColumns() {
+    return process.stderr.isTTY && process.env['TERM'] !== 'dumb' ? (process.stderr.columns ?? 80) : 0;
+  },
   signal: stop.signal,
   pid: process.pid,
   execPath: process.execPath,

@@ -3,6 +3,7 @@
  * Everything else goes to stderr.
  */
 import type { Env } from './env.js';
+import { printable } from './printable.js';
 import { ProgressLine } from './progress.js';
 
 export interface OutputOptions {
@@ -24,12 +25,6 @@ export function toJson(value: object): string {
   });
 }
 
-/** Text for a terminal: what a torrent or magnet link brings must not steer it. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to take out
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
-}
-
 export class Output {
   readonly progress: ProgressLine;
   readonly #env: Env;
@@ -40,6 +35,11 @@ export class Output {
     this.#options = options;
     const silent = options.json === true || options.jsonLines === true || options.quiet === true;
     this.progress = new ProgressLine(env, silent);
+  }
+
+  /** Whether stdout is a stream of JSON objects. */
+  get isStream(): boolean {
+    return this.#options.jsonLines === true;
   }
 
   /** The one result of a command; in a stream it is the event `result`, unless it has a name of its own. */
@@ -63,9 +63,10 @@ export class Output {
     this.#env.err(`${printable(text)}\n`);
   }
 
-  /** A warning: shown whatever the options are. */
+  /** A warning: shown whatever the options are, and an event of a stream. */
   warn(text: string): void {
     this.progress.clear();
+    if (this.isStream) this.#env.out(`${toJson({ event: 'warning', message: text })}\n`);
     this.#env.err(`warning: ${printable(text)}\n`);
   }
 }

@@ -1,6 +1,6 @@
 /** The commands that fetch and seed, and their options. */
-import type { Command, Option } from 'commander';
-import { wholeNumber } from './options.js';
+import { type Command, Option } from 'commander';
+import { collect, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 
 /** A timer of Node's cannot run longer than 2^31 ms. */
@@ -10,7 +10,10 @@ const getText = `
 A .torrent file, a magnet link, or an infohash of 40 (v1) or 64 (v2) hex
 digits. The torrent's file or folder comes into --out; what is there already
 is hashed and kept, and a run that was ended, however, goes on where it was.
-It ends with 0 when every piece is checked and on the medium.`;
+It ends with 0 when every piece is checked and on the medium.
+A glob is held against the last name of a path or, when it has a slash (also
+in front), against the path below the torrent's folder. Files that are not
+selected are not made, unless they share a piece (v1) with one that is.`;
 
 const seedText = `
 Three ways, one at a time:
@@ -24,6 +27,40 @@ Three ways, one at a time:
 All read-only. What no earlier run has looked at is hashed in the background,
 and what is right is served meanwhile. Torrents that no peer asks for cost next
 to nothing: they are opened when one comes.`;
+
+/** Gives a command the options of whoever meets peers. */
+export function peerOptions(command: Command): Command {
+  return command
+    .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
+    .option('--no-dht', 'do not use the DHT')
+    .option(
+      '--dht-bootstrap <host:port>',
+      'a DHT node to start from; may be given often (default: public ones)',
+      collect,
+    )
+    .option('--max-connections <n>', 'connections of all torrents (default: 4000)', wholeNumber(1, 100_000))
+    .option(
+      '--upload-slots <n>',
+      'peers served at a time (default: as the upload allows)',
+      wholeNumber(1, 10_000),
+    )
+    .addOption(
+      new Option('--choker <name>', 'whom a seed serves (default: round-robin)').choices([
+        'round-robin',
+        'fastest-upload',
+        'anti-leech',
+      ]),
+    )
+    .addOption(
+      new Option('--encryption <mode>', 'of connections with peers: MSE/PE (default: allowed)').choices([
+        'off',
+        'allowed',
+        'preferred',
+        'required',
+      ]),
+    )
+    .option('--utp', 'meet peers over uTP, too (BEP 29)');
+}
 
 /** `peers`: gives a command the options of whoever meets peers. */
 export function addPeerCommands(
@@ -46,6 +83,10 @@ export function addPeerCommands(
           wholeNumber(1, maxTimeoutSeconds),
           1800,
         )
+        .option('--select <glob>', 'fetch only files that match; may be given often', collect)
+        .option('--web-seed <url>', 'an HTTP server with the content; may be given often', collect)
+        .option('--no-web-seeds', 'ask no web seed')
+        .option('--sequential', 'fetch pieces in their order')
         .option('--check', 'hash all that is on disk, also what was recorded as right')
         .option('--seed', 'serve peers after the end, until stopped')
         .addHelpText('after', getText),

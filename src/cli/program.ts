@@ -2,9 +2,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
-import { collect, wholeNumber } from './options.js';
-import { Output, type OutputOptions, printable, toJson } from './output.js';
-import { addPeerCommands, maxTimeoutSeconds } from './peer-commands.js';
+import { wholeNumber } from './options.js';
+import { Output, type OutputOptions, toJson } from './output.js';
+import { addPeerCommands, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
+import { printable } from './printable.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
 
@@ -74,25 +75,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .requiredOption('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
       .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
       .addOption(networkOption());
-  const peers = (command: Command) =>
-    command
-      .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
-      .option('--no-dht', 'do not use the DHT')
-      .option(
-        '--dht-bootstrap <host:port>',
-        'a DHT node to start from; may be given often (default: public ones)',
-        collect,
-      )
-      .addOption(
-        new Option(
-          '--encryption <mode>',
-          'of connections to peers: the peer may choose, it should be, it must be',
-        )
-          .choices(['off', 'allowed', 'preferred', 'required'])
-          .default('allowed'),
-      )
-      .option('--utp', 'meet peers over uTP, too (BEP 29)')
-      .addOption(stateDirOption());
+  const peers = (command: Command) => peerOptions(command).addOption(stateDirOption());
 
   add(
     source(

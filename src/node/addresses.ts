@@ -1,7 +1,6 @@
 /** The addresses that a user named, and those to begin with when none was. */
 import { isLoopback, type PeerAddress, parseHostPort, resolvePeerAddress } from '../connector.js';
 import { PUBLIC_DHT_NODES } from '../discovery/bootstrap-nodes.js';
-import type { Encryption } from '../swarm/dial-ways.js';
 import type { Report } from './report.js';
 
 /** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
@@ -9,20 +8,7 @@ export async function resolveAll(texts: readonly string[] = [], signal: AbortSig
   return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal })))).flat();
 }
 
-/** How links to peers are carried. */
-export interface LinkChoice {
-  /** Default `allowed`. */
-  readonly encryption?: Encryption;
-  /** Peers are also met over uTP, on the UDP port. */
-  readonly utp?: boolean;
-}
-
-/** Of a command's options those that are about links. */
-export function linkChoice({ encryption = 'allowed', utp = false }: LinkChoice): Required<LinkChoice> {
-  return { encryption, utp };
-}
-
-export interface DhtChoice extends LinkChoice {
+export interface DhtChoice {
   readonly dht: boolean;
   /** `host:port` of nodes to begin with; the public ones when none is named. */
   readonly dhtBootstrap?: readonly string[];

@@ -17,17 +17,18 @@ import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
-import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
 import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
+import { type PeeringOptions, peering } from './peering.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
 import { StateFolder } from './state.js';
 
-export interface BootstrapOptions extends DhtChoice {
+export interface BootstrapOptions extends DhtChoice, PeeringOptions {
   readonly datadir: string;
   readonly network: string;
   /** A file, or the infohash (40 or 64 hex digits) of a catalogue torrent. */
@@ -217,7 +218,7 @@ class Bootstrap {
     const { listen, peer } = this.#options;
     const peers = await resolveAll(peer, this.#signal);
     const dht = await dhtNodes(this.#options, this.#signal, this.#report);
-    const peerNode = new PeerNode({ listen, peers, dht, ...linkChoice(this.#options) });
+    const peerNode = new PeerNode({ ...peering(this.#options), listen, peers, dht });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

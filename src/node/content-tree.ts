@@ -18,7 +18,7 @@ import type { Report } from './report.js';
 export interface ContentTreeOptions {
   /** Files and folders; of several, each keeps its name in the torrent's folder. */
   readonly paths: readonly string[];
-  /** Globs: see `matcher`. */
+  /** Globs: see `globMatcher`. */
   readonly include?: readonly string[] | undefined;
   readonly exclude?: readonly string[] | undefined;
   /** Take what a symlink leads to in its place, instead of the link. */
@@ -97,8 +97,8 @@ class Walk {
     this.#without = resolve(options.without);
     this.#signal = signal;
     this.#report = report;
-    this.#included = include?.length ? matcher(include) : () => true;
-    this.#excluded = matcher(exclude ?? []);
+    this.#included = include?.length ? globMatcher(include) : () => true;
+    this.#excluded = globMatcher(exclude ?? []);
   }
 
   /** What was taken. */
@@ -178,7 +178,7 @@ class Walk {
 }
 
 /** Globs without a slash match the last name of a path, the others all of it; one may begin with a slash to say so. */
-function matcher(globs: readonly string[]): (path: string) => boolean {
+export function globMatcher(globs: readonly string[]): (path: string) => boolean {
   const whole = globs.filter((glob) => glob.includes('/')).map((glob) => glob.replace(/^\//, ''));
   const matchesPath = picomatch(whole, { dot: true });
   const matchesName = picomatch(

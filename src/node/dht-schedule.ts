@@ -67,7 +67,8 @@ export class DhtSchedule {
   tick(nowMs: number): void {
     if (this.#stop.signal.aborted) return;
     for (const [swarm, due] of this.#swarms) {
-      if (swarm.state === 'closed') this.#swarms.delete(swarm);
+      // BEP 27: nobody is asked for a private torrent but its trackers.
+      if (swarm.state === 'closed' || swarm.private) this.#swarms.delete(swarm);
       else if (!due.isBusy && nowMs >= Math.min(due.lookupAtMs, due.announceAtMs)) {
         due.isBusy = true;
         this.#run(
@@ -104,7 +105,7 @@ export class DhtSchedule {
         if (swarm.status().links === 0) due.lookupAtMs = nowMs + HURRY_MS;
       }
     }
-    if (nowMs >= due.announceAtMs && swarm.state !== 'paused') {
+    if (nowMs >= due.announceAtMs && swarm.state !== 'paused' && !swarm.private) {
       due.announceAtMs = nowMs + HURRY_MS;
       let taken = 0;
       for (const name of due.names) {

@@ -9,8 +9,9 @@ import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseInfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
 import { sameBytes, toHex } from '../units.js';
-import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
+import { type PeeringOptions, peering } from './peering.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -18,7 +19,7 @@ import { TorrentDownload } from './torrent-download.js';
 import { readTorrentSource, type TorrentSource } from './torrent-source.js';
 import { writeWholeFile } from './whole-file.js';
 
-export interface GetOptions extends DhtChoice {
+export interface GetOptions extends DhtChoice, PeeringOptions {
   /** A .torrent file, a magnet link, or an infohash (40 or 64 hex digits). */
   readonly source: string;
   /** The folder that the torrent's file or folder comes into; made when missing. */
@@ -27,6 +28,13 @@ export interface GetOptions extends DhtChoice {
   readonly peer?: readonly string[];
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
+  /** Globs: see `globMatcher`. Files that match are fetched, the others not; none: what a magnet link selects, or all. */
+  readonly select?: readonly string[];
+  readonly sequential?: boolean;
+  /** URLs of HTTP servers with the content, beside those that the torrent names. */
+  readonly webSeed?: readonly string[];
+  /** Off: no web seed is asked. */
+  readonly webSeeds?: boolean;
   /** Hash what is on disk also where an earlier run recorded it. */
   readonly check?: boolean;
   /** Called when all is done and reported, while peers are still served; they are until it resolves. */
@@ -40,12 +48,16 @@ export interface GetResult {
   /** Where the torrent's file or folder is. */
   readonly content: string;
   readonly lengthBytes: number;
+  /** Of the files that were fetched. */
+  readonly selectedBytes: number;
   readonly downloadedBytes: number;
   readonly uploadedBytes: number;
   readonly seconds: number;
   /** How many peers sent us pieces. */
   readonly peers: number;
 }
+
+const SHOW_MS = 200;
 
 /**
  * Runs the whole job; resolves when all is checked and on the medium.
@@ -80,10 +92,11 @@ async function run(
   closers.push(() => resumeDb.close());
   const peers = await resolveAll([...(options.peer ?? []), ...source.peers], signal);
   const peerNode = new PeerNode({
+    ...peering(options),
     listen: options.listen,
+    webSeeds: options.webSeeds === false ? null : (options.webSeed ?? []),
     peers,
     dht: await dhtNodes(options, signal, report),
-    ...linkChoice(options),
   });
   closers.push(() => peerNode.close());
   const { out: root, timeoutSeconds, check = false } = options;
@@ -92,14 +105,16 @@ async function run(
     root,
     resumeDb,
     peerNode,
+    select: options.select ?? [],
+    isSequential: options.sequential ?? false,
     believe: !check,
     signal,
     report,
     timeoutSeconds,
-    keepInfo: (metainfo) => writeWholeFile(infoPath(state.path, given), metainfo.infoBytes, true),
+    keepInfo: ({ infoBytes }) => writeWholeFile(torrentPath(state.path, given), torrentFile(infoBytes), true),
   });
   closers.push(() => download.close());
-  const metainfo = await download.complete();
+  const { metainfo, selectedBytes } = await download.complete();
   for (const warning of resumeDb.warnings()) report.warn(warning);
   const { infoHashV1, infoHashV2, name, lengthBytes } = metainfo;
   const { downloadedBytes, uploadedBytes } = peerNode.stats();
@@ -109,22 +124,33 @@ async function run(
     infoHashV2: infoHashV2 && toHex(infoHashV2),
     content: join(root, name),
     lengthBytes,
+    selectedBytes,
     downloadedBytes,
     uploadedBytes,
     seconds: (performance.now() - startedMs) / 1000,
     peers: peerNode.provenPeers,
   };
-  await options.finished?.(result);
+  const ticker = setInterval(() => download.showSeeding(), SHOW_MS);
+  try {
+    await options.finished?.(result);
+  } finally {
+    clearInterval(ticker);
+  }
   return result;
+}
+
+/** A .torrent file with nothing but the info dictionary: what came from peers and is proven. */
+function torrentFile(infoBytes: Uint8Array): Uint8Array {
+  return Buffer.concat([Buffer.from('d4:info'), infoBytes, Buffer.from('e')]);
 }
 
 /** An info dictionary that an earlier run fetched saves asking for it again. */
 async function withSavedInfo(source: TorrentSource, folder: string): Promise<TorrentSource> {
   if (source.metainfo) return source;
-  const infoBytes = await readFile(infoPath(folder, source)).catch(() => null);
-  if (!infoBytes) return source;
+  const bytes = await readFile(torrentPath(folder, source)).catch(() => null);
+  if (!bytes) return source;
   try {
-    const metainfo = parseInfo(infoBytes);
+    const metainfo = parseInfo(bytes.subarray('d4:info'.length, -1));
     return isOf(metainfo, source) ? { ...source, metainfo } : source;
   } catch {
     return source;
@@ -137,6 +163,6 @@ function isOf(metainfo: Metainfo, { infoHashV1, infoHashV2 }: TorrentSource): bo
   return same(infoHashV1, metainfo.infoHashV1) && same(infoHashV2, metainfo.infoHashV2);
 }
 
-function infoPath(folder: string, { infoHashV1, infoHashV2 }: TorrentSource): string {
-  return join(folder, `${toHex(infoHashV1 ?? infoHashV2 ?? new Uint8Array())}.info`);
+function torrentPath(folder: string, { infoHashV1, infoHashV2 }: TorrentSource): string {
+  return join(folder, `${toHex(infoHashV1 ?? infoHashV2 ?? new Uint8Array())}.torrent`);
 }

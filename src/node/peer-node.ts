@@ -16,10 +16,10 @@ import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
-import { type LinkChoice, linkChoice } from './addresses.js';
 import { DhtSchedule } from './dht-schedule.js';
+import type { PeeringOptions } from './peering.js';
 
-export interface PeerNodeOptions extends LinkChoice {
+export interface PeerNodeOptions extends PeeringOptions {
   /** Where to listen for peers (TCP), the DHT and uTP (UDP): one port for all. */
   readonly listen: string;
   /** Peers that the user named; asked for every torrent. */
@@ -60,14 +60,15 @@ export class PeerNode {
     this.#peers = options.peers;
     const { webSeeds = [] } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
-    const limits = { links: maxLinks, halfOpenLinks: maxHalfOpenLinks, assemblyBytes };
-    this.#reactor = new Reactor({ networkThreads: threads, workerThreads: threads, ...limits }, () =>
-      this.#pump(),
-    );
+    const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
+    const { encryption, utp = false } = options;
+    const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
+    const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
+    this.#reactor = new Reactor({ ...sizes, ...limits }, () => this.#pump());
     try {
       this.address = this.#reactor.listen(wanted.host, wanted.port);
       const { host, port } = this.address;
-      if (options.dht || options.utp) this.#reactor.bindUdp(host, port, options.utp);
+      if (options.dht || utp) this.#reactor.bindUdp(host, port, utp);
     } catch (error) {
       void this.#reactor.shutdown();
       throw error;
@@ -80,8 +81,10 @@ export class PeerNode {
       random: Math.random,
       listenPort: () => this.address.port,
       dialPolicy,
-      ...linkChoice(options),
-      limits: { links: maxLinks, halfOpenLinks: maxHalfOpenLinks },
+      limits,
+      choker: { ...(slots !== undefined && { slots }), ...(seedChoker && { seedChoker }) },
+      ...(encryption && { encryption }),
+      utp,
       ...(options.wake && { wake: options.wake }),
     });
     this.#dht =
@@ -133,7 +136,7 @@ export class PeerNode {
 
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
   addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
-    const { infoHashV1, infoHashV2, infoBytes } = torrent;
+    const { infoHashV1, infoHashV2, infoBytes, private: isPrivate } = torrent;
     const content = { store, ...torrentShape(torrent), webSeedPaths: () => webSeedPaths(torrent) };
     const webSeeds = torrent.webSeeds.map((url) => ({ url }));
     let isRechecking = false;
@@ -150,7 +153,8 @@ export class PeerNode {
         more.events?.fault?.(fault);
       },
     };
-    const swarm = this.add({ infoHashV1, infoHashV2, infoBytes, content, webSeeds, ...more, events });
+    const own = { infoHashV1, infoHashV2, infoBytes, content, private: isPrivate, webSeeds };
+    const swarm = this.add({ ...own, ...more, events });
     return swarm;
   }
 

@@ -9,6 +9,27 @@ export interface Progress {
   readonly unit: 'bytes' | 'segments';
   /** A few words more, such as the height reached. */
   readonly detail?: string;
+  /** What peers have to do with it. */
+  readonly transfer?: Transfer;
+}
+
+/** What goes on between us and peers. Rates are of the last seconds. */
+export interface Transfer {
+  /** The torrent's name, or what is done with many. */
+  readonly title: string;
+  readonly downloadBytesPerSecond: number;
+  readonly uploadBytesPerSecond: number;
+  readonly uploadedBytes: number;
+  /** Connected. */
+  readonly peers: number;
+  /** Of those, the ones that have everything. */
+  readonly seeds: number;
+  readonly knownPeers: number;
+  readonly hadPieces: number;
+  readonly pieceCount: number;
+  /** Torrents held, and how many of them are open. */
+  readonly torrents: number;
+  readonly openTorrents: number;
 }
 
 export interface Report {

@@ -5,15 +5,16 @@ import type { HybridTorrent } from '../metainfo/hybrid.js';
 import type { SegmentKind } from '../metainfo/segment.js';
 import { type ExtentsHandle, fileExtents, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
-import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
+import { type PeeringOptions, peering } from './peering.js';
 import type { Report } from './report.js';
 import { resumeFileName, scrub } from './resume.js';
 import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
-export interface SeedOptions extends SourceOptions, DhtChoice {
+export interface SeedOptions extends SourceOptions, DhtChoice, PeeringOptions {
   readonly peer?: readonly string[];
   readonly stateDir: string;
 }
@@ -59,7 +60,7 @@ export class Seeder {
       const peers = await resolveAll(options.peer, signal);
       const dht = await dhtNodes(options, signal, report);
       // Before the hashing: a port in use is told at once.
-      const peerNode = new PeerNode({ listen: options.listen, peers, dht, ...linkChoice(options) });
+      const peerNode = new PeerNode({ ...peering(options), listen: options.listen, peers, dht });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

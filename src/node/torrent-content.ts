@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, readlink, realpath, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { BlockswarmError } from '../errors.js';
+import { filePieces, type PieceRange } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { TorrentFile } from '../metainfo/torrent-files.js';
 import { type FolderOptions, type ResumeDb, Store } from '../native.js';
@@ -128,6 +129,19 @@ export function openStore(
   );
 }
 
+/** Of files by number, those that are not there. */
+export async function missingFiles(
+  { root, paths }: ContentPlace,
+  files: readonly number[],
+): Promise<readonly number[]> {
+  const missing: number[] = [];
+  for (const file of files) {
+    const found = await lstat(join(root, paths[file] ?? '')).catch(() => null);
+    if (!found) missing.push(file);
+  }
+  return missing;
+}
+
 /** The key of what is known of the torrent there. */
 export async function contentKey(metainfo: Metainfo, { root, path }: ContentPlace): Promise<Uint8Array> {
   return resumeKey(metainfo, join(await realpath(root), relative(root, path)));
@@ -138,23 +152,55 @@ export interface CheckProgress {
   readonly progress: (doneBytes: number, totalBytes: number) => void;
 }
 
+export interface ResumeOptions {
+  readonly resumeDb: ResumeDb;
+  readonly key: Uint8Array;
+  /** Off: everything is hashed, whatever was recorded. */
+  readonly believe?: boolean;
+  /** Numbers of files that are not there: what they share pieces with cannot be hashed. */
+  readonly absent?: readonly number[];
+}
+
 /** Pieces hashed in one go: a task of its own each, so that progress can be told and the job be stopped. */
 const CHECK_BYTES = 64 * 2 ** 20;
 
 /**
  * Takes over what an earlier run recorded, and hashes the rest of what is on disk. Returns the pieces that nobody has
- * looked at in this run. `believe` off: everything is hashed.
+ * looked at in this run.
  */
 export async function resumeStore(
   store: Store,
   metainfo: Metainfo,
-  { resumeDb, key, believe = true }: { resumeDb: ResumeDb; key: Uint8Array; believe?: boolean },
+  { resumeDb, key, believe = true, absent = [] }: ResumeOptions,
   check: CheckProgress,
 ): Promise<Uint8Array> {
   if (!believe) await resumeDb.forget(key);
   const { trusted, toCheck } = await store.resume(resumeDb, key, check.signal);
-  await checkRanges(store, metainfo, toCheck, check);
+  const pieces = filePieces(metainfo);
+  const holes: { first: number; end: number }[] = [];
+  for (const { first, end } of absent.flatMap((file) => pieces[file] ?? [])) {
+    const before = holes.at(-1);
+    if (before && before.end >= first) before.end = Math.max(before.end, end);
+    else if (end > first) holes.push({ first, end });
+  }
+  await checkRanges(store, metainfo, outside(toCheck, holes), check);
   return trusted;
+}
+
+/** Ranges of pieces without those of others. */
+function outside(
+  ranges: readonly (readonly [number, number])[],
+  holes: readonly PieceRange[],
+): readonly (readonly [number, number])[] {
+  let left = ranges;
+  for (const hole of holes) {
+    left = left.flatMap(([first, end]): (readonly [number, number])[] => {
+      const before = [first, Math.min(end, hole.first)] as const;
+      const behind = [Math.max(first, hole.end), end] as const;
+      return [before, behind].filter(([start, stop]) => start < stop);
+    });
+  }
+  return left;
 }
 
 /** Hashes ranges `[first, end)` of pieces, part by part. */
@@ -178,18 +224,21 @@ export async function checkRanges(
 }
 
 /**
- * Makes the links of the torrent and marks its programs as such; to be called when its bytes are there. Returns what
+ * Makes the links of the torrent and marks its programs as such; to be called when its bytes are there. `wanted`: of these
+ * files. Returns what
  * could not be done, in words.
  */
 export async function finishFiles(
   { files }: Metainfo,
   { root, path, paths }: ContentPlace,
+  wanted: ReadonlySet<number>,
 ): Promise<string[]> {
   const failures: string[] = [];
   const attempt = async (name: string, work: Promise<void>) => {
     await work.catch((error: Error) => failures.push(`${name}: ${error.message}`));
   };
   for (const [i, file] of files.entries()) {
+    if (!wanted.has(i)) continue;
     const name = file.path.join('/');
     if (file.symlinkTarget !== null) await attempt(name, makeLink(path, file, file.symlinkTarget));
     else if (file.executable && isPlainFile(file))

@@ -1,19 +1,24 @@
 /** One torrent on its way from the swarm to its files. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BlockswarmError } from '../errors.js';
-import { torrentShape } from '../metainfo/file-pieces.js';
+import { filePieces, torrentShape } from '../metainfo/file-pieces.js';
 import { type Metainfo, parseInfo } from '../metainfo/metainfo.js';
+import { inRanges, type SelectedPieces, selectPieces } from '../metainfo/selection.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
 import type { ResumeDb, Store } from '../native.js';
+import type { PickOrder } from '../swarm/picker.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmContent, SwarmEvents } from '../swarm/swarm-options.js';
+import { formatBytes } from '../units.js';
+import { globMatcher } from './content-tree.js';
 import type { PeerNode } from './peer-node.js';
-import type { Report } from './report.js';
+import type { Report, Transfer } from './report.js';
 import { scrub } from './resume.js';
 import {
   type ContentPlace,
   contentKey,
   finishFiles,
+  missingFiles,
   openStore,
   placeBelow,
   resumeStore,
@@ -27,6 +32,10 @@ export interface TorrentDownloadOptions {
   readonly root: string;
   readonly resumeDb: ResumeDb;
   readonly peerNode: PeerNode;
+  /** Globs of files to fetch (`globMatcher`); none: what the source selects, or all. */
+  readonly select: readonly string[];
+  /** Pieces in their order, as far as peers have them. */
+  readonly isSequential: boolean;
   /** Whether recorded pieces are taken over without hashing them first. */
   readonly believe: boolean;
   readonly signal: AbortSignal;
@@ -43,6 +52,26 @@ interface Opened {
   readonly place: ContentPlace;
   readonly store: Store;
   readonly key: Uint8Array;
+  readonly wanted: Wanted;
+}
+
+/** What of a torrent is fetched. */
+interface Wanted {
+  readonly pieces: readonly SelectedPieces[];
+  readonly pieceCount: number;
+  /** Of the files that are wanted. */
+  readonly lengthBytes: number;
+  /** Numbers of the files that are wanted. */
+  readonly files: ReadonlySet<number>;
+  /** Numbers of the files that have no wanted piece. */
+  readonly absent: readonly number[];
+}
+
+/** What `complete` gives. */
+export interface Downloaded {
+  readonly metainfo: Metainfo;
+  /** Of the files that were wanted. */
+  readonly selectedBytes: number;
 }
 
 /** Between two records of what is on disk: so much is at most hashed again after a kill. */
@@ -71,16 +100,17 @@ export class TorrentDownload {
    * Fetches all that is wanted; resolves when it is checked and on the medium.
    * @throws BlockswarmError ERR_NO_PEERS, ERR_TIMEOUT, ERR_METAINFO, ERR_TORRENT_BAD, ERR_DISK_FULL, ERR_IO
    */
-  async complete(): Promise<Metainfo> {
+  async complete(): Promise<Downloaded> {
     await this.#begin();
-    while (!this.#isComplete) {
+    for (;;) {
       if (this.#failure) throw this.#failure;
+      const downloaded = this.#isComplete ? await this.#finish() : null;
+      if (downloaded) return downloaded;
       this.#checkPatience();
       this.#showProgress();
-      if (performance.now() - this.#lastSaveMs >= saveMs) await this.#save();
+      if (performance.now() - this.#lastSaveMs >= saveMs) await this.#save(true);
       await delay(progressMs, undefined, { signal: this.#signal });
     }
-    return this.#finish();
   }
 
   /** Stops fetching; what is on disk is recorded. Never rejects. */
@@ -88,12 +118,27 @@ export class TorrentDownload {
     this.#stop.abort();
     this.#swarm?.close();
     await Promise.all(this.#background);
-    await this.#save();
+    await this.#save(false);
+  }
+
+  /** Shows what goes on after the end. */
+  showSeeding(): void {
+    const transfer = this.#transfer();
+    if (!transfer) return;
+    const { uploadedBytes } = transfer;
+    this.#options.report.progress({
+      stage: 'seeding',
+      done: uploadedBytes,
+      total: 0,
+      unit: 'bytes',
+      transfer,
+    });
   }
 
   async #begin(): Promise<void> {
     const { source, peerNode } = this.#options;
     const { metainfo } = source;
+    const order: PickOrder = this.#options.isSequential ? 'sequential' : 'rarest';
     const events: SwarmEvents = {
       metadata: (infoBytes) => void this.#onMetadata(infoBytes).catch((error: unknown) => this.#fail(error)),
       piece: () => {
@@ -107,13 +152,14 @@ export class TorrentDownload {
       fault: ({ message }) => this.#fail(pieceWriteError(this.#name, message)),
     };
     if (metainfo) {
-      const { store } = await this.#open(metainfo);
-      this.#swarm = peerNode.addContent(metainfo, store, { events });
+      const { store, wanted } = await this.#open(metainfo);
+      const more = { wanted: wanted.pieces, order, events };
+      this.#swarm = peerNode.addContent(metainfo, store, more);
       this.#isComplete = this.#swarm.state === 'seeding';
     } else {
       const { infoHashV1, infoHashV2 } = source;
       const webSeeds = source.webSeeds.map((url) => ({ url }));
-      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, events });
+      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, order, events });
     }
     this.#lastProgressMs = performance.now();
   }
@@ -125,27 +171,57 @@ export class TorrentDownload {
   async #onMetadata(infoBytes: Uint8Array): Promise<void> {
     const metainfo = parseInfo(infoBytes);
     await this.#options.keepInfo(metainfo);
-    const { store } = await this.#open(metainfo);
+    const { name, lengthBytes, pieceCount } = metainfo;
+    const text = `${name}: ${formatBytes(lengthBytes)} in ${pieceCount} pieces`;
+    this.#options.report.event({ event: 'metadata', name, lengthBytes, pieceCount }, text);
+    const { store, wanted } = await this.#open(metainfo);
     const paths = () => webSeedPaths(metainfo);
     const content: SwarmContent = { store, ...torrentShape(metainfo), webSeedPaths: paths };
     this.#lastProgressMs = performance.now();
-    this.#swarm?.attach(content);
+    this.#swarm?.attach(content, { private: metainfo.private, wanted: wanted.pieces });
   }
 
   async #open(metainfo: Metainfo): Promise<Opened> {
     const { root, resumeDb, believe, report } = this.#options;
     const place = placeBelow(root, metainfo);
-    const store = await openStore(metainfo, place, {});
+    const wanted = this.#wanted(metainfo);
+    const absent = await missingFiles(place, wanted.absent);
+    const store = await openStore(metainfo, place, { absent });
     const key = await contentKey(metainfo, place);
     const check = {
       signal: this.#signal,
       progress: (done: number, total: number) =>
         report.progress({ stage: 'checking', done, total, unit: 'bytes' }),
     };
-    const trusted = await resumeStore(store, metainfo, { resumeDb, key, believe }, check);
-    this.#opened = { metainfo, place, store, key };
+    const trusted = await resumeStore(store, metainfo, { resumeDb, key, believe, absent }, check);
+    this.#opened = { metainfo, place, store, key, wanted };
     if (trusted.some((byte) => byte !== 0)) this.#background.push(this.#scrub(this.#opened, trusted));
     return this.#opened;
+  }
+
+  /** @throws BlockswarmError ERR_USAGE when nothing is selected */
+  #wanted(metainfo: Metainfo): Wanted {
+    const { select, source } = this.#options;
+    const matches = globMatcher(select);
+    const inLink = source.selectedFiles ? inRanges(source.selectedFiles) : () => true;
+    const isSelected = (file: number, path: string) => (select.length > 0 ? matches(path) : inLink(file));
+    const pieces = selectPieces(metainfo, isSelected);
+    const files = new Set<number>();
+    for (const [n, file] of metainfo.files.entries()) {
+      if (!file.padding && isSelected(n, file.path.join('/'))) files.add(n);
+    }
+    if (files.size === 0) {
+      throw new BlockswarmError('ERR_USAGE', `nothing is selected of the files of ${metainfo.name}`);
+    }
+    const isWanted = ({ first, end }: { first: number; end: number }) =>
+      pieces.some((range) => range.first < end && first < range.end);
+    return {
+      pieces,
+      pieceCount: pieces.reduce((sum, { first, end }) => sum + end - first, 0),
+      lengthBytes: metainfo.files.reduce((sum, file, n) => sum + (files.has(n) ? file.lengthBytes : 0), 0),
+      files,
+      absent: filePieces(metainfo).flatMap((range, n) => (isWanted(range) || files.has(n) ? [] : [n])),
+    };
   }
 
   /** Looks in the background at what was taken over from an earlier run: a disk may forget without a word. */
@@ -155,7 +231,7 @@ export class TorrentDownload {
       const wrong = await scrub(store, { pieceCount, pieceLengthBytes }, trusted, this.#signal);
       if (wrong.length === 0) return;
       // Before they are written to: a record must not say that they are had.
-      await this.#save();
+      await this.#save(true);
       this.#isComplete = false;
       this.#swarm?.recheck();
     } catch (error) {
@@ -163,25 +239,30 @@ export class TorrentDownload {
     }
   }
 
-  async #finish(): Promise<Metainfo> {
-    const { report } = this.#options;
+  /** Null when files failed meanwhile: the fault that says how is on its way. */
+  async #finish(): Promise<Downloaded | null> {
+    const { report, resumeDb } = this.#options;
     const opened = this.#opened;
     if (!opened) throw new BlockswarmError('ERR_NATIVE', 'a torrent without metadata is complete');
-    const { metainfo, place, store, key } = opened;
+    const { metainfo, place, store, key, wanted } = opened;
+    // Pieces may still wait in memory, and the disk be full.
+    await store.flush().catch((error: Error) => {
+      throw pieceWriteError(this.#name, error.message);
+    });
+    if (store.isFaulty()) return null;
     // Written and synced, and only then recorded.
-    await store.save(this.#options.resumeDb, key, false);
-    if (this.#failure) throw this.#failure;
-    for (const failure of await finishFiles(metainfo, place)) report.warn(failure);
-    return metainfo;
+    await store.save(resumeDb, key, false);
+    if (this.#failure || store.isFaulty()) return null;
+    for (const failure of await finishFiles(metainfo, place, wanted.files)) report.warn(failure);
+    return { metainfo, selectedBytes: wanted.lengthBytes };
   }
 
-  async #save(): Promise<void> {
+  /** `open`: more pieces come in. */
+  async #save(open: boolean): Promise<void> {
     this.#lastSaveMs = performance.now();
     const { resumeDb } = this.#options;
     // A full disk fails the job itself.
-    if (this.#opened) {
-      await this.#opened.store.save(resumeDb, this.#opened.key, !this.#isComplete).catch(() => {});
-    }
+    if (this.#opened) await this.#opened.store.save(resumeDb, this.#opened.key, open).catch(() => {});
   }
 
   #checkPatience(): void {
@@ -198,13 +279,38 @@ export class TorrentDownload {
   }
 
   #showProgress(): void {
-    const status = this.#swarm?.status();
-    const metainfo = this.#opened?.metainfo;
-    if (!status || !metainfo || status.pieceCount === 0) return;
-    const total = metainfo.lengthBytes;
-    const done = Math.min(total, Math.floor((total * status.hadPieces) / status.pieceCount));
-    const detail = `peers ${status.links}`;
-    this.#options.report.progress({ stage: 'fetching', done, total, unit: 'bytes', detail });
+    const transfer = this.#transfer();
+    const opened = this.#opened;
+    if (!transfer) return;
+    if (!opened || transfer.pieceCount === 0) {
+      const stage = 'asking for metadata';
+      this.#options.report.progress({ stage, done: 0, total: 0, unit: 'bytes', transfer });
+      return;
+    }
+    const { lengthBytes: total, pieceCount } = opened.wanted;
+    const left = this.#swarm?.status().wantedLeft ?? 0;
+    const done = pieceCount === 0 ? total : Math.floor((total * (pieceCount - left)) / pieceCount);
+    this.#options.report.progress({ stage: 'fetching', done, total, unit: 'bytes', transfer });
+  }
+
+  #transfer(): Transfer | null {
+    const swarm = this.#swarm;
+    if (!swarm) return null;
+    const status = swarm.status();
+    const open = [...swarm.peers.values()].filter((peer) => peer.isOpen && !peer.isClosing);
+    return {
+      title: this.#name,
+      downloadBytesPerSecond: status.downloadRate,
+      uploadBytesPerSecond: status.uploadRate,
+      uploadedBytes: status.uploadedBytes,
+      peers: open.length,
+      seeds: open.filter(({ have }) => have.complete(status.pieceCount)).length,
+      knownPeers: status.knownPeers,
+      hadPieces: status.hadPieces,
+      pieceCount: status.pieceCount,
+      torrents: 1,
+      openTorrents: 1,
+    };
   }
 
   #fail(error: unknown): void {

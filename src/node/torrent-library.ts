@@ -47,6 +47,7 @@ interface OpenTorrent {
   readonly swarm: Swarm;
   /** Until what is on disk is known. */
   checking: Promise<void> | null;
+  hashedBytes: number;
   usedMs: number;
 }
 
@@ -71,6 +72,7 @@ export class TorrentLibrary {
   readonly #warned = new Set<number>();
   #lastNumber = 0;
   #checkedBytes = 0;
+  #toCheckBytes = 0;
   #isChecking: Promise<void> | null = null;
 
   constructor(options: TorrentLibraryOptions) {
@@ -117,6 +119,19 @@ export class TorrentLibrary {
     this.#options.peerNode.removeIdle(swarmNames(row));
     this.#open.get(number)?.swarm.close();
     this.#open.delete(number);
+  }
+
+  /** How far the checking is; a total of 0 when there is nothing to check. */
+  get checking(): { readonly doneBytes: number; readonly totalBytes: number } {
+    if (!this.#isChecking) return { doneBytes: 0, totalBytes: 0 };
+    let doneBytes = this.#checkedBytes;
+    for (const { checking, hashedBytes } of this.#open.values()) if (checking) doneBytes += hashedBytes;
+    return { doneBytes, totalBytes: Math.max(doneBytes, this.#toCheckBytes) };
+  }
+
+  /** The swarms of those that are open. */
+  get swarms(): Iterable<Swarm> {
+    return [...this.#open.values()].map(({ swarm }) => swarm);
   }
 
   /** Opens a torrent, since a peer asks for it. */
@@ -198,7 +213,7 @@ export class TorrentLibrary {
     if (!this.#rows.has(number) || signal.aborted) throw new BlockswarmError('ERR_IO', 'the torrent is gone');
     const fault = ({ message }: { message: string }) => report.warn(`${metainfo.name} is paused: ${message}`);
     const swarm = peerNode.addContent(metainfo, store, { wanted: [], events: { fault } });
-    const torrent: OpenTorrent = { store, swarm, checking: null, usedMs: performance.now() };
+    const torrent: OpenTorrent = { store, swarm, checking: null, hashedBytes: 0, usedMs: performance.now() };
     this.#open.set(number, torrent);
     this.#warned.delete(number);
     const known = async () => {
@@ -222,16 +237,16 @@ export class TorrentLibrary {
 
   /** Hashes what is on disk; what is right is served at once. */
   async #checkOne(
-    { store, swarm }: OpenTorrent,
+    torrent: OpenTorrent,
     metainfo: Metainfo,
     ranges: readonly (readonly [number, number])[],
   ): Promise<void> {
     const { signal } = this.#options;
     const progress = (done: number) => {
-      swarm.recheck();
-      this.#showProgress(done);
+      torrent.swarm.recheck();
+      torrent.hashedBytes = done;
     };
-    await checkRanges(store, metainfo, ranges, { signal, progress });
+    await checkRanges(torrent.store, metainfo, ranges, { signal, progress });
   }
 
   #tellOf(store: Store, { name, pieceCount }: Metainfo, wasHashed: boolean): void {
@@ -253,6 +268,8 @@ export class TorrentLibrary {
   async #checkAll(): Promise<void> {
     if (this.#unchecked.size === 0) return;
     this.#checkedBytes = 0;
+    this.#toCheckBytes = 0;
+    for (const number of this.#unchecked) this.#toCheckBytes += this.#rows.get(number)?.lengthBytes ?? 0;
     await Promise.all(Array.from({ length: CHECKED_AT_ONCE }, () => this.#checkSome()));
     if (this.#options.signal.aborted) return;
     const torrents = this.#rows.size;
@@ -275,20 +292,6 @@ export class TorrentLibrary {
         if (!signal.aborted) this.#warn(number, error);
       }
     }
-  }
-
-  #showProgress(doneBytes: number): void {
-    let total = this.#checkedBytes;
-    for (const number of this.#unchecked) total += this.#rows.get(number)?.lengthBytes ?? 0;
-    const done = this.#checkedBytes + doneBytes;
-    const detail = `torrents left ${this.#unchecked.size + 1}`;
-    this.#options.report.progress({
-      stage: 'checking',
-      done,
-      total: Math.max(done, total),
-      unit: 'bytes',
-      detail,
-    });
   }
 
   /** One more is to be opened: the one that was of no use for the longest time rests. */

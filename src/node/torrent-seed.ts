@@ -2,11 +2,13 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatPeerAddress } from '../connector.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
-import { type DhtChoice, dhtNodes, linkChoice, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
+import { type PeeringOptions, peering } from './peering.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -22,7 +24,7 @@ export interface NamedTorrent {
   readonly content: string;
 }
 
-export interface TorrentSeedOptions extends DhtChoice {
+export interface TorrentSeedOptions extends DhtChoice, PeeringOptions {
   readonly stateDir: string;
   readonly peer?: readonly string[];
   readonly torrents: readonly NamedTorrent[] | TorrentsFolder;
@@ -41,6 +43,7 @@ const FULL_LOOK_MS = 60_000;
 /** To parse thousands of new torrents takes time: peers may come after this. */
 const FIRST_PARSE_MS = 500;
 const SAVE_MS = 10_000;
+const SHOW_MS = 500;
 const INDEX_FILE = 'torrents.json';
 
 /** State of the files below one folder. */
@@ -101,11 +104,11 @@ export class TorrentSeeder {
       const dht = await dhtNodes(options, signal, report);
       const wake = (torrent: number): Promise<void> => library.wake(torrent);
       const peerNode: PeerNode = new PeerNode({
+        ...peering(options),
         listen: options.listen,
         peers,
         dht,
         wake,
-        ...linkChoice(options),
       });
       closers.push(() => peerNode.close());
       const contents = new Map(named?.map(({ row, content }) => [row.torrentPath, content]));
@@ -161,10 +164,34 @@ export class TorrentSeeder {
   }
 
   async #tick(): Promise<void> {
-    while (!this.#signal.aborted) {
+    for (;;) {
       this.library.tick(performance.now());
-      await delay(WATCH_MS, undefined, { signal: this.#signal });
+      this.#showProgress();
+      await delay(SHOW_MS, undefined, { signal: this.#signal });
     }
+  }
+
+  #showProgress(): void {
+    const { size: torrents, openCount: openTorrents } = this.library;
+    const peers = [...this.library.swarms].flatMap((swarm) => [...swarm.peers.values()]);
+    const open = peers.filter((peer) => peer.isOpen && !peer.isClosing);
+    const { uploadedBytes } = this.peerNode.stats();
+    const transfer = {
+      title: `seeding ${torrents} ${torrents === 1 ? 'torrent' : 'torrents'} on ${formatPeerAddress(this.peerNode.address)}`,
+      downloadBytesPerSecond: 0,
+      uploadBytesPerSecond: open.reduce((sum, { uploadRate }) => sum + uploadRate, 0),
+      uploadedBytes,
+      peers: open.length,
+      seeds: 0,
+      knownPeers: 0,
+      hadPieces: 0,
+      pieceCount: 0,
+      torrents,
+      openTorrents,
+    };
+    const { doneBytes, totalBytes } = this.library.checking;
+    const stage = totalBytes > 0 ? 'checking' : 'seeding';
+    this.#report.progress({ stage, done: doneBytes, total: totalBytes, unit: 'bytes', transfer });
   }
 
   /** Keeps what is known of the torrents, from time to time and in the end. */

@@ -161,13 +161,13 @@ export class Swarm {
   }
 
   /** Gives the bytes a place, once the info dictionary is known. Pieces already servable count as had. */
-  attach(content: SwarmContent, options: Pick<SwarmOptions, 'private'> = {}): void {
+  attach(content: SwarmContent, options: Pick<SwarmOptions, 'private' | 'wanted'> = {}): void {
     if (this.#state === 'closed') return;
     if (this.#pieces) throw new TypeError('a store is attached already');
     if (options.private && !this.#private) this.#becomePrivate();
     const geometry = new Geometry(content);
     this.#host.attachStore(this.torrent, content.store);
-    this.#begin(content, geometry);
+    this.#begin(content, geometry, options.wanted);
     if (this.#state === 'seeding') this.#events.complete?.();
   }
 
@@ -342,10 +342,11 @@ export class Swarm {
   /** Somebody who has everything is of no use to us when we have everything as well. */
   readonly #suits = (known: KnownPeer): boolean => this.#state !== 'seeding' || !known.seed;
 
-  #begin(content: SwarmContent, geometry: Geometry): void {
+  #begin(content: SwarmContent, geometry: Geometry, wanted = this.#options.wanted): void {
     const nowMs = this.#context.clock();
     const pieces = new Pieces({
       ...this.#options,
+      ...(wanted && { wanted }),
       host: this.#host,
       torrent: this.torrent,
       content,

@@ -47,3 +47,50 @@ t.test('with --json nothing is written', async (t) => {
   progress.clear();
   t.same(written, []);
 });
+
+const transfer = {
+  title: 'holiday\u001b[2J',
+  downloadBytesPerSecond: 2 ** 20,
+  uploadBytesPerSecond: 0,
+  uploadedBytes: 0,
+  peers: 3,
+  seeds: 1,
+  knownPeers: 12,
+  hadPieces: 16,
+  pieceCount: 64,
+  torrents: 1,
+  openTorrents: 1,
+};
+
+t.test('what goes on with peers is a block of lines within the width, redrawn in place', async (t) => {
+  const written: string[] = [];
+  let nowMs = 0;
+  for (const columns of [80, 40]) {
+    const env = { errColumns: columns, err: (text: string) => written.push(text) } as unknown as Env;
+    const progress = new ProgressLine(env, false, () => nowMs);
+    const show = () => {
+      progress.show({ stage: 'fetching', done: 2 ** 20, total: 4 * 2 ** 20, unit: 'bytes', transfer });
+      nowMs += 1000;
+    };
+    show();
+    const [title, bar, figures, ...rest] = (written.shift() ?? '').replace('\r\x1b[K', '').split('\n');
+    t.equal(title, 'holiday\ufffd[2J', 'a name does not steer the terminal');
+    t.match(bar, /^\[=+ +\] 25% {2}1\.00 MiB of/);
+    t.same(rest, []);
+    t.ok([bar, figures].every((line = '') => line.length < columns));
+    if (columns === 80) {
+      t.match(bar, /1\.00 MiB of 4\.00 MiB {2}ETA 3\.0 s$/);
+      t.equal(figures, 'down 1.00 MiB/s   up 0 B/s   3 peers (1 seed, 12 known)   16 of 64 pieces');
+    }
+    show();
+    t.ok(written.shift()?.startsWith('\r\x1b[2A\x1b[J'), 'the lines before are gone');
+    progress.clear();
+    t.equal(written.shift(), '\r\x1b[2A\x1b[J');
+  }
+});
+
+t.test('without a terminal the same is one line', async (t) => {
+  const { progress, written } = line(0);
+  progress.show({ stage: 'fetching', done: 1, total: 4, unit: 'bytes', transfer });
+  t.same(written, [], 'the first after 30 s');
+});

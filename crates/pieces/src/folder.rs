@@ -26,6 +26,8 @@ pub struct FolderLayout {
     pub files: Vec<RelativePath>,
     /// Files without bytes, made with the others.
     pub empty_files: Vec<RelativePath>,
+    /// Numbers in [`Geometry::files`] of those that are not made when they are missing: nobody wants them.
+    pub absent: HashSet<usize>,
 }
 
 impl FolderLayout {
@@ -41,7 +43,16 @@ impl FolderLayout {
         Ok(Self {
             files: geometry.files().iter().map(|span| path(span.entry)).collect::<Result<_, _>>()?,
             empty_files: (0..paths.count()).filter(is_empty).map(path).collect::<Result<_, _>>()?,
+            absent: HashSet::new(),
         })
+    }
+
+    /// Does not make these, by their number in the list that the torrent gave.
+    #[must_use]
+    pub fn without(mut self, geometry: &Geometry, entries: &HashSet<usize>) -> Self {
+        let named = geometry.files().iter().enumerate();
+        self.absent = named.filter(|(_, span)| entries.contains(&span.entry)).map(|(n, _)| n).collect();
+        self
     }
 
     /// Finds or makes everything; the torrent's bytes over the files. What this made is removed when it fails.
@@ -86,7 +97,9 @@ impl FolderLayout {
     ) -> Result<(), PiecesError> {
         let mut seen = HashSet::new();
         let lengths = geometry.files().iter().map(|span| span.length);
-        let files = self.files.iter().zip(lengths).chain(self.empty_files.iter().map(|name| (name, 0)));
+        let wanted = |(n, _): &(usize, _)| !self.absent.contains(n);
+        let files = self.files.iter().zip(lengths).enumerate().filter(wanted).map(|(_, file)| file);
+        let files = files.chain(self.empty_files.iter().map(|name| (name, 0)));
         for (name, length) in files {
             let path = made.folder.full_path(name);
             let file = made.open(name).map_err(|error| at_path(&path, &error))?;

@@ -253,7 +253,8 @@ fn empty_files_are_made_and_two_files_in_one_place_are_refused() {
         )
     };
     let path = |parts: &[&str]| RelativePath::new(parts).unwrap();
-    let layout = FolderLayout { files: names(2), empty_files: vec![path(&["e", "empty"])] };
+    let layout =
+        FolderLayout { files: names(2), empty_files: vec![path(&["e", "empty"])], ..FolderLayout::default() };
     let store = open(layout.clone()).unwrap();
     torrent.put_all(&store);
     store.flush().unwrap();
