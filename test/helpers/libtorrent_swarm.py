@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""One libtorrent peer of a swarm: checks what it has of a torrent, connects, and tells of itself five times a second.
+
+  FOLDER TORRENT plain|super [HOST:PORT…]
+
+The first line names its port; the others say whether it has everything, whom it is connected to, and what it uploaded.
+It ends with its stdin.
+"""
+import json
+import select
+import sys
+
+import libtorrent as lt
+from libtorrent_peer import params, session
+
+
+def main(folder, torrent, mode, *peers):
+    this = session()
+    # Seeds stay connected: they are whom the others are told of.
+    this.apply_settings({"close_redundant_connections": False})
+    wanted = params(torrent, folder)
+    if mode == "super":
+        wanted.flags |= lt.torrent_flags.super_seeding
+    handle = this.add_torrent(wanted)
+    checking = (lt.torrent_status.states.checking_files, lt.torrent_status.states.checking_resume_data)
+    while handle.status().state in checking:
+        select.select([], [], [], 0.02)
+    print(json.dumps({"port": this.listen_port()}), flush=True)
+    asked = 0
+    while not select.select([sys.stdin], [], [], 0.2)[0]:
+        # A peer that refused at first is asked again.
+        if asked % 10 == 0 and handle.status().num_peers < len(peers):
+            for host, port in (peer.rsplit(":", 1) for peer in peers):
+                handle.connect_peer((host, int(port)))
+        asked += 1
+        status = handle.status()
+        connected = [":".join(map(str, peer.ip)) for peer in handle.get_peer_info()]
+        print(json.dumps({
+            "seeding": status.is_seeding,
+            "peers": connected,
+            "uploadedBytes": status.total_payload_upload,
+        }), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
