@@ -81,7 +81,7 @@ fn every_span_that_is_answered_has_the_hashes_and_uncles_of_the_tree() {
         let tree = whole_tree(&torrent.flat);
         let root = tree.last().unwrap()[0];
         let (mut answered, layers) = (0, tree.len() as u32 - 1);
-        let shapes = (0..layers + 1).flat_map(|base| (0..9).map(move |length| (base, 1_u32 << length)));
+        let shapes = (0..=layers).flat_map(|base| (0..9).map(move |length| (base, 1_u32 << length)));
         for (base_layer, length) in shapes {
             for (index, proof_layers) in (0..20).flat_map(|n| (0..7).map(move |proof| (n * length, proof))) {
                 let span = HashSpan { root, base_layer, index, length, proof_layers };
@@ -181,6 +181,24 @@ fn bytes_that_lay_there_are_judged_when_their_hashes_come() {
     assert_eq!(good, [0, 2]);
     assert_eq!(late.servable().to_bytes(), [0b1010_0000]);
     assert_eq!(late.fault(), None);
+}
+
+#[test]
+fn what_an_earlier_run_had_is_believed_until_its_hashes_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let torrent = Torrent::new(Version::V2, &[u64::from(3 * PIECE)], PIECE);
+    let source = seed(folder.path(), &torrent);
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = torrent.flat.clone();
+    bytes[PIECE as usize] ^= 1;
+    std::fs::write(folder.path().join("scratch"), bytes).unwrap();
+    let late = store(folder.path(), &torrent, without_layers(&torrent));
+    late.set_servable_all();
+    assert_eq!(late.verify_pieces(0..3, &torrent::NEVER).unwrap(), 3);
+    let (span, _) = late.hash_span(piece(&late, 0)).unwrap();
+    late.take_hashes(piece(&late, 0), &span, &source.answer_hashes(&span).unwrap());
+    assert_eq!(late.servable().to_bytes(), [0b1010_0000]);
+    assert_eq!(late.fault().unwrap().kind, FaultKind::Changed);
 }
 
 #[test]

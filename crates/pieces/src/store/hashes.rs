@@ -141,11 +141,14 @@ impl Store {
     fn install(&self, file: usize, first: u32, hashes: &[Hash]) -> Vec<PieceVerdict> {
         let Some(late) = &self.late else { return Vec::new() };
         let settled = late.install(&self.geometry, file, first, hashes);
-        let contradicts = |piece: &PieceIndex| self.servable.get(piece.get());
-        if let Some(piece) = settled.wrong.iter().find(|piece| contradicts(piece)) {
-            // v1 has passed it: the torrent itself is wrong.
-            self.servable.clear(piece.get());
-            self.note_fault(&hashes::contradiction());
+        let mut lost = settled.wrong.iter().filter(|piece| self.servable.get(piece.get())).peekable();
+        if lost.peek().is_some() {
+            // v1 has passed them, and the torrent itself is wrong; or an earlier run had, and the bytes are others now.
+            for piece in lost {
+                self.servable.clear(piece.get());
+            }
+            let changed = || io::Error::new(io::ErrorKind::UnexpectedEof, "pieces are not what was recorded");
+            self.note_fault(&if self.hashes.v1.is_some() { hashes::contradiction() } else { changed() });
         }
         let newly = |piece: &PieceIndex| self.hashes.v1.is_none() && self.servable.set(piece.get());
         let verdict = |piece| PieceVerdict {

@@ -135,7 +135,10 @@ impl PieceSink for Verifying<'_> {
         if is_kept && (is_good || came()) {
             store.servable.set(piece.get());
             self.verified.lock().good += 1;
-        } else if self.before(piece) == Some(true) && store.can_judge(piece) {
+        } else if self.before(piece) == Some(true) && !store.can_judge(piece) {
+            // Taken over from an earlier run; it is judged when its hash comes.
+            self.verified.lock().good += 1;
+        } else if self.before(piece) == Some(true) {
             // Only then: a piece that was not may have come in while its old bytes were read.
             store.servable.clear(piece.get());
             store.forget_hot();
