@@ -17,3 +17,12 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
     );
   };
 }
+
+const units: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+
+/** Bytes a second: `0` (no limit), `500KiB`, `2 MiB`, `1G`; `/s` may follow. */
+export function rate(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,9}) ?(?:([kmg])(?:i?b)?)?(?:\/s)?$/i.exec(text) ?? [];
+  if (digits !== undefined) return Number(digits) * (units[unit.toLowerCase()] ?? 1);
+  throw new BlockswarmError('ERR_USAGE', `expected a rate such as 500KiB (a second), got \`${text}\``);
+}

@@ -1,6 +1,6 @@
 /** The commands that fetch and seed, and their options. */
 import { type Command, Option } from 'commander';
-import { collect, wholeNumber } from './options.js';
+import { collect, rate, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 
 /** A timer of Node's cannot run longer than 2^31 ms. */
@@ -38,6 +38,9 @@ export function peerOptions(command: Command): Command {
       'a DHT node to start from; may be given often (default: public ones)',
       collect,
     )
+    .option('--max-upload <rate>', 'bytes a second of all connections; KiB, MiB and GiB may follow', rate)
+    .option('--max-download <rate>', 'likewise', rate)
+    .option('--limit-lan', 'hold peers of the local network to these rates, too')
     .option('--max-connections <n>', 'connections of all torrents (default: 4000)', wholeNumber(1, 100_000))
     .option(
       '--upload-slots <n>',
@@ -101,6 +104,7 @@ export function addPeerCommands(
         .argument('[torrent=path...]')
         .option('--torrents <dir>', 'seed every .torrent file in a folder')
         .option('--content <dir>', 'with --torrents: where their content is')
+        .option('--super-seed', 'as the only seed: give each piece to one peer, and see it spread (BEP 16)')
         .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
         .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
         .addOption(networkOption())

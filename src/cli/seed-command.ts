@@ -19,6 +19,7 @@ export async function seedCommand(context: CommandContext<Options>): Promise<voi
   if (ways === 0) throw usage('name what to seed: --datadir DIR, --torrents DIR, or TORRENT=PATH');
   if (ways > 1) throw usage('--datadir, --torrents and TORRENT=PATH exclude each other');
   if (torrents === undefined && content !== undefined) throw usage('--content belongs to --torrents');
+  if (datadir !== undefined && options.superSeed) throw usage('--super-seed is not for --datadir');
   if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
   if (datadir === undefined) await torrentSeedCommand(context);
   else await datadirSeedCommand({ ...context, options: { ...options, datadir } });

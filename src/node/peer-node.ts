@@ -17,7 +17,7 @@ import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
 import { DhtSchedule } from './dht-schedule.js';
-import type { PeeringOptions } from './peering.js';
+import { type PeeringOptions, rateLimits } from './peering.js';
 
 export interface PeerNodeOptions extends PeeringOptions {
   /** Where to listen for peers (TCP), the DHT and uTP (UDP): one port for all. */
@@ -85,6 +85,7 @@ export class PeerNode {
       choker: { ...(slots !== undefined && { slots }), ...(seedChoker && { seedChoker }) },
       ...(encryption && { encryption }),
       utp,
+      rates: rateLimits(options),
       ...(options.wake && { wake: options.wake }),
     });
     this.#dht =

@@ -1,6 +1,7 @@
 /** How peers are met and served, as a job's options say it. What is absent has its default. */
 import type { SeedChoker } from '../swarm/choker.js';
 import type { Encryption } from '../swarm/dial-ways.js';
+import { LAN, type RateLimitsOptions } from '../swarm/rate-limits.js';
 
 export interface PeeringOptions {
   /** Connections of all torrents. */
@@ -13,6 +14,11 @@ export interface PeeringOptions {
   readonly encryption?: Encryption;
   /** Peers are also met over uTP, on the UDP port. */
   readonly utp?: boolean;
+  /** Bytes a second of all connections together; 0: no limit. */
+  readonly maxUpload?: number;
+  readonly maxDownload?: number;
+  /** The limits hold for peers of the local network, too. */
+  readonly limitLan?: boolean;
 }
 
 /** Of a job's options those that are about peers. */
@@ -22,6 +28,9 @@ export function peering({
   choker,
   encryption,
   utp,
+  maxUpload,
+  maxDownload,
+  limitLan,
 }: PeeringOptions): PeeringOptions {
   return {
     ...(maxConnections !== undefined && { maxConnections }),
@@ -29,5 +38,14 @@ export function peering({
     ...(choker && { choker }),
     ...(encryption && { encryption }),
     ...(utp && { utp }),
+    ...(maxUpload !== undefined && { maxUpload }),
+    ...(maxDownload !== undefined && { maxDownload }),
+    ...(limitLan && { limitLan }),
   };
+}
+
+/** What the session is told of rates. */
+export function rateLimits({ maxUpload, maxDownload, limitLan = false }: PeeringOptions): RateLimitsOptions {
+  const rates = { uploadBytesPerSecond: maxUpload ?? 0, downloadBytesPerSecond: maxDownload ?? 0 };
+  return { rates, ...(limitLan && { classes: [{ ...LAN, exempt: false }] }) };
 }

@@ -35,6 +35,7 @@ export interface TorrentLibraryOptions {
   readonly place: (metainfo: Metainfo, row: TorrentRow) => Promise<ContentPlace>;
   /** What earlier runs knew of the files below a folder. */
   readonly resumeDb: (place: ContentPlace) => ResumeDb;
+  readonly superSeeding: boolean;
   readonly signal: AbortSignal;
   readonly report: Report;
   /** Told when rows changed in a way that is worth keeping. */
@@ -212,7 +213,8 @@ export class TorrentLibrary {
     // Removed meanwhile, or the node is closing.
     if (!this.#rows.has(number) || signal.aborted) throw new BlockswarmError('ERR_IO', 'the torrent is gone');
     const fault = ({ message }: { message: string }) => report.warn(`${metainfo.name} is paused: ${message}`);
-    const swarm = peerNode.addContent(metainfo, store, { wanted: [], events: { fault } });
+    const { superSeeding } = this.#options;
+    const swarm = peerNode.addContent(metainfo, store, { wanted: [], superSeeding, events: { fault } });
     const torrent: OpenTorrent = { store, swarm, checking: null, hashedBytes: 0, usedMs: performance.now() };
     this.#open.set(number, torrent);
     this.#warned.delete(number);

@@ -28,6 +28,8 @@ export interface TorrentSeedOptions extends DhtChoice, PeeringOptions {
   readonly stateDir: string;
   readonly peer?: readonly string[];
   readonly torrents: readonly NamedTorrent[] | TorrentsFolder;
+  /** Each piece is given to one peer, and seen to spread before the next (BEP 16). */
+  readonly superSeed?: boolean;
 }
 
 export interface TorrentsFolder {
@@ -116,6 +118,7 @@ export class TorrentSeeder {
         peerNode,
         place: (metainfo, row) => place(options.torrents, contents, metainfo, row),
         resumeDb: ({ path }) => homeOf(homes, path).resumeDb,
+        superSeeding: options.superSeed ?? false,
         signal: stop.signal,
         report,
         changed: () => {

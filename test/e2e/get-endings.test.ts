@@ -101,6 +101,17 @@ t.test('each way to end has its exit code', async (t) => {
   t.match({ code, stderr }, { code: 7, stderr: /run the same command to go on/ });
 });
 
+t.test('a rate that is asked for is kept to', async (t) => {
+  const { folder, torrents, get } = await scene(t, { f: bytes(3_000_000) }, 'v1');
+  const limits = ['--max-download', '1MiB', '--limit-lan'];
+  const startMs = performance.now();
+  await cliJson(t, get(torrents[0] ?? '', join(folder, 'out'), ...limits));
+  // The bucket may hold some of it at first.
+  t.ok(performance.now() - startMs > 1000);
+  const wrong = await cli(t, get(torrents[0] ?? '', join(folder, 'out'), '--max-download', 'fast'));
+  t.match(wrong, { code: 2, stderr: /expected a rate/ });
+});
+
 const mount = 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"';
 const inSmallDisk = (folder: string, ...command: string[]) =>
   spawnSync('unshare', ['-rm', 'sh', '-c', mount, 'sh', folder, ...command], { encoding: 'utf8' });
