@@ -211,6 +211,8 @@ export declare class Reactor {
   dropRateClass(rateClass: number): void
   /** The classes that a link is in from now on, at most 4. */
   setLinkRateClasses(link: number, rateClasses: Array<number>): void
+  /** The peer lost a piece (BEP 54): its bitmap is reported anew. */
+  forgetHave(link: number, piece: number): void
   /** Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now. */
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean
   /** Takes blocks back; they are not reported any more. */

@@ -804,6 +804,10 @@ export class Reactor {
     this.#inner.setLinkRateClasses(link, [...rateClasses]);
   }
 
+  forgetHave(link: number, piece: number): void {
+    this.#inner.forgetHave(link, piece);
+  }
+
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean {
     return this.#inner.fetch(link, piece, firstBlock, endBlock);
   }

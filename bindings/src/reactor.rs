@@ -659,6 +659,12 @@ impl Reactor {
         self.hub.set_link_rate_classes(link, &rate_classes);
     }
 
+    /// The peer lost a piece (BEP 54): its bitmap is reported anew.
+    #[napi(catch_unwind)]
+    pub fn forget_have(&self, link: u32, piece: u32) {
+        self.hub.forget_have(link, piece);
+    }
+
     /// Asks for blocks; those in hand are skipped. False: link gone, no such blocks, or no memory now.
     #[napi(catch_unwind)]
     pub fn fetch(&self, link: u32, piece: u32, first_block: u32, end_block: u32) -> bool {

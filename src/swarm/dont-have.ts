@@ -16,7 +16,7 @@ export class DontHave implements Extension {
     const piece = parseDontHave(payload);
     if (piece === null) return BAD_MESSAGE;
     // What it has is known to whoever moves the bytes: from there it comes back, as all that a peer has.
-    this.#host.forgetHave?.(link, piece);
+    this.#host.forgetHave(link, piece);
     return null;
   }
 

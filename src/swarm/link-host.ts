@@ -217,7 +217,7 @@ export interface LinkHost {
   /** The classes that a link is in from now on, at most 4, the narrowest first; in none it has no limits, as at first. */
   setLinkRateClasses(link: number, rateClasses: readonly number[]): void;
   /** The peer lost the piece (BEP 54): its bitmap comes anew, without it, until it is announced again. */
-  forgetHave?(link: number, piece: number): void;
+  forgetHave(link: number, piece: number): void;
   /** Asks for blocks `[firstBlock, endBlock)`; those in hand are skipped. False: link gone, or no memory now. */
   fetch(link: number, piece: number, firstBlock: number, endBlock: number): boolean;
   cancel(link: number, piece: number, firstBlock: number, endBlock: number): void;

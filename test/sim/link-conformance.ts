@@ -574,6 +574,21 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     t.ok(await bench.until(() => bench.leech.verdicts.length === 1));
   });
 
+  await check('a piece that the peer lost is not had, until it is announced again', async (t, bench) => {
+    const { down, up } = await bench.serving();
+    t.ok(await bench.until(() => bench.leech.heard(down, 2)));
+    bench.leech.side.host.forgetHave(down, 1);
+    t.ok(await bench.until(() => bench.leech.of(down).some((event) => event.bitmap?.[0] === 0b1010_0000)));
+    t.equal(bench.leech.last(down)?.haveAll, false);
+    const seen = bench.leech.events.length;
+    bench.leech.side.host.forgetHave(down, 99);
+    bench.seed.side.host.announceHave(bench.seed.torrent, 1);
+    const isBack = () =>
+      bench.leech.events.slice(seen).some((event) => event.link === down && event.haves?.includes(1));
+    t.ok(await bench.until(() => isBack() || bench.leech.last(down)?.haveAll === true));
+    t.notOk(bench.seed.last(up)?.state === 'closed');
+  });
+
   await check('dialling a port where nobody listens ends as an event', async (t, bench) => {
     const { host } = bench.seed.side.address;
     const link = bench.leech.side.host.connect(bench.leech.torrent, host, 1, hello(LEECH_ID));

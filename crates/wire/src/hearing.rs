@@ -58,11 +58,12 @@ impl Link {
                 self.shown.add(piece);
                 Message::Have(piece).write(&mut self.out);
             }
+            Command::ForgetHave(piece) if self.peer.unset(piece) => self.report_bitmap(),
             Command::Suggest(piece) if self.fast => Message::Suggest(piece).write(&mut self.out),
             Command::AllowFast(pieces) => self.allow_fast(&pieces),
             Command::AskHashes { span, piece, of } => self.ask_hashes(span, piece, of),
             // An open link was accepted already; what is left is not for this peer.
-            Command::Accept { .. } | Command::Have(_) | Command::Suggest(_) => {}
+            Command::Accept { .. } | Command::Have(_) | Command::Suggest(_) | Command::ForgetHave(_) => {}
             Command::RateClasses(classes) => self.pace.set_classes(classes),
             Command::RequestLimit(most) => {
                 self.fetching.set_most(most.min(self.context.limits.requests_out));

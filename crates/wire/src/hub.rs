@@ -337,6 +337,11 @@ impl Hub {
         link.tell(Command::RateClasses(classes));
     }
 
+    /// The peer lost a piece (BEP 54): its bitmap is reported anew.
+    pub fn forget_have(&self, link: u32, piece: u32) {
+        self.tell(link, Command::ForgetHave(piece));
+    }
+
     /// Queues `[first, end)` of a piece's blocks behind what is queued; blocks that are had are skipped. False: no
     /// such link, piece or blocks, no store yet, too much queued, or no memory for another piece.
     pub fn fetch(&self, link: u32, piece: u32, first: u32, end: u32) -> bool {

@@ -91,6 +91,24 @@ impl PeerPieces {
         Ok(news)
     }
 
+    /// A piece that the peer lost (BEP 54); true when it was there. Of "all" nothing is taken while the number is unknown.
+    pub fn unset(&mut self, piece: u32) -> bool {
+        if self.all {
+            let Some(pieces) = self.pieces.filter(|pieces| piece < *pieces) else { return false };
+            self.bits.fill(0xff);
+            if let Some(last) = self.bits.last_mut() {
+                *last <<= (8 - pieces % 8) % 8;
+            }
+            self.all = false;
+            self.count = pieces;
+        }
+        let Some(byte) = self.bits.get_mut(piece as usize / 8) else { return false };
+        let was_there = *byte & mask(piece) != 0;
+        *byte &= !mask(piece);
+        self.count -= u32::from(was_there);
+        was_there
+    }
+
     /// The piece count is known now: what came before is held against it.
     pub fn attach(&mut self, pieces: u32) -> Result<(), Misfit> {
         let early = std::mem::take(self);
@@ -133,6 +151,24 @@ pub(crate) fn clear_bit(bits: &mut [u8], piece: u32) {
 #[cfg(test)]
 mod tests {
     use super::{Misfit, PeerPieces};
+
+    #[test]
+    fn a_lost_piece_is_news_when_it_comes_back() {
+        let mut all = PeerPieces::new(Some(10));
+        all.set_all(true);
+        assert!(!all.unset(10), "no such piece");
+        assert!(all.is_full());
+        assert!(all.unset(9));
+        assert!(!all.unset(9));
+        assert_eq!(all.bits(), [0xff, 0x80]);
+        assert!(!all.is_full());
+        assert_eq!(all.set(9), Ok(true));
+        assert!(all.is_full());
+        let mut early = PeerPieces::new(None);
+        early.set_all(true);
+        assert!(!early.unset(0), "how many there are is not known");
+        assert!(early.is_full());
+    }
 
     #[test]
     fn a_bitfield_fits_exactly_or_not_at_all() {

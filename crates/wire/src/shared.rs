@@ -96,6 +96,7 @@ pub(crate) enum Command {
         piece: PieceIndex,
         of: HashesOf,
     },
+    ForgetHave(u32),
     RequestLimit(u32),
     RateClasses(Vec<Arc<RateClass>>),
     Close(CloseReason),
