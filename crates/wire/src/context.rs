@@ -62,6 +62,8 @@ pub(crate) struct Context {
     pub(crate) utp: Mutex<Option<Arc<Utp>>>,
     pub(crate) half_open_out: Semaphore,
     pub(crate) half_open_in: Arc<Semaphore>,
+    /// Apart from those of TCP: whoever begins a connection over uTP may have forged its address.
+    pub(crate) half_open_utp: Arc<Semaphore>,
     pub(crate) http: Arc<HttpDialer>,
     /// Answers with leaves, which must be hashed, that are made at a time.
     pub(crate) hash_answers: Arc<Semaphore>,

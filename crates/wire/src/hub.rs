@@ -10,7 +10,7 @@ use crate::hash_asking::{ASKED, HashesOf};
 use crate::limits::{CloseReason, Limits};
 use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::pace::RateClass;
-use crate::shared::{Command, Hello, How, LinkShared, StoreRef};
+use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
 use crate::web_seed::{self, WebSeed};
 use blockswarm_net::{
@@ -108,6 +108,7 @@ impl Hub {
             utp: Mutex::default(),
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
+            half_open_utp: Arc::new(Semaphore::new((limits.half_open / 2).max(1))),
             http: Arc::new(HttpDialer::new(http)),
             hash_answers: Arc::new(Semaphore::new(HASH_ANSWERS)),
         };
@@ -566,9 +567,12 @@ impl Core {
     fn take_in(self: &Arc<Self>, stream: Stream, address: SocketAddr) {
         let mut registry = self.registry.lock();
         let limits = &self.context.limits;
-        let places = self.context.half_open_in.available_permits();
+        let places = match stream.transport() {
+            Transport::Utp => &self.context.half_open_utp,
+            Transport::Tcp | Transport::Http => &self.context.half_open_in,
+        };
         // One host that opens connections and says nothing must leave places for others.
-        let crowded = places <= limits.half_open / 2 && {
+        let crowded = places.available_permits() <= limits.half_open / 2 && {
             let same = |link: &&Arc<LinkShared>| {
                 tcp::host(link.address.ip()) == tcp::host(address.ip())
                     && link.torrent.load(Ordering::Acquire) == 0
@@ -576,9 +580,7 @@ impl Core {
             registry.links.values().filter(same).count() >= limits.half_open.div_ceil(2)
         };
         let full = crowded || registry.links.len() >= limits.links;
-        let Some(place) =
-            (!full).then(|| Arc::clone(&self.context.half_open_in).try_acquire_owned().ok()).flatten()
-        else {
+        let Some(place) = (!full).then(|| Arc::clone(places).try_acquire_owned().ok()).flatten() else {
             count(&self.context.counters.turned_away, 1);
             return;
         };

@@ -1,4 +1,5 @@
-//! BitTorrent over TCP, and web seeds over HTTP: links that serve and fetch blocks over a piece store, as they are told. No policy.
+//! BitTorrent over TCP and uTP, plain or encrypted, and web seeds over HTTP: links that serve and fetch blocks over a
+//! piece store, as they are told. No policy.
 //!
 //! BEP 3 (messages), 6 (fast extension), 10 (extension protocol), 52 (v2 handshake bit and hash messages). A link is one task; whoever steers it sees states and counters, never a block.
 

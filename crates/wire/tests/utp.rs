@@ -71,3 +71,23 @@ fn who_has_no_utp_neither_dials_nor_takes_it() {
     node.pump(Duration::ZERO);
     assert!(node.incoming.is_empty());
 }
+
+#[test]
+fn beginnings_over_utp_that_lead_nowhere_leave_the_places_of_tcp_alone() {
+    let limits = Limits { half_open: 4, ..Limits::default() };
+    let mut node = Node::start(1, limits);
+    let address = bind(&node, true);
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for id in 0..12 {
+        // Version 1, SYN; nothing follows, as from a forged address.
+        let mut syn = [0; 20];
+        (syn[0], syn[3]) = (0x41, 2 * id);
+        stranger.send_to(&syn, address).unwrap();
+    }
+    node.until("all of them", |node| {
+        let turned_away = node.hub.counters().turned_away.load(Ordering::Relaxed);
+        (turned_away == 10 && node.hub.links() == 2).then_some(())
+    });
+    let _peers: Vec<_> = (0..2).map(|_| swarm::Raw::dial(node.address, true)).collect();
+    node.until("both peers over TCP", |node| (node.incoming.len() == 2).then_some(()));
+}
