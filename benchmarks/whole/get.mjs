@@ -172,7 +172,8 @@ function downloaders() {
       name: ours,
       kinds: ['v1', 'v2'],
       get: ({ torrent, out, peers }) => {
-        const args = ['get', torrent, '--out', out, '--listen', '127.0.0.1:0', '--no-dht'];
+        const args = ['get', torrent, '--out', out, '--listen', '127.0.0.1:0', '--no-dht', '--quiet'];
+        args.push('--state-dir', join(out, 'state'));
         return measured([
           process.execPath,
           cli,
