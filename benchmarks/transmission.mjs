@@ -1,4 +1,5 @@
-// transmission-daemon as a checker of data: started for one torrent, told to check it, asked until it has.
+// transmission-daemon as a checker of data, and as a seeder: started for one torrent, told to check it, asked until it
+// has; then told to serve it.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,20 +8,27 @@ import { cpuSeconds, freePort, peakRssMiB, resetPeakRss, start } from './program
 const pollMs = 5;
 /** Of the RPC's `status`. */
 const stopped = 0;
+const seeding = 6;
+/** Peers, and of those the ones that are served. */
+const manyPeers = 2000;
 
 export class Transmission {
   #program;
+  #peerPort = 0;
   #url;
   #session = '';
 
   /** Starts a daemon that speaks to nobody, with a torrent that is not started. `home` is an empty folder. */
   static async start(command, home, torrent, folder) {
-    const rpcPort = await freePort();
+    const [rpcPort, peerPort] = [await freePort(), await freePort()];
     const settings = {
       'bind-address-ipv4': '127.0.0.1',
       'dht-enabled': false,
       'lpd-enabled': false,
-      'peer-port': await freePort(),
+      encryption: 0,
+      'peer-limit-global': manyPeers,
+      'peer-limit-per-torrent': manyPeers,
+      'peer-port': peerPort,
       'pex-enabled': false,
       'port-forwarding-enabled': false,
       'rename-partial-files': false,
@@ -29,10 +37,12 @@ export class Transmission {
       'rpc-whitelist-enabled': false,
       // By default it sleeps for a tenth of each second while it checks.
       'sleep-per-seconds-during-verify': 0,
+      'upload-slots-per-torrent': manyPeers,
       'utp-enabled': false,
     };
     writeFileSync(join(home, 'settings.json'), JSON.stringify(settings));
     const this_ = new Transmission();
+    this_.#peerPort = peerPort;
     this_.#url = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
     this_.#program = await start(command, ['--foreground', '--config-dir', home], /Listening for RPC/);
     await this_.#call('torrent-add', {
@@ -58,6 +68,24 @@ export class Transmission {
       (piece) => !((have[piece >> 3] << (piece & 7)) & 0x80),
     );
     return { seconds, cpuSeconds: cpuSeconds(pid) - cpu, peakMiB: peakRssMiB(pid), wrongPieces };
+  }
+
+  get pid() {
+    return this.#program.pid;
+  }
+
+  get peerPort() {
+    return this.#peerPort;
+  }
+
+  /** Serves what was checked. */
+  async seed() {
+    await this.#call('torrent-start-now', { ids: [1] });
+    for (;;) {
+      const { torrents } = await this.#call('torrent-get', { ids: [1], fields: ['status'] });
+      if (torrents[0]?.status === seeding) return;
+      await sleep(pollMs);
+    }
   }
 
   async close() {
