@@ -77,10 +77,10 @@ pub struct Reach {
 
 impl Reach {
     /// Whether a URL, with a query or without, may lead to this place. Nothing local is asked with a query: that is
-    /// how a stranger would make one of our own services do something. Nor does a redirect lead from outside to inside,
-    /// also when the user named where it began.
+    /// how a stranger would make one of our own services do something. A redirect leads out into the world or stays
+    /// where it is, also when the user named where it began: the server chose where it ends.
     pub fn admits(self, place: Place, has_query: bool, from: Option<Place>) -> bool {
-        if place.is_local() && (has_query || from == Some(Place::Global)) {
+        if place.is_local() && (has_query || from.is_some_and(|from| from != place)) {
             return false;
         }
         match place {
@@ -141,8 +141,12 @@ mod tests {
         for place in [Place::Loopback, Place::LinkLocal, Place::Private] {
             assert!(!ASKED.admits(place, true, None), "no query");
             assert!(!ASKED.admits(place, false, Some(Place::Global)), "no redirect from outside");
-            assert!(ASKED.admits(place, false, Some(Place::Private)));
+            assert!(
+                ASKED.admits(place, false, Some(place)) && ASKED.admits(Place::Global, false, Some(place))
+            );
         }
+        assert!(!ASKED.admits(Place::LinkLocal, false, Some(Place::Loopback)));
+        assert!(!ASKED.admits(Place::Loopback, false, Some(Place::Private)));
         assert!(!ASKED.admits(Place::Nowhere, false, None));
     }
 }
