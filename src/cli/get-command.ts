@@ -26,9 +26,11 @@ export async function getCommand({ env, output, options, args }: CommandContext<
   await get(settings, env.signal, jobReport(output));
 }
 
-function getText({ content, selectedBytes, downloadedBytes, seconds, peers }: GetResult): string {
+function getText({ content, selectedBytes, downloadedBytes, seconds, peers, webSeeds }: GetResult): string {
   if (downloadedBytes === 0) return `${content}: all here, ${formatBytes(selectedBytes)}`;
-  const from = `${peers} ${peers === 1 ? 'peer' : 'peers'}`;
+  const count = (what: string, many: number) =>
+    many === 0 ? [] : [`${many} ${what}${many === 1 ? '' : 's'}`];
+  const from = [...count('peer', peers), ...count('web seed', webSeeds)].join(' and ');
   const rate = formatRate(downloadedBytes / Math.max(seconds, 0.001));
   return `${content}: ${formatBytes(downloadedBytes)} from ${from} in ${formatDuration(seconds * 1000)} (${rate})`;
 }

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { parseInfo } from '../metainfo/metainfo.js';
+import { isWebSeedUrl } from '../metainfo/peer-sources.js';
 import { ResumeDb } from '../native.js';
+import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
@@ -55,6 +57,8 @@ export interface GetResult {
   readonly seconds: number;
   /** How many peers sent us pieces. */
   readonly peers: number;
+  /** How many web seeds did. */
+  readonly webSeeds: number;
 }
 
 const SHOW_MS = 200;
@@ -94,7 +98,7 @@ async function run(
   const peerNode = new PeerNode({
     ...peering(options),
     listen: options.listen,
-    webSeeds: options.webSeeds === false ? null : (options.webSeed ?? []),
+    webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
     peers,
     dht: await dhtNodes(options, signal, report),
   });
@@ -129,6 +133,7 @@ async function run(
     uploadedBytes,
     seconds: (performance.now() - startedMs) / 1000,
     peers: peerNode.provenPeers,
+    webSeeds: peerNode.provenWebSeeds,
   };
   const ticker = setInterval(() => download.showSeeding(), SHOW_MS);
   try {
@@ -142,6 +147,12 @@ async function run(
 /** A .torrent file with nothing but the info dictionary: what came from peers and is proven. */
 function torrentFile(infoBytes: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from('d4:info'), infoBytes, Buffer.from('e')]);
+}
+
+function checkWebSeeds(urls: readonly string[]): readonly string[] {
+  const wrong = urls.find((url) => !isWebSeedUrl(url));
+  if (wrong === undefined) return urls;
+  throw new BlockswarmError('ERR_USAGE', `not an http or https URL: \`${shownUrl(wrong)}\``);
 }
 
 /** An info dictionary that an earlier run fetched saves asking for it again. */

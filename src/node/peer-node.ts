@@ -52,6 +52,7 @@ export class PeerNode {
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
+  readonly #provenWebSeeds = new Set<string>();
 
   /** @throws BlockswarmError ERR_ADDRESS, ERR_PORT_IN_USE, ERR_LISTEN */
   constructor(options: PeerNodeOptions) {
@@ -164,9 +165,15 @@ export class PeerNode {
     return this.#proven.size;
   }
 
+  /** How many web seeds did. */
+  get provenWebSeeds(): number {
+    return this.#provenWebSeeds.size;
+  }
+
   /** A piece of the swarm arrived: whoever serves it is asked for every torrent from now on. */
   noteProvenPeers(swarm: Swarm): void {
     for (const peer of swarm.peers.values()) {
+      if (peer.isWebSeed && peer.downloadedBytes > 0) this.#provenWebSeeds.add(peer.address.host);
       const known = peer.known?.address;
       if (known && peer.downloadedBytes > 0) this.#proven.set(`${known.host} ${known.port}`, known);
     }

@@ -269,13 +269,15 @@ export class TorrentDownload {
     const { timeoutSeconds } = this.#options;
     if (performance.now() - this.#lastProgressMs < timeoutSeconds * 1000) return;
     const status = this.#swarm?.status();
+    const failed = status?.webSeeds.filter(({ reason }) => reason !== null) ?? [];
+    const seeds = failed.map(({ url, reason }) => ` Web seed ${url}: ${reason}.`).join('');
     if (!this.#opened || !status?.downloadedBytes) {
       const what = this.#opened ? 'a piece' : 'a peer with the torrent';
       const advice = 'Name a peer (--peer HOST:PORT) or a DHT node (--dht-bootstrap HOST:PORT).';
-      throw new BlockswarmError('ERR_NO_PEERS', `waited ${timeoutSeconds} s for ${what}. ${advice}`);
+      throw new BlockswarmError('ERR_NO_PEERS', `waited ${timeoutSeconds} s for ${what}. ${advice}${seeds}`);
     }
     const left = `${status.wantedLeft} of ${status.pieceCount} pieces are missing`;
-    throw new BlockswarmError('ERR_TIMEOUT', `no new piece for ${timeoutSeconds} s; ${left}`);
+    throw new BlockswarmError('ERR_TIMEOUT', `no new piece for ${timeoutSeconds} s; ${left}.${seeds}`);
   }
 
   #showProgress(): void {

@@ -18,7 +18,7 @@ export interface WebServer {
 
 export interface WebServerOptions {
   /** Answers in place of the server; false: it shall answer itself. */
-  readonly answer?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly answer?: (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
   readonly tls?: { readonly key: string; readonly cert: string };
   /** Where to listen: loopback when absent. */
   readonly host?: string;
@@ -31,10 +31,10 @@ export async function serveFolder(
   options: WebServerOptions = {},
 ): Promise<WebServer> {
   const requests: { path: string; range: string | undefined }[] = [];
-  const listener = (request: IncomingMessage, response: ServerResponse) => {
+  const listener = async (request: IncomingMessage, response: ServerResponse) => {
     const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/');
     requests.push({ path, range: request.headers.range });
-    if (!options.answer?.(request, response)) answer(join(folder, path), request, response, served);
+    if (!(await options.answer?.(request, response))) answer(join(folder, path), request, response, served);
   };
   const server: Server = options.tls ? createTlsServer(options.tls, listener) : createServer(listener);
   const host = options.host ?? '127.0.0.1';
