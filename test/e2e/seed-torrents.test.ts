@@ -2,11 +2,15 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { parsePeerAddress } from '../../src/connector.js';
+import { downloadWithAria2, noAria2 } from '../helpers/aria2.js';
 import { cli, cliJson, startCli } from '../helpers/cli.js';
 import { bytes, oddTree, writeContent } from '../helpers/content-folder.js';
 import { downloadWithLibtorrent, noLibtorrent } from '../helpers/libtorrent.js';
 import { manyTorrents } from '../helpers/many-torrents.js';
 import { tempFolder } from '../helpers/temp.js';
+import { Tracker } from '../helpers/tracker.js';
+import { noTransmission, Transmission } from '../helpers/transmission.js';
 
 interface Ready {
   readonly listen: string;
@@ -41,6 +45,48 @@ t.test('libtorrent fetches named torrents of every version', { skip: noLibtorren
     await downloadWithLibtorrent(t, { source, outFolder, peers: [listen] });
     t.ok(readFileSync(join(outFolder, 'tree', 'long')).equals(bytes(1_000_000, 6)), source);
   }
+});
+
+/** A tree, and its torrents. */
+async function treeTorrents(t: Test, ...kinds: readonly string[]) {
+  const folder = tempFolder(t);
+  writeContent(join(folder, 'tree'), { 'a/short': bytes(7), 'a/long': bytes(1_000_000, 6) });
+  const made: { torrent: string; infoHashV1: string }[] = [];
+  for (const kind of kinds) {
+    const torrent = join(folder, `${kind}.torrent`);
+    const args = [join(folder, 'tree'), `--${kind}`, '--piece-length', '64KiB', '--out', torrent];
+    const { infoHashV1 } = await cliJson<{ infoHashV1: string }>(t, ['torrent', 'make', ...args]);
+    made.push({ torrent, infoHashV1 });
+  }
+  const check = (t: Test, outFolder: string) => {
+    for (const path of ['tree/a/short', 'tree/a/long']) {
+      t.ok(readFileSync(join(outFolder, path)).equals(readFileSync(join(folder, path))), path);
+    }
+  };
+  return { folder, made, check };
+}
+
+t.test('aria2 fetches a torrent, which wakes for it', { skip: noAria2 }, async (t) => {
+  const { folder, made, check } = await treeTorrents(t, 'v1');
+  const [{ torrent, infoHashV1 } = { torrent: '', infoHashV1: '' }] = made;
+  const { listen } = await startSeed(t, ['--torrents', folder]);
+  const { host, port } = parsePeerAddress(listen);
+  const tracker = await Tracker.start(t);
+  tracker.add(Buffer.from(infoHashV1, 'hex'), host, port);
+  const outFolder = join(folder, 'out');
+  await downloadWithAria2(t, { torrent, outFolder, trackerUrl: tracker.url });
+  check(t, outFolder);
+});
+
+t.test('transmission is dialled and fetches torrents', { skip: noTransmission }, async (t) => {
+  const { folder, made, check } = await treeTorrents(t, 'v1', 'hybrid');
+  const transmission = await Transmission.start(t);
+  const outs = made.map(({ torrent }) => ({ torrent, out: `${torrent}-out` }));
+  for (const { torrent, out } of outs) await transmission.add(torrent, out);
+  const named = made.map(({ torrent }) => `${torrent}=${join(folder, 'tree')}`);
+  await startSeed(t, [...named, '--peer', transmission.peerAddress]);
+  await transmission.finish();
+  for (const { out } of outs) check(t, out);
 });
 
 t.test('a folder of a thousand torrents rests; one of them wakes for its peer', async (t) => {
