@@ -35,7 +35,7 @@ impl Rc4 {
     /// Seals or opens, in place.
     ///
     /// The next entry is read before this round's are written, and mended when it was one of them: the processor need
-    /// not wait for the writes. Measured at twice the speed of the plain loop, and 2.5 times that of the `rc4` crate.
+    /// not wait for the writes. Measured on one busy machine: 520 MiB/s; the plain loop 294, the `rc4` crate 206.
     pub(crate) fn apply(&mut self, bytes: &mut [u8]) {
         let table = &mut self.table;
         let (mut i, mut j) = (self.i, self.j);
