@@ -14,7 +14,7 @@ import { findRqbit } from '../../scripts/rqbit.mjs';
 import { cargoProgram } from '../cargo.mjs';
 import { makeFile } from '../content.mjs';
 import { ours, present } from '../contest.mjs';
-import { makers, pythonVersion } from '../makers.mjs';
+import { pythonVersion } from '../makers.mjs';
 import { freePort, measured, start } from '../programs.mjs';
 import { median } from '../report.mjs';
 
@@ -32,10 +32,10 @@ export async function run({ folder, report, runs, sizeMiB }) {
   const content = { path: join(folder, name), lengthBytes: Math.min(sizeMiB, mostMiB) * 2 ** 20 };
   makeFile(content.path, content.lengthBytes);
   const there = present(downloaders(), report);
-  const [maker] = makers();
+  const make = [ensureLibtorrent(), '-BW', 'ignore', script, 'make'];
   for (const kind of ['v1', 'v2']) {
     const torrent = join(folder, `${kind}.torrent`);
-    await measured(maker.command(kind, pieceBytes, content.path, torrent));
+    await measured([...make, kind, String(pieceBytes), content.path, torrent]);
     await contest({
       kind,
       torrent,
