@@ -46,8 +46,10 @@ impl Run {
         if bytes == 0 || !fits {
             return false;
         }
+        // One that has come is begun anew.
+        let before = if self.blocks.is_empty() { 0 } else { self.bytes };
         self.end = start + u64::from(bytes);
-        self.bytes += u64::from(bytes);
+        self.bytes = before + u64::from(bytes);
         self.blocks.push_back(RunBlock { piece, block, bytes: bytes as usize, wanted: true });
         let mut at = start;
         for part in geometry.parts(&(start..self.end)) {

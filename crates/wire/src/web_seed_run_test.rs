@@ -96,6 +96,11 @@ fn a_run_ends_where_blocks_do_not_follow_and_at_its_longest() {
         .take_while(|(piece, block)| long.push(&geometry, *piece, *block))
         .count();
     assert_eq!(taken as u64 * 16_384, RUN_BYTES);
+    long.take(&vec![0; RUN_BYTES as usize], |_, _, _| {});
+    assert!(
+        long.is_empty() && long.push(&geometry, 16, 0) && long.push(&geometry, 16, 1),
+        "and is begun anew"
+    );
 }
 
 #[test]
