@@ -7,6 +7,7 @@
   digest TORRENT…                     infohashes, and digests of what stands for the content, of each torrent
   get TORRENT FOLDER PEER…            downloads from peers (host:port), set up for throughput
   seed FOLDER TORRENT                 seeds without checking, set up for throughput; ends with its stdin
+  get-rc4, seed-rc4                   the same, and every byte is encrypted
 """
 import hashlib
 import json
@@ -14,6 +15,7 @@ import os
 import resource
 import sys
 import time
+from functools import partial
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "helpers"))
 import libtorrent as lt  # noqa: E402
@@ -26,6 +28,15 @@ quiet = {
     "enable_lsd": False,
     "enable_upnp": False,
     "enable_natpmp": False,
+}
+
+
+plain = {"in_enc_policy": int(lt.enc_policy.disabled), "out_enc_policy": int(lt.enc_policy.disabled)}
+rc4 = {
+    "in_enc_policy": int(lt.enc_policy.forced),
+    "out_enc_policy": int(lt.enc_policy.forced),
+    "allowed_enc_level": int(lt.enc_level.rc4),
+    "prefer_rc4": True,
 }
 
 
@@ -101,12 +112,11 @@ def digest(*torrents):
         }))
 
 
-def get(torrent, folder, *peers):
+def get(torrent, folder, *peers, encryption=plain):
     session = lt.session({
         **quiet,
+        **encryption,
         "allow_multiple_connections_per_ip": True,
-        "in_enc_policy": int(lt.enc_policy.disabled),
-        "out_enc_policy": int(lt.enc_policy.disabled),
         "enable_outgoing_utp": False,
         "max_out_request_queue": 1500,
         "aio_threads": 4,
@@ -124,15 +134,14 @@ def get(torrent, folder, *peers):
     handle.flush_cache()
 
 
-def seed(folder, torrent):
+def seed(folder, torrent, encryption=plain):
     session = lt.session({
         **quiet,
+        **encryption,
         "allow_multiple_connections_per_ip": True,
         "unchoke_slots_limit": -1,
         "connections_limit": 2000,
         "max_allowed_in_request_queue": 4000,
-        "in_enc_policy": int(lt.enc_policy.disabled),
-        "out_enc_policy": int(lt.enc_policy.disabled),
         "send_buffer_watermark": 3 << 20,
         "send_buffer_watermark_factor": 150,
         "aio_threads": 4,
@@ -150,4 +159,13 @@ def seed(folder, torrent):
 
 
 if __name__ == "__main__":
-    {"make": make, "verify": verify, "digest": digest, "get": get, "seed": seed}[sys.argv[1]](*sys.argv[2:])
+    commands = {
+        "make": make,
+        "verify": verify,
+        "digest": digest,
+        "get": get,
+        "seed": seed,
+        "get-rc4": partial(get, encryption=rc4),
+        "seed-rc4": partial(seed, encryption=rc4),
+    }
+    commands[sys.argv[1]](*sys.argv[2:])

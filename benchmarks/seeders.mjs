@@ -22,6 +22,12 @@ export function blockswarm(home, ...args) {
   return started(process.execPath, [cli, 'seed', ...args, ...common], /"listen":"127\.0\.0\.1:(\d+)"/);
 }
 
+/** libtorrent, every byte encrypted with RC4. */
+export function libtorrentEncrypted({ folder, torrent }) {
+  const [python, ...options] = libtorrentCommand();
+  return started(python, [...options, 'seed-rc4', folder, torrent], /"port": (\d+)/);
+}
+
 /**
  * By name: starts the program on a torrent of one file, which is in `folder`; `home` is an empty folder for what it
  * keeps. `slots`: it serves no more peers at a time. Null where it cannot be had.

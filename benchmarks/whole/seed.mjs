@@ -1,18 +1,18 @@
 // Seeding from the page cache to bare leechers that throw the bytes away: CPU seconds of the seeder for each GiB, and
 // MiB/s, over 1 to 200 connections; what an XOR to be undone costs; how long a newcomer waits for its first block while
-// 50 others are served; memory of 2,000 connections. Each seeder first serves the whole file to a leecher that checks
+// 50 others are served; what RC4 costs; memory of 2,000 connections. Each seeder first serves the whole file to a leecher that checks
 // every piece.
 import assert from 'node:assert/strict';
 import { randomFillSync } from 'node:crypto';
-import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PIECE_LENGTH_BYTES } from '../../dist/metainfo/hybrid.js';
 import { parseMetainfo } from '../../dist/metainfo/metainfo.js';
 import { cargoProgram } from '../cargo.mjs';
 import { makePayload } from '../payload.mjs';
-import { cpuSeconds, json, pssMiB, start } from '../programs.mjs';
-import { blockswarm, cli, libtorrentCommand, seeders } from '../seeders.mjs';
+import { cpuSeconds, json, measured, pssMiB, start } from '../programs.mjs';
+import { blockswarm, cli, libtorrentCommand, libtorrentEncrypted, seeders } from '../seeders.mjs';
 
 const gib = 2 ** 30;
 const lengthBytes = 2 * gib;
@@ -69,6 +69,7 @@ export async function run({ folder, report, runs }) {
   }
   for (const connections of connectionCounts) addRows(report, connections, figures[connections], others);
   await measureXor({ folder, report, runs, load, libtorrent });
+  await measureEncrypted({ report, runs, libtorrent, file, home });
   await measureLatency({ report, load, file, subjects, home });
   await measureMemory({ report, load, file, begin: subjects.blockswarm.begin });
 }
@@ -122,6 +123,32 @@ async function measureXor({ folder, report, runs, load, libtorrent }) {
   const atMost = 1.15 * median(plainFigures.cpu);
   report.add({ ...row, subject: xored, peer: plain, metric: 'cpu', unit: 's/GiB', values: cpu, atMost });
   report.add({ ...row, subject: xored, peer: plain, metric: 'rate', unit: 'MiB/s', values: rate });
+}
+
+/** Every byte under RC4 (MSE), to the same leecher: libtorrent, which checks what it gets. */
+async function measureEncrypted({ report, runs, libtorrent, file, home }) {
+  const seen = {};
+  for (const [subject, begin] of [
+    ['libtorrent', () => libtorrentEncrypted(file)],
+    ['blockswarm', () => blockswarm(home('rc4'), `${file.torrent}=${file.path}`, '--encryption', 'required')],
+  ]) {
+    await using(subject, begin, async ({ pid, port }) => {
+      const cpu = [];
+      for (let i = 0; i < Math.min(runs, peerRuns); i++) {
+        const out = home('rc4-out');
+        mkdirSync(out);
+        const before = cpuSeconds(pid);
+        await measured([...libtorrent, 'get-rc4', file.torrent, out, `127.0.0.1:${port}`]);
+        cpu.push((cpuSeconds(pid) - before) / (file.lengthBytes / gib));
+        rmSync(out, { recursive: true });
+      }
+      seen[subject] = cpu;
+    });
+  }
+  const row = { case: '1 connection under RC4', metric: 'cpu', unit: 's/GiB' };
+  report.add({ ...row, subject: 'libtorrent', values: seen.libtorrent });
+  const atMost = median(seen.libtorrent);
+  report.add({ ...row, subject: 'blockswarm', peer: 'libtorrent', values: seen.blockswarm, atMost });
 }
 
 /** From dialling to the first block, one newcomer after the other, while a crowd is served as fast as can be. */
