@@ -2,7 +2,7 @@
 
 import { type Encodable, encode } from '../bencode.js';
 import { type ContentHashes, infoDict } from './info-dict.js';
-import { type Metainfo, parseMetainfo } from './metainfo.js';
+import { MAX_METAINFO_BYTES, type Metainfo, parseMetainfo } from './metainfo.js';
 import type { DhtNode } from './peer-sources.js';
 import type { TorrentPlan } from './plan.js';
 
@@ -50,6 +50,33 @@ export function buildMetainfo(
   if (plan.kind !== 'v1') torrent.set('piece layers', pieceLayers(plan, hashes));
   const metainfoBytes = encode(torrent);
   return { metainfo: parseMetainfo(metainfoBytes), metainfoBytes };
+}
+
+/**
+ * The .torrent of an info dictionary that came from peers, with the piece layers as `Store.pieceLayers` has them when they
+ * are known, and with nothing else. Null when it is longer than a .torrent may be.
+ */
+export function wrapInfo(
+  { infoBytes, files, pieceLengthBytes }: Metainfo,
+  layers: Uint8Array | null,
+): Uint8Array | null {
+  // As they came: the infohashes are of these very bytes.
+  const parts = [Buffer.from('d4:info'), infoBytes];
+  // Before layers of 64 MiB are copied.
+  if (infoBytes.length + (layers?.length ?? 0) > MAX_METAINFO_BYTES) return null;
+  if (layers !== null) {
+    const byRoot = new Map<string, Uint8Array>();
+    let offset = 0;
+    for (const { lengthBytes, piecesRoot } of files) {
+      if (piecesRoot === null || lengthBytes <= pieceLengthBytes) continue;
+      const end = offset + Math.ceil(lengthBytes / pieceLengthBytes) * 32;
+      byRoot.set(Buffer.from(piecesRoot).toString('latin1'), layers.subarray(offset, end));
+      offset = end;
+    }
+    parts.push(Buffer.from('12:piece layers'), encode(byRoot));
+  }
+  const bytes = Buffer.concat([...parts, Buffer.from('e')]);
+  return bytes.length <= MAX_METAINFO_BYTES ? bytes : null;
 }
 
 /** The layers of the files that are longer than a piece, by root. */

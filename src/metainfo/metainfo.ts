@@ -76,11 +76,12 @@ export interface Metainfo {
 }
 
 /**
- * Parses a `.torrent`. A v2-only torrent must bring its piece layers; a hybrid may do without.
+ * Parses a `.torrent`. A v2-only torrent must bring its piece layers, unless peers may be asked for them; a hybrid may do
+ * without.
  *
  * @throws BlockswarmError ERR_BENCODE, ERR_METAINFO
  */
-export function parseMetainfo(bytes: Uint8Array): Metainfo {
+export function parseMetainfo(bytes: Uint8Array, { needsLayers = true } = {}): Metainfo {
   const root = decodeShallow(bytes, LIMITS);
   const infoBytes = root.get('info');
   if (infoBytes === undefined) throw bad('no `info` dictionary');
@@ -90,7 +91,7 @@ export function parseMetainfo(bytes: Uint8Array): Metainfo {
   };
   const date = field('creation date');
   return {
-    ...addLayers(parseInfo(infoBytes), field('piece layers')),
+    ...addLayers(parseInfo(infoBytes), field('piece layers'), needsLayers),
     trackerTiers: readTrackerTiers(field('announce'), field('announce-list')),
     webSeeds: readWebSeeds(field('url-list')),
     nodes: readNodes(field('nodes')),
@@ -165,12 +166,17 @@ function onlyHashes(files: readonly TorrentFile[], multiFile: boolean) {
   return { piecesRoot: only?.piecesRoot ?? null, pieceLayer: only?.pieceLayer ?? null };
 }
 
+/** Whether a file's piece layer is not known. */
+export function lacksLayers({ files }: Metainfo): boolean {
+  return files.some(({ piecesRoot, pieceLayer }) => piecesRoot !== null && pieceLayer === null);
+}
+
 /** Reads and proves `piece layers`: one entry for each file that is longer than a piece, and no other. */
-function addLayers(metainfo: Metainfo, layers: BencodeValue | undefined): Metainfo {
+function addLayers(metainfo: Metainfo, layers: BencodeValue | undefined, needed: boolean): Metainfo {
   const { pieceLengthBytes, multiFile } = metainfo;
   if (layers === undefined) {
-    const needed = metainfo.files.some((file) => file.piecesRoot !== null && file.pieceLayer === null);
-    if (needed && metainfo.infoHashV1 === null) throw bad('`piece layers` is missing');
+    if (needed && metainfo.infoHashV1 === null && lacksLayers(metainfo))
+      throw bad('`piece layers` is missing');
     return metainfo;
   }
   if (!isDict(layers)) throw bad('`piece layers` is not a dictionary');

@@ -2,11 +2,11 @@
  * Fetches a torrent into a folder: its info dictionary when only the infohash is known, then its pieces. What is on
  * disk is safe at any moment, and the next run goes on from there.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { parseInfo } from '../metainfo/metainfo.js';
+import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/metainfo.js';
 import { isWebSeedUrl } from '../metainfo/peer-sources.js';
 import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
@@ -18,6 +18,7 @@ import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
 import { TorrentDownload } from './torrent-download.js';
+import { readBounded } from './torrent-file.js';
 import { readTorrentSource, type TorrentSource } from './torrent-source.js';
 import { writeWholeFile } from './whole-file.js';
 
@@ -91,7 +92,7 @@ async function run(
   await mkdir(options.out, { recursive: true });
   const state = StateFolder.open(options.stateDir, options.out);
   closers.push(() => state.close());
-  const source = await withSavedInfo(given, state.path);
+  const source = await withSavedInfo(given, state.path, signal);
   const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
   closers.push(() => resumeDb.close());
   const peers = await resolveAll([...(options.peer ?? []), ...source.peers], signal);
@@ -115,7 +116,9 @@ async function run(
     signal,
     report,
     timeoutSeconds,
-    keepInfo: ({ infoBytes }) => writeWholeFile(torrentPath(state.path, given), torrentFile(infoBytes), true),
+    keepMetainfo: given.metainfo
+      ? null
+      : (metainfoBytes) => writeWholeFile(torrentPath(state.path, given), metainfoBytes, true),
   });
   closers.push(() => download.close());
   const { metainfo, selectedBytes } = await download.complete();
@@ -144,24 +147,25 @@ async function run(
   return result;
 }
 
-/** A .torrent file with nothing but the info dictionary: what came from peers and is proven. */
-function torrentFile(infoBytes: Uint8Array): Uint8Array {
-  return Buffer.concat([Buffer.from('d4:info'), infoBytes, Buffer.from('e')]);
-}
-
 function checkWebSeeds(urls: readonly string[]): readonly string[] {
   const wrong = urls.find((url) => !isWebSeedUrl(url));
   if (wrong === undefined) return urls;
   throw new BlockswarmError('ERR_USAGE', `not an http or https URL: \`${shownUrl(wrong)}\``);
 }
 
-/** An info dictionary that an earlier run fetched saves asking for it again. */
-async function withSavedInfo(source: TorrentSource, folder: string): Promise<TorrentSource> {
+/** An info dictionary, and piece layers, that an earlier run fetched save asking for them again. */
+async function withSavedInfo(
+  source: TorrentSource,
+  folder: string,
+  signal: AbortSignal,
+): Promise<TorrentSource> {
   if (source.metainfo) return source;
-  const bytes = await readFile(torrentPath(folder, source)).catch(() => null);
+  const bytes = await readBounded(torrentPath(folder, source), MAX_METAINFO_BYTES + 1, signal).catch(
+    () => null,
+  );
   if (!bytes) return source;
   try {
-    const metainfo = parseInfo(bytes.subarray('d4:info'.length, -1));
+    const metainfo = parseMetainfo(bytes, { needsLayers: false });
     return isOf(metainfo, source) ? { ...source, metainfo } : source;
   } catch {
     return source;

@@ -1,8 +1,9 @@
 /** One torrent on its way from the swarm to its files. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { BlockswarmError } from '../errors.js';
+import { wrapInfo } from '../metainfo/build.js';
 import { filePieces, torrentShape } from '../metainfo/file-pieces.js';
-import { type Metainfo, parseInfo } from '../metainfo/metainfo.js';
+import { lacksLayers, type Metainfo, parseInfo } from '../metainfo/metainfo.js';
 import { inRanges, type SelectedPieces, selectPieces } from '../metainfo/selection.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
 import type { ResumeDb, Store } from '../native.js';
@@ -42,8 +43,8 @@ export interface TorrentDownloadOptions {
   readonly report: Report;
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
-  /** Keeps an info dictionary that came from peers, for the next run. */
-  readonly keepInfo: (metainfo: Metainfo) => Promise<void>;
+  /** Keeps a .torrent of what came from peers, for the next run; null: there is one already. */
+  readonly keepMetainfo: ((metainfoBytes: Uint8Array) => Promise<void>) | null;
 }
 
 /** A torrent whose files are open. */
@@ -87,6 +88,8 @@ export class TorrentDownload {
   #swarm: Swarm | null = null;
   #failure: unknown = null;
   #isComplete = false;
+  /** What is kept for the next run has all the hashes that there are. */
+  #hasKeptLayers = false;
   #background: Promise<void>[] = [];
   #lastProgressMs = performance.now();
   #lastSaveMs = performance.now();
@@ -138,6 +141,7 @@ export class TorrentDownload {
   async #begin(): Promise<void> {
     const { source, peerNode } = this.#options;
     const { metainfo } = source;
+    const webSeeds = source.webSeeds.map((url) => ({ url }));
     const order: PickOrder = this.#options.isSequential ? 'sequential' : 'rarest';
     const events: SwarmEvents = {
       metadata: (infoBytes) => void this.#onMetadata(infoBytes).catch((error: unknown) => this.#fail(error)),
@@ -153,12 +157,11 @@ export class TorrentDownload {
     };
     if (metainfo) {
       const { store, wanted } = await this.#open(metainfo);
-      const more = { wanted: wanted.pieces, order, events };
+      const more = { wanted: wanted.pieces, webSeeds, order, events };
       this.#swarm = peerNode.addContent(metainfo, store, more);
       this.#isComplete = this.#swarm.state === 'seeding';
     } else {
       const { infoHashV1, infoHashV2 } = source;
-      const webSeeds = source.webSeeds.map((url) => ({ url }));
       this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, order, events });
     }
     this.#lastProgressMs = performance.now();
@@ -170,7 +173,7 @@ export class TorrentDownload {
 
   async #onMetadata(infoBytes: Uint8Array): Promise<void> {
     const metainfo = parseInfo(infoBytes);
-    await this.#options.keepInfo(metainfo);
+    await this.#keepMetainfo(metainfo, null);
     const { name, lengthBytes, pieceCount } = metainfo;
     const text = `${name}: ${formatBytes(lengthBytes)} in ${pieceCount} pieces`;
     this.#options.report.event({ event: 'metadata', name, lengthBytes, pieceCount }, text);
@@ -250,6 +253,7 @@ export class TorrentDownload {
       throw pieceWriteError(this.#name, error.message);
     });
     if (store.isFaulty()) return null;
+    await this.#keepLayers(opened);
     // Written and synced, and only then recorded.
     await store.save(resumeDb, key, false);
     if (this.#failure || store.isFaulty()) return null;
@@ -262,7 +266,25 @@ export class TorrentDownload {
     this.#lastSaveMs = performance.now();
     const { resumeDb } = this.#options;
     // A full disk fails the job itself.
-    if (this.#opened) await this.#opened.store.save(resumeDb, this.#opened.key, open).catch(() => {});
+    if (!this.#opened) return;
+    await this.#keepLayers(this.#opened);
+    await this.#opened.store.save(resumeDb, this.#opened.key, open).catch(() => {});
+  }
+
+  /** Piece layers that came from peers spare the next run to ask for them. */
+  async #keepLayers({ metainfo, store }: Opened): Promise<void> {
+    if (this.#hasKeptLayers || metainfo.infoHashV2 === null || !lacksLayers(metainfo)) return;
+    const layers = store.pieceLayers();
+    if (layers === null) return;
+    this.#hasKeptLayers = true;
+    await this.#keepMetainfo(metainfo, layers).catch((error: Error) => {
+      this.#options.report.warn(`the piece layers are not kept for the next run: ${error.message}`);
+    });
+  }
+
+  async #keepMetainfo(metainfo: Metainfo, layers: Uint8Array | null): Promise<void> {
+    const bytes = wrapInfo(metainfo, layers);
+    if (bytes) await this.#options.keepMetainfo?.(bytes);
   }
 
   #checkPatience(): void {

@@ -20,7 +20,7 @@ export async function readTorrentFile(path: string, signal: AbortSignal): Promis
 }
 
 /** The first bytes of a file, whatever the size that a device or a pipe claims. */
-async function readBounded(path: string, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+export async function readBounded(path: string, maxBytes: number, signal: AbortSignal): Promise<Uint8Array> {
   const file = await open(path);
   try {
     const { size } = await file.stat();

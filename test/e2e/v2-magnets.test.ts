@@ -80,6 +80,19 @@ t.test('libtorrent fetches v2 magnets from `seed`', { skip: noLibtorrent }, asyn
   }
 });
 
+t.test('a second run asks nobody: info and piece layers of the first are kept', async (t) => {
+  const { folder, made } = await scene(t);
+  const peer = await startSeed(t, { folder, made });
+  const env = { XDG_STATE_HOME: tempFolder(t) };
+  for (const [n, torrent] of made.entries()) {
+    const get = ['get', magnetV2(torrent), '--out', join(folder, `out-${n}`), ...local];
+    await cliJson(t, [...get, '--peer', peer], { env });
+    // Every byte is hashed again, and there is nobody to ask what it should be.
+    const again = await cliJson(t, [...get, '--check', '--timeout', '5'], { env });
+    t.match(again, { downloadedBytes: 0, infoHashV2: torrent.infoHashV2 });
+  }
+});
+
 t.test('`get` fetches v2 magnets from `seed`', async (t) => {
   const { folder, made } = await scene(t);
   const peer = await startSeed(t, { folder, made });

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
 import { decode, isDict } from '../../src/bencode.js';
-import { buildMetainfo } from '../../src/metainfo/build.js';
+import { buildMetainfo, wrapInfo } from '../../src/metainfo/build.js';
 import type { TorrentKind } from '../../src/metainfo/info-dict.js';
-import { parseInfo } from '../../src/metainfo/metainfo.js';
+import { MAX_METAINFO_BYTES, parseInfo, parseMetainfo } from '../../src/metainfo/metainfo.js';
 import { type PlanRequest, planTorrent } from '../../src/metainfo/plan.js';
 import { toHex } from '../../src/units.js';
 import { contentHashes } from '../helpers/torrent-hashes.js';
@@ -171,3 +171,25 @@ t.test('what is made is read back as it was planned, and as large as it was plan
   );
   t.ok(made > 100, `${made} made`);
 });
+
+t.test(
+  'an info dictionary with its layers is the torrent that was made, and without them what peers sent',
+  async (t) => {
+    for (const kind of ['v2', 'hybrid'] as const) {
+      const { plan, hashes } = make({ ...two, kind });
+      const { metainfo, metainfoBytes } = buildMetainfo(plan, hashes);
+      const layers = Buffer.concat(
+        metainfo.files.map(({ lengthBytes, pieceLayer }) =>
+          pieceLayer && lengthBytes > plan.pieceLengthBytes ? pieceLayer : Buffer.alloc(0),
+        ),
+      );
+      t.ok(layers.length > 0);
+      const info = parseInfo(metainfo.infoBytes);
+      t.equal(toHex(wrapInfo(info, layers) ?? new Uint8Array()), toHex(metainfoBytes));
+      const alone = wrapInfo(info, null) ?? new Uint8Array();
+      t.equal(toHex(parseMetainfo(alone, { needsLayers: false }).infoBytes), toHex(metainfo.infoBytes));
+      if (kind === 'v2') t.throws(() => parseMetainfo(alone), { code: 'ERR_METAINFO' });
+      t.equal(wrapInfo(info, new Uint8Array(MAX_METAINFO_BYTES)), null, 'longer than a .torrent may be');
+    }
+  },
+);
