@@ -18,11 +18,21 @@ export function wholeNumber(least: number, most: number): (text: string) => numb
   };
 }
 
-const units: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const units: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
 /** Bytes a second: `0` (no limit), `500KiB`, `2 MiB`, `1G`; `/s` may follow. */
 export function rate(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,9}) ?(?:([kmg])(?:i?b)?)?(?:\/s)?$/i.exec(text) ?? [];
   if (digits !== undefined) return Number(digits) * (units[unit.toLowerCase()] ?? 1);
   throw new BlockswarmError('ERR_USAGE', `expected a rate such as 500KiB (a second), got \`${text}\``);
+}
+
+const maxQuotaBytes = 2 ** 50;
+
+/** Bytes, at least one: `500GiB`, `2 TiB`, `1000000`. */
+export function size(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,16}) ?(?:([kmgt])(?:i?b)?)?$/i.exec(text) ?? [];
+  const bytes = Number(digits) * (units[unit.toLowerCase()] ?? 1);
+  if (bytes >= 1 && bytes <= maxQuotaBytes) return bytes;
+  throw new BlockswarmError('ERR_USAGE', `expected a size such as 500GiB, up to 1024TiB, got \`${text}\``);
 }

@@ -1,7 +1,8 @@
 /** The commands that fetch and seed, and their options. */
 import { type Command, Option } from 'commander';
-import { collect, rate, wholeNumber } from './options.js';
+import { collect, rate, size, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
+import { schedule } from './schedule.js';
 
 /** A timer of Node's cannot run longer than 2^31 ms. */
 export const maxTimeoutSeconds = 2_147_483;
@@ -33,6 +34,7 @@ export function peerOptions(command: Command): Command {
   return command
     .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
     .option('--no-dht', 'do not use the DHT')
+    .option('--no-pex', 'do not exchange addresses of peers with peers (BEP 11)')
     .option(
       '--dht-bootstrap <host:port>',
       'a DHT node to start from; may be given often (default: public ones)',
@@ -40,7 +42,17 @@ export function peerOptions(command: Command): Command {
     )
     .option('--max-upload <rate>', 'bytes a second of all connections; KiB, MiB and GiB may follow', rate)
     .option('--max-download <rate>', 'likewise', rate)
-    .option('--limit-lan', 'hold peers of the local network to these rates, too')
+    .option(
+      '--schedule <spec>',
+      "rates for certain times, such as 'mon-fri 08:00-18:00 up=1MiB down=5MiB'; may be given often, the first that fits holds",
+      schedule,
+    )
+    .option(
+      '--quota <size>',
+      'send no more in a calendar month; counted for each folder that is fetched into or seeded',
+      size,
+    )
+    .option('--limit-lan', 'hold peers of the local network to these rates and the quota, too')
     .option('--max-connections <n>', 'connections of all torrents (default: 4000)', wholeNumber(1, 100_000))
     .option(
       '--upload-slots <n>',

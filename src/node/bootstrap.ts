@@ -23,6 +23,7 @@ import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
+import { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
@@ -146,8 +147,8 @@ class Bootstrap {
 
   async run(): Promise<BootstrapResult> {
     const { datadir, finished } = this.#options;
-    const { scratch, netDir, blocksDir, resumeDb } = await this.#claim();
-    const peerNode = await this.#listen();
+    const { statePath, scratch, netDir, blocksDir, resumeDb } = await this.#claim();
+    const peerNode = await this.#listen(statePath);
     const catalogue = await this.#catalogue(peerNode, scratch);
     const engine = await this.#startEngine(netDir);
     const fresh = new NewDatadir({
@@ -185,6 +186,7 @@ class Bootstrap {
 
   /** Takes the directory to make and its state folder, and finds the place for scratch. */
   async #claim(): Promise<{
+    statePath: string;
     scratch: string;
     netDir: string;
     blocksDir: string;
@@ -205,7 +207,7 @@ class Bootstrap {
       await this.#save(resumeDb, false);
       await resumeDb.close();
     });
-    return { ...paths, scratch, resumeDb };
+    return { ...paths, statePath: state.path, scratch, resumeDb };
   }
 
   /** Records what the downloads have on disk. Never rejects. */
@@ -214,11 +216,12 @@ class Bootstrap {
     for (const warning of resumeDb.warnings()) this.#report.warn(warning);
   }
 
-  async #listen(): Promise<PeerNode> {
-    const { listen, peer } = this.#options;
+  async #listen(statePath: string): Promise<PeerNode> {
+    const { listen, peer, quota } = this.#options;
     const peers = await resolveAll(peer, this.#signal);
     const dht = await dhtNodes(this.#options, this.#signal, this.#report);
-    const peerNode = new PeerNode({ ...peering(this.#options), listen, peers, dht });
+    const quotaRecord = await QuotaRecord.open(quota, [statePath], this.#report);
+    const peerNode = new PeerNode({ ...peering(this.#options), listen, peers, dht, quotaRecord });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

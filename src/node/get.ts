@@ -14,6 +14,7 @@ import { sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
+import { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -99,6 +100,7 @@ async function run(
   const peerNode = new PeerNode({
     ...peering(options),
     listen: options.listen,
+    quotaRecord: await QuotaRecord.open(options.quota, [state.path], report),
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
     peers,
     dht: await dhtNodes(options, signal, report),

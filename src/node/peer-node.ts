@@ -18,6 +18,7 @@ import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
 import { DhtSchedule } from './dht-schedule.js';
 import { type PeeringOptions, rateLimits } from './peering.js';
+import type { QuotaRecord } from './quota-record.js';
 
 export interface PeerNodeOptions extends PeeringOptions {
   /** Where to listen for peers (TCP), the DHT and uTP (UDP): one port for all. */
@@ -30,6 +31,8 @@ export interface PeerNodeOptions extends PeeringOptions {
   readonly wake?: (torrent: number) => Promise<void>;
   /** URLs that the user named, asked for every torrent beside its own web seeds; null: no web seed is asked. */
   readonly webSeeds?: readonly string[] | null;
+  /** Where it is written down what was used of the quota. */
+  readonly quotaRecord?: QuotaRecord | null;
 }
 
 const tickMs = 1000;
@@ -49,6 +52,7 @@ export class PeerNode {
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
+  readonly #quotaRecord: QuotaRecord | null;
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
@@ -62,7 +66,8 @@ export class PeerNode {
     const { webSeeds = [] } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
-    const { encryption, utp = false } = options;
+    const { encryption, utp = false, pex = true, quotaRecord = null } = options;
+    this.#quotaRecord = quotaRecord;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
     this.#reactor = new Reactor({ ...sizes, ...limits }, () => this.#pump());
@@ -86,7 +91,8 @@ export class PeerNode {
       choker: { ...(slots !== undefined && { slots }), ...(seedChoker && { seedChoker }) },
       ...(encryption && { encryption }),
       utp,
-      rates: rateLimits(options),
+      pex,
+      rates: rateLimits(options, quotaRecord?.usage ?? null),
       ...(options.wake && { wake: options.wake }),
     });
     this.#dht =
@@ -100,6 +106,7 @@ export class PeerNode {
     this.#schedule = this.#dht && new DhtSchedule({ dht: this.#dht, port: () => this.address.port });
     this.#timer = setInterval(() => {
       this.session.tick();
+      this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
       this.#schedule?.tick(performance.now());
     }, tickMs);
   }
@@ -191,6 +198,7 @@ export class PeerNode {
     await this.#schedule?.close();
     await this.#dht?.close();
     await this.#reactor.shutdown();
+    await this.#quotaRecord?.save(this.session.rates.usage);
   }
 
   #pump(): void {

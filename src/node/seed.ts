@@ -9,6 +9,7 @@ import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
+import { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
 import { resumeFileName, scrub } from './resume.js';
 import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
@@ -60,7 +61,9 @@ export class Seeder {
       const peers = await resolveAll(options.peer, signal);
       const dht = await dhtNodes(options, signal, report);
       // Before the hashing: a port in use is told at once.
-      const peerNode = new PeerNode({ ...peering(options), listen: options.listen, peers, dht });
+      const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
+      const { listen } = options;
+      const peerNode = new PeerNode({ ...peering(options), listen, peers, dht, quotaRecord });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

@@ -9,6 +9,7 @@ import { ResumeDb } from '../native.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
+import { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -111,6 +112,7 @@ export class TorrentSeeder {
         peers,
         dht,
         wake,
+        quotaRecord: await QuotaRecord.open(options.quota, statePaths(homes), report),
       });
       closers.push(() => peerNode.close());
       const contents = new Map(named?.map(({ row, content }) => [row.torrentPath, content]));
@@ -280,6 +282,10 @@ async function readNamed(torrents: readonly NamedTorrent[], signal: AbortSignal)
 function homeFolders(torrents: TorrentSeedOptions['torrents'], named: readonly Named[] | null): Set<string> {
   if ('folder' in torrents) return new Set([torrents.content ?? torrents.folder]);
   return new Set(named?.map(({ home }) => home));
+}
+
+function statePaths(homes: ReadonlyMap<string, Home>): string[] {
+  return [...homes.values()].map(({ state }) => state.path);
 }
 
 /** The state of the folder that the content is in; of a folder of torrents there is one for all. */

@@ -34,6 +34,8 @@ export interface SessionOptions {
   readonly encryption?: Encryption;
   /** Whether peers are dialled over uTP when TCP fails. */
   readonly utp?: boolean;
+  /** Whether peers tell each other whom they know (BEP 11). Default on. */
+  readonly pex?: boolean;
   readonly limits?: LinkLimitsOptions;
   readonly choker?: Omit<ChokerOptions, 'random'>;
   /** Requests that the byte mover queues for each peer. */
@@ -105,6 +107,7 @@ export class Session {
         listenPort: options.listenPort ?? (() => null),
         requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
       },
+      pex: options.pex ?? true,
       ownAddress: new OwnAddress(options.listenPort ?? (() => null)),
       changed: () => this.#changed(),
       closed: (swarm) => this.#forget(swarm),

@@ -25,6 +25,7 @@ export interface SwarmExtensionsOptions {
   readonly infoHashV2: Uint8Array | null;
   readonly infoBytes: Uint8Array | null;
   readonly isPrivate: boolean;
+  readonly pex: boolean;
   /** The info dictionary came. */
   foundMetadata(infoBytes: Uint8Array): void;
   /** There may be somebody to dial. */
@@ -59,7 +60,7 @@ export class SwarmExtensions extends Extensions {
       listensAt: (peer, port, nowMs) => peers.listensAt(peer, port, nowMs),
       extensions: [
         new MetadataExchange({ ...options, found: options.foundMetadata }),
-        pex,
+        ...(options.pex ? [pex] : []),
         holepunch,
         dontHave,
         uploadOnly,

@@ -26,6 +26,8 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'm
   readonly clock: () => number;
   readonly extension: ExtensionInfo;
   readonly ownAddress: OwnAddress;
+  /** Whether peers are exchanged (BEP 11). */
+  readonly pex: boolean;
   /** There is somebody to dial, or a peer's choking is to be looked at. */
   changed(swarm: Swarm): void;
   closed(swarm: Swarm): void;
@@ -96,6 +98,7 @@ export class Swarm {
       dialPolicy: context.dialPolicy,
       peers: this.#peers,
       ownAddress: context.ownAddress,
+      pex: context.pex,
       infoHashV1,
       infoHashV2,
       infoBytes: options.infoBytes ?? null,

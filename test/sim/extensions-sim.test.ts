@@ -34,6 +34,23 @@ t.test('a whole swarm is met from one address, and finishes', async (t) => {
   world.close();
 });
 
+t.test('who turned peer exchange off tells nobody, and is told of nobody', async (t) => {
+  const world = new SimWorld(new SimTorrentFile(20));
+  const off = { rateBytesPerSecond: MEGABYTE, session: { pex: false } };
+  const on = { rateBytesPerSecond: MEGABYTE };
+  for (const [hub, spoke] of [
+    [off, on],
+    [on, off],
+  ]) {
+    const middle = world.node(hub);
+    const spokes = [world.node(spoke).meet(middle), world.node(spoke).meet(middle)] as const;
+    world.clock.run(3 * MINUTE_MS);
+    t.ok(spokes.every((node) => isLinked(node, middle)));
+    t.notOk(isLinked(...spokes));
+  }
+  world.close();
+});
+
 t.test('a private torrent meets whom the user named or the tracker told, and nobody else', async (t) => {
   const world = new SimWorld(new SimTorrentFile(20));
   const swarm = { private: true };
