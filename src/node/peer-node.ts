@@ -3,7 +3,7 @@
  * between them. Only here they are wired together.
  */
 import { randomBytes } from 'node:crypto';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
@@ -39,7 +39,7 @@ const tickMs = 1000;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
 /** Pieces on their way in, over all torrents, in memory. */
-const assemblyBytes = 64 * 2 ** 20;
+const assemblyBytes = Math.min(192 * 2 ** 20, Math.max(64 * 2 ** 20, totalmem() / 64));
 const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
 

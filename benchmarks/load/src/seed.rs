@@ -27,20 +27,22 @@ pub fn run(options: &Options) -> Result<(), LoadError> {
     let piece_length = options.required("piece-length")?;
     let served = Arc::new(Served { file, length, piece_length, info_hash: options.info_hash()? });
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    writeln!(io::stdout(), r#"{{"port":{}}}"#, listener.local_addr()?.port())?;
+    let port = listener.local_addr()?.port();
+    writeln!(io::stdout(), r#"{{"port":{port}}}"#)?;
     for stream in listener.incoming() {
         let served = Arc::clone(&served);
         let stream = stream?;
         thread::spawn(move || {
-            let _ = serve(stream, &served);
+            let _ = serve(stream, &served, port);
         });
     }
     Ok(())
 }
 
-fn serve(mut stream: TcpStream, served: &Served) -> Result<(), LoadError> {
+fn serve(mut stream: TcpStream, served: &Served, port: u16) -> Result<(), LoadError> {
     stream.set_nodelay(true)?;
-    wire::shake_hands(&mut stream, served.info_hash, 0)?;
+    // A seeder of its own for each port: peers keep one connection to each peer id.
+    wire::shake_hands(&mut stream, served.info_hash, port)?;
     let pieces = served.length.div_ceil(served.piece_length) as usize;
     let mut bitfield = vec![0xff; pieces.div_ceil(8)];
     if let Some(last) = bitfield.last_mut().filter(|_| !pieces.is_multiple_of(8)) {

@@ -102,7 +102,7 @@ impl Hub {
             handle: runtime.handle().clone(),
             outbox: Arc::new(Outbox::new(Box::new(wake))),
             batches: BatchPool::new(limits.batch_bytes, limits.batches_bytes, single_bytes),
-            docket: Docket::new(options.assembly_bytes / 4),
+            docket: Docket::new(options.assembly_bytes / 3),
             counters: Counters::default(),
             encryption: EncryptionPolicy::new(),
             utp: Mutex::default(),
