@@ -93,7 +93,7 @@ export class Pieces {
   startOff(peer: Peer, infoHash: Uint8Array): void {
     // A small part of the torrent, or nobody would have to wait for a turn.
     const count = Math.min(ALLOWED_FAST_PIECES, this.pieceCount >> 4);
-    if (count === 0 || peer.have.all || peer.have.count >= count) return;
+    if (count === 0 || !peer.mayServe || peer.have.all || peer.have.count >= count) return;
     const who = identity(peer.address);
     if (this.#startedOff.has(who) || this.#startedOff.size >= MOST_STARTED_OFF) return;
     this.#startedOff.add(who);

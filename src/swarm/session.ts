@@ -70,6 +70,7 @@ export class Session {
   /** Somebody's choking, or whom to dial, is to be looked at before the next tick. */
   #isChanged = false;
   #dialsLeft = DIALS_AT_ONCE;
+  #uploadStopped: string | null = null;
   #applying = false;
   #closed = false;
 
@@ -182,6 +183,10 @@ export class Session {
     if (this.#closed) return;
     this.#dialsLeft = DIALS_AT_ONCE;
     this.rates.tick(this.#wallClock());
+    const { uploadStopped } = this.rates.status();
+    // A quota is not overdrawn until upload slots are shared out again.
+    if (uploadStopped !== this.#uploadStopped) this.#isChanged = true;
+    this.#uploadStopped = uploadStopped;
     for (const swarm of [...this.#byTorrent.values()]) swarm.tick(nowMs);
     this.#turnOver(nowMs);
     this.#dialAndChoke(nowMs);

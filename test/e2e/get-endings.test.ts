@@ -112,6 +112,28 @@ t.test('a rate that is asked for is kept to', async (t) => {
   t.match(wrong, { code: 2, stderr: /expected a rate/ });
 });
 
+t.test('a seed stops when the quota of the month is used up, and knows it after a restart', async (t) => {
+  const folder = tempFolder(t);
+  writeContent(join(folder, 'tree'), { f: bytes(4_000_000) });
+  const torrent = join(folder, 'made.torrent');
+  const pieces = ['--piece-length', '64KiB', '--out', torrent];
+  await cliJson(t, ['torrent', 'make', join(folder, 'tree'), ...pieces]);
+  const env = { XDG_STATE_HOME: tempFolder(t) };
+  // Slow, so that it is seen in time what went.
+  const quota = ['--quota', '1MiB', '--max-upload', '1MiB', '--limit-lan', '--no-pex', '--no-dht'];
+  const fetched = async (out: string) => {
+    const { listen, program } = await startSeed(t, [`${torrent}=${folder}`, ...quota], { env });
+    const get = ['get', torrent, '--out', join(folder, out), '--peer', listen, ...alone, '--timeout', '4'];
+    const { code, stdout } = await cli(t, [...get, '--json']);
+    t.equal(code, 4, 'it waits in vain for the rest');
+    const { stderr } = await program.stop();
+    t.match(stderr, /the upload quota of \d{4}-\d\d is used up/);
+    return (JSON.parse(stdout) as { error: { code: string } }).error.code;
+  };
+  t.equal(await fetched('first'), 'ERR_TIMEOUT');
+  t.equal(await fetched('second'), 'ERR_NO_PEERS', 'not even a first piece came');
+});
+
 const mount = 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"';
 const inSmallDisk = (folder: string, ...command: string[]) =>
   spawnSync('unshare', ['-rm', 'sh', '-c', mount, 'sh', folder, ...command], { encoding: 'utf8' });
