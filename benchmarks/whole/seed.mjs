@@ -60,8 +60,15 @@ export async function run({ folder, report, runs }) {
         const times = subject in others && subject !== 'libtorrent' ? Math.min(runs, peerRuns) : runs;
         for (const connections of connectionCounts) {
           // More would wait for a slot, and be timed waiting.
-          if (connections <= slots)
+          if (connections > slots) continue;
+          try {
             figures[connections][subject] = await measure(program, leech, connections, times);
+          } catch (error) {
+            if (subject === 'blockswarm') throw error;
+            report.note(
+              `${subject} does not serve ${connections} at a time: ${error.stderr ?? error.message}`,
+            );
+          }
         }
         if (slots < Infinity) report.note(`${subject} serves ${slots} peers at a time: no more are measured`);
       },
@@ -82,7 +89,7 @@ function addRows(report, connections, figures, others) {
   for (const [subject, { cpu, rate, memory }] of Object.entries(figures)) {
     const isOurs = subject === 'blockswarm';
     const row = { case: name, subject, peer: subject === 'libtorrent' ? undefined : 'libtorrent' };
-    const atMost = isOurs ? 0.42 * median(figures.libtorrent.cpu) : undefined;
+    const atMost = isOurs && figures.libtorrent ? 0.42 * median(figures.libtorrent.cpu) : undefined;
     const atLeast = isOurs && [8, 50].includes(connections) ? 1.6 * best : undefined;
     report.add({ ...row, metric: 'cpu', unit: 's/GiB', values: cpu, atMost });
     report.add({ ...row, metric: 'rate', unit: 'MiB/s', values: rate, atLeast });

@@ -46,6 +46,8 @@ const maxHalfOpenLinks = 100;
 export class PeerNode {
   readonly address: PeerAddress;
   readonly session: Session;
+  /** Of all torrents together; one that is only seeded may have all of them. */
+  readonly maxConnections: number;
   readonly #reactor: Reactor;
   readonly #dht: Dht | null;
   readonly #schedule: DhtSchedule | null;
@@ -68,6 +70,7 @@ export class PeerNode {
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
     const { encryption, utp = false, pex = true, quotaRecord = null } = options;
     this.#quotaRecord = quotaRecord;
+    this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
     this.#reactor = new Reactor({ ...sizes, ...limits }, () => this.#pump());

@@ -148,7 +148,7 @@ function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandl
   // Hashed a moment ago, or by an earlier start when the files were the same: that is where the torrent comes from.
   store.setServableAll();
   const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
-  peerNode.addContent(torrent, store, { events: { fault } });
+  peerNode.addContent(torrent, store, { maxLinks: peerNode.maxConnections, events: { fault } });
   return store;
 }
 

@@ -214,7 +214,12 @@ export class TorrentLibrary {
     if (!this.#rows.has(number) || signal.aborted) throw new BlockswarmError('ERR_IO', 'the torrent is gone');
     const fault = ({ message }: { message: string }) => report.warn(`${metainfo.name} is paused: ${message}`);
     const { superSeeding } = this.#options;
-    const swarm = peerNode.addContent(metainfo, store, { wanted: [], superSeeding, events: { fault } });
+    const swarm = peerNode.addContent(metainfo, store, {
+      wanted: [],
+      superSeeding,
+      maxLinks: peerNode.maxConnections,
+      events: { fault },
+    });
     const torrent: OpenTorrent = { store, swarm, checking: null, hashedBytes: 0, usedMs: performance.now() };
     this.#open.set(number, torrent);
     this.#warned.delete(number);
