@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './cache.mjs';
+import { findRqbit } from './rqbit.mjs';
 import { say } from './run.mjs';
 import { setup } from './setup.mjs';
 
@@ -15,6 +16,7 @@ const env = {
   BLOCKSWARM_PYTHON: python,
   BLOCKSWARM_ARIA2: aria2,
   BLOCKSWARM_TRANSMISSION: transmission,
+  BLOCKSWARM_RQBIT: findRqbit(),
 };
 const count = { passed: 0, failed: 0, skipped: 0 };
 let whole = true;
