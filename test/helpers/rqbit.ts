@@ -12,7 +12,7 @@ export const noRqbit: string | false = !existsSync(command) && 'no rqbit: `node 
 
 export interface Job {
   readonly torrent: string;
-  /** Where the content is, or comes to. */
+  /** The folder in which the content is, or comes to. */
   readonly folder: string;
   /** `host:port`, asked for the torrent. */
   readonly peer?: string;
