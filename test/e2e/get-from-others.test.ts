@@ -1,4 +1,4 @@
-/** `blockswarm get` fetches from aria2, to the last byte. */
+/** `blockswarm get` fetches from aria2 and transmission, to the last byte. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -6,6 +6,7 @@ import { noAria2, seedWithAria2 } from '../helpers/aria2.js';
 import { cliJson } from '../helpers/cli.js';
 import { bytes, writeContent } from '../helpers/content-folder.js';
 import { tempFolder } from '../helpers/temp.js';
+import { noTransmission, Transmission } from '../helpers/transmission.js';
 
 const tree = { 'a.bin': bytes(3_000_001, 3), 'sub/b.bin': bytes(70_000, 4) };
 
@@ -29,4 +30,12 @@ async function checkGet(t: Test, folder: string, torrent: string, peer: string):
 t.test('from aria2', { skip: noAria2 }, async (t) => {
   const { folder, torrent } = await scene(t);
   await checkGet(t, folder, torrent, await seedWithAria2(t, torrent, folder));
+});
+
+t.test('from transmission', { skip: noTransmission }, async (t) => {
+  const { folder, torrent } = await scene(t);
+  const transmission = await Transmission.start(t);
+  // What is there already it takes over, and serves.
+  await transmission.add(torrent, folder);
+  await checkGet(t, folder, torrent, transmission.peerAddress);
 });
