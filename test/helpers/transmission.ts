@@ -1,5 +1,5 @@
 /**
- * transmission-daemon as a leecher. It never dials a peer on 127.0.0.0/8, but takes connections from
+ * transmission-daemon as a leecher and a seeder. It never dials a peer on 127.0.0.0/8, but takes connections from
  * there: whoever seeds must dial it.
  */
 import { spawnSync } from 'node:child_process';
@@ -31,7 +31,11 @@ interface TorrentState {
   readonly leftUntilDone: number;
   readonly sizeWhenDone: number;
   readonly errorString: string;
+  readonly status: number;
 }
+
+/** Of `status`: it has checked what was there, and fetches the rest or seeds. */
+const runs: ReadonlySet<number> = new Set([4, 6]);
 
 export class Transmission {
   /** Where it takes connections of peers. */
@@ -78,16 +82,29 @@ export class Transmission {
     await this.#call('torrent-add', { metainfo, 'download-dir': outFolder });
   }
 
-  /** Waits until every byte is there, then ends the daemon, which writes what it still holds. */
-  async finish(): Promise<void> {
+  /** What it lacks of its torrents, of which something is there, once it has checked that. */
+  async leftBytes(): Promise<number> {
     for (;;) {
-      const fields = ['leftUntilDone', 'sizeWhenDone', 'errorString'];
-      const { torrents } = await this.#call<{ torrents: TorrentState[] }>('torrent-get', { fields });
-      const failed = torrents.find(({ errorString }) => errorString !== '');
-      if (failed) throw new Error(`transmission: ${failed.errorString}`);
-      if (torrents.every(({ leftUntilDone, sizeWhenDone }) => leftUntilDone === 0 && sizeWhenDone > 0)) break;
+      const torrents = await this.#torrents();
+      if (torrents.every((each) => runs.has(each.status) && each.leftUntilDone < each.sizeWhenDone))
+        return torrents.reduce((sum, { leftUntilDone }) => sum + leftUntilDone, 0);
       await sleep(pollMs);
     }
+  }
+
+  /** Waits until every byte is there. */
+  async complete(): Promise<void> {
+    for (;;) {
+      const torrents = await this.#torrents();
+      if (torrents.every(({ leftUntilDone, sizeWhenDone }) => leftUntilDone === 0 && sizeWhenDone > 0))
+        return;
+      await sleep(pollMs);
+    }
+  }
+
+  /** Waits until every byte is there, then ends the daemon, which writes what it still holds. */
+  async finish(): Promise<void> {
+    await this.complete();
     await this.#program.stop();
   }
 
@@ -102,6 +119,14 @@ export class Transmission {
         await sleep(pollMs);
       }
     }
+  }
+
+  async #torrents(): Promise<readonly TorrentState[]> {
+    const fields = ['leftUntilDone', 'sizeWhenDone', 'errorString', 'status'];
+    const { torrents } = await this.#call<{ torrents: TorrentState[] }>('torrent-get', { fields });
+    const failed = torrents.find(({ errorString }) => errorString !== '');
+    if (failed) throw new Error(`transmission: ${failed.errorString}`);
+    return torrents;
   }
 
   async #call<T>(method: string, args: object): Promise<T> {
