@@ -7,6 +7,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
+import { ExternalAddress } from '../discovery/external-address.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
@@ -46,6 +47,8 @@ const maxHalfOpenLinks = 100;
 export class PeerNode {
   readonly address: PeerAddress;
   readonly session: Session;
+  /** Where the world sees us. */
+  readonly externalAddress = new ExternalAddress();
   /** Of all torrents together; one that is only seeded may have all of them. */
   readonly maxConnections: number;
   readonly #reactor: Reactor;
@@ -89,6 +92,7 @@ export class PeerNode {
       clock: () => performance.now(),
       random: Math.random,
       listenPort: () => this.address.port,
+      externalAddress: this.externalAddress,
       dialPolicy,
       limits,
       choker: { ...(slots !== undefined && { slots }), ...(seedChoker && { seedChoker }) },

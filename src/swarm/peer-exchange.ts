@@ -3,7 +3,7 @@
  * peers whose listening address is known are told. What peers tell is rationed by who tells and by what is told, so that
  * no liar fills the book with addresses of its own, or makes us knock at a victim's doors.
  */
-import { type DialPolicy, formatPeerAddress, isMeantBy, type PeerAddress } from '../connector.js';
+import { type DialPolicy, formatPeerAddress, isMeantBy, networkOf, type PeerAddress } from '../connector.js';
 import { UT_HOLEPUNCH } from '../wire/holepunch.js';
 import {
   encodePexMessage,
@@ -16,7 +16,6 @@ import {
 } from '../wire/pex.js';
 import { Allowance } from './allowance.js';
 import { BAD_MESSAGE, type Extension, FLOOD, type Offence, type Partner } from './extensions.js';
-import { networkOf } from './network-of.js';
 import type { Peer } from './peer.js';
 
 /** BEP 11: not more often. */

@@ -11,7 +11,7 @@ import { DialWays, type Encryption } from './dial-ways.js';
 import { type IdleName, IdleTorrents, nameOf } from './idle-torrents.js';
 import type { Incoming, LinkBatch, LinkHost } from './link-host.js';
 import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
-import { OwnAddress } from './own-address.js';
+import { type AddressVotes, OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
 import { RateLimits, type RateLimitsOptions } from './rate-limits.js';
 import { Swarm, type SwarmContext } from './swarm.js';
@@ -29,6 +29,8 @@ export interface SessionOptions {
   /** Name and version told to peers. */
   readonly client?: string;
   readonly listenPort?: () => number | null;
+  /** Told where peers see us; without it no peer is preferred (BEP 40). */
+  readonly externalAddress?: AddressVotes;
   readonly dialPolicy?: Pick<DialPolicy, 'mayDial'>;
   /** Default `allowed`. */
   readonly encryption?: Encryption;
@@ -109,7 +111,7 @@ export class Session {
         requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
       },
       pex: options.pex ?? true,
-      ownAddress: new OwnAddress(options.listenPort ?? (() => null)),
+      ownAddress: new OwnAddress(options.listenPort ?? (() => null), options.externalAddress),
       changed: () => this.#changed(),
       closed: (swarm) => this.#forget(swarm),
     };
