@@ -191,6 +191,10 @@ export declare class Reactor {
   connect(torrent: number, host: string, port: number, hello: Hello, how?: How | undefined | null): number
   /** Begins to fetch from a web seed. Returns the link's number at once, 0 when there is no such torrent. */
   connectWebSeed(torrent: number, seed: WebSeed): number
+  /** Begins a GET; its number comes back in its outcome. */
+  httpGet(request: HttpRequest): number
+  /** Ends a GET; no outcome of it comes any more. */
+  cancelHttp(request: number): void
   /** Lets an incoming link in; false when it is gone. */
   accept(link: number, torrent: number, hello: Hello): boolean
   /** Turns an incoming link away; no event follows. */
@@ -347,6 +351,7 @@ export interface Batch {
   pieces: Array<PieceVerdict>
   faults: Array<TorrentFault>
   datagrams: Array<Datagram>
+  http: Array<HttpOutcome>
   dropped: Dropped
 }
 
@@ -563,6 +568,54 @@ export interface How {
   transport?: 'tcp' | 'utp'
   /** The handshake of MSE comes first. */
   encrypted?: boolean
+}
+
+/** An answer of any status but a redirect. */
+export interface HttpAnswer {
+  status: number
+  contentType?: string
+  /** The body is compressed by gzip. */
+  gzip: boolean
+  body: Buffer
+  /** Where it came from in the end, without credentials. May hold a token. */
+  finalUrl: string
+  remoteAddress: SocketAddress
+}
+
+/** What came of a GET. */
+export interface HttpOutcome {
+  request: number
+  answer?: HttpAnswer
+  /** Without an answer: a short code, as of web seeds. */
+  failure?: string
+  /** How long the server asks to be left alone. */
+  retryAfterMs?: number
+}
+
+/** Where a URL may lead, beyond the rest of the world. */
+export interface HttpReach {
+  /** The user named it; then it may be on this machine. */
+  asked: boolean
+  /** Whoever named it, it may be on this machine. */
+  loopback: boolean
+  /** It is a tracker, and so takes a query also on this machine or network. */
+  tracker?: boolean
+  /** Only over IPv4, or only over IPv6. */
+  family?: 4 | 6
+}
+
+/** What to ask for, and what that may cost. */
+export interface HttpRequest {
+  /** `http` or `https`. */
+  url: string
+  /** Of the body. */
+  maxBytes: number
+  /** For everything, redirects included. */
+  timeoutMs: number
+  maxRedirects: number
+  /** Absent: the program's own; empty: no such header. */
+  userAgent?: string
+  reach: HttpReach
 }
 
 /** A peer that waits for `accept` or `refuse`. */

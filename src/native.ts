@@ -5,11 +5,15 @@
  * Tasks run on libuv's worker threads. Bytes that come out are owned by the caller; bytes that go in are
  * read before the call returns, so JavaScript may reuse them at once.
  */
+import { promisify } from 'node:util';
+import { gunzip as gunzipWithCallback, type ZlibOptions } from 'node:zlib';
 import * as bindings from '../bindings/index.js';
 import { BlockswarmError, isErrorCode } from './errors.js';
 
 /** libuv has 4 workers, shared with fs and dns: leave one for them. */
 const maxTasksInFlight = 3;
+
+const gunzip = promisify<Uint8Array, ZlibOptions, Buffer>(gunzipWithCallback);
 
 let tasksInFlight = 0;
 const waiting: (() => void)[] = [];
@@ -679,6 +683,38 @@ export type ReactorOptions = bindings.ReactorOptions;
 export type Batch = Readonly<bindings.Batch>;
 export type ReactorStats = Readonly<bindings.ReactorStats>;
 
+/** Where a URL may lead, beyond the rest of the world. */
+export type HttpReach = Readonly<bindings.HttpReach>;
+
+export interface HttpGetOptions {
+  /** Of the body, as it comes and unpacked. */
+  readonly maxBytes: number;
+  /** For everything, redirects included. */
+  readonly timeoutMs: number;
+  /** Default 5. Each hop's address is looked at; none leads from the world into this machine or network. */
+  readonly maxRedirects?: number;
+  /** Absent: the program's own; empty: no such header. */
+  readonly userAgent?: string;
+  readonly reach: HttpReach;
+}
+
+/** An answer of any status but a redirect. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly contentType: string | null;
+  /** At most `maxBytes`, unpacked. */
+  readonly body: Uint8Array;
+  /** Where it came from in the end, without credentials. May hold a token: not for logs. */
+  readonly finalUrl: string;
+  readonly remoteAddress: { readonly host: string; readonly port: number };
+}
+
+/** What came of a GET: an answer, or a short code that says why there is none. */
+export type HttpResult = { readonly retryAfterMs: number | null } & (
+  | ({ readonly failure: null } & HttpAnswer)
+  | { readonly failure: string }
+);
+
 /** As `WebSeedPlace` of src/swarm/link-host.ts. */
 type WebSeedPlace = Omit<bindings.WebSeed, 'paths'> & { readonly paths: readonly string[] };
 
@@ -688,6 +724,7 @@ type WebSeedPlace = Omit<bindings.WebSeed, 'paths'> & { readonly paths: readonly
  */
 export class Reactor {
   readonly #inner: bindings.Reactor;
+  readonly #gets = new Map<number, (outcome: bindings.HttpOutcome) => void>();
 
   /** `wake` is called on the JavaScript thread when there is something to `drain`: once until it is drained. */
   constructor(options: ReactorOptions, wake: () => void) {
@@ -709,8 +746,44 @@ export class Reactor {
     return this.#inner.sendUdp(payload, host, port);
   }
 
+  /** Takes what happened; outcomes of `httpGet` go to whoever waits for them. */
   drain(): Batch {
-    return this.#inner.drain();
+    const batch = this.#inner.drain();
+    for (const outcome of batch.http) this.#gets.get(outcome.request)?.(outcome);
+    return batch;
+  }
+
+  /**
+   * Asks for something short over HTTP(S), of which everything is bounded; that it cannot be had is a result (`busy`:
+   * 64 are on their way). Resolves while someone drains.
+   * @throws `signal.reason` when aborted
+   */
+  async httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
+    signal?.throwIfAborted();
+    const { maxBytes, timeoutMs, maxRedirects = 5, userAgent, reach } = options;
+    const limits = { maxBytes, timeoutMs, maxRedirects };
+    const request = this.#inner.httpGet({
+      ...{ url, ...limits, reach },
+      ...(userAgent !== undefined && { userAgent }),
+    });
+    let aborted = () => {};
+    const outcome = await new Promise<bindings.HttpOutcome>((resolve, reject) => {
+      aborted = () => {
+        this.#inner.cancelHttp(request);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', aborted, { once: true });
+      this.#gets.set(request, resolve);
+    }).finally(() => {
+      signal?.removeEventListener('abort', aborted);
+      this.#gets.delete(request);
+    });
+    const { answer, failure, retryAfterMs = null } = outcome;
+    if (!answer) return { failure: failure ?? 'reset', retryAfterMs };
+    const body = answer.gzip ? await unpack(answer.body, maxBytes) : answer.body;
+    if (typeof body === 'string') return { failure: body, retryAfterMs };
+    const { status, contentType = null, finalUrl, remoteAddress } = answer;
+    return { failure: null, retryAfterMs, status, contentType, body, finalUrl, remoteAddress };
   }
 
   stats(): ReactorStats {
@@ -719,6 +792,7 @@ export class Reactor {
 
   /** Closes all links and joins the threads. Idempotent. */
   async shutdown(): Promise<void> {
+    for (const [request, settle] of this.#gets) settle({ request, failure: 'shutdown' });
     await this.#inner.shutdown();
   }
 
@@ -838,6 +912,16 @@ export class Reactor {
 
   announceHave(torrent: number, piece: number): void {
     this.#inner.announceHave(torrent, piece);
+  }
+}
+
+/** What gzip holds, or why it cannot be had: a bomb stops at the bound. */
+async function unpack(body: Uint8Array, maxBytes: number): Promise<Uint8Array | 'long-body' | 'encoded'> {
+  try {
+    return await gunzip(body, { maxOutputLength: maxBytes });
+  } catch (error) {
+    const isTooLong = error instanceof RangeError;
+    return isTooLong ? 'long-body' : 'encoded';
   }
 }
 

@@ -6,6 +6,7 @@ mod datadir;
 mod engine;
 mod error;
 mod hash;
+mod http;
 mod lock;
 mod reactor;
 mod resume;

@@ -1,6 +1,7 @@
 //! Every socket of the process for JavaScript: links, the listener, the UDP port. Commands never block; what came of
 //! them crosses in batches by `drain`.
 use crate::error::coded;
+use crate::http::{HttpOutcome, HttpRequest};
 use crate::store::Store;
 use crate::task::Job;
 use blockswarm_net::{NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp};
@@ -39,13 +40,13 @@ fn address(host: &str, port: u32) -> napi::Result<SocketAddr> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counters stay below 2^53 for centuries")]
-fn count(value: u64) -> f64 {
+pub(crate) fn count(value: u64) -> f64 {
     value as f64
 }
 
 /// Saturates: a negative or absurd number of bytes is 0 or as many as there can be.
 #[expect(clippy::cast_sign_loss, reason = "a negative number is none")]
-fn bytes(value: f64) -> u64 {
+pub(crate) fn bytes(value: f64) -> u64 {
     value as u64
 }
 
@@ -451,6 +452,7 @@ pub struct Batch {
     pub pieces: Vec<PieceVerdict>,
     pub faults: Vec<TorrentFault>,
     pub datagrams: Vec<Datagram>,
+    pub http: Vec<HttpOutcome>,
     pub dropped: Dropped,
 }
 
@@ -591,8 +593,20 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn connect_web_seed(&self, torrent: u32, seed: WebSeed) -> u32 {
         let WebSeed { url, paths, asked, loopback } = seed;
-        let reach = Reach { asked, loopback };
+        let reach = Reach { asked, loopback, ..Reach::default() };
         self.hub.connect_web_seed(torrent, WireWebSeed { url, paths, reach }).unwrap_or(0)
+    }
+
+    /// Begins a GET; its number comes back in its outcome.
+    #[napi(catch_unwind)]
+    pub fn http_get(&self, request: HttpRequest) -> u32 {
+        self.hub.http_get(request.read())
+    }
+
+    /// Ends a GET; no outcome of it comes any more.
+    #[napi(catch_unwind)]
+    pub fn cancel_http(&self, request: u32) {
+        self.hub.cancel_http(request);
     }
 
     /// Lets an incoming link in; false when it is gone.
@@ -744,6 +758,7 @@ impl Reactor {
             pieces: drained.verdicts.into_iter().map(PieceVerdict::from).collect(),
             faults: drained.faults.into_iter().map(TorrentFault::from).collect(),
             datagrams: datagrams.collect(),
+            http: self.hub.drain_http().into_iter().map(HttpOutcome::from).collect(),
             dropped: Dropped { datagrams: count(lost.saturating_sub(before)) },
         }
     }

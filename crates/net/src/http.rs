@@ -2,35 +2,27 @@
 //! hold, wait for or ask for is bounded.
 
 use crate::http_answer::{Answer, judge};
-use crate::http_dial::{Dialled, HttpDialer, HttpStream, Seat};
+use crate::http_connection::{self, Driver, is_cut_short, next_data, told};
+use crate::http_dial::{Dialled, HttpDialer, Seat};
 use crate::http_error::HttpError;
 use crate::http_reach::{Place, Reach};
 use crate::http_url::{HttpUrl, Origin};
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::SendRequest;
 use hyper::http::{Request, Response, header};
-use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::error::Error;
-use std::future::Future;
-use std::io;
 use std::ops::Range;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// A head, and one read of a body, are no longer than this.
-const BUFFER_BYTES: usize = 256 * 1024;
-const HEADERS: usize = 100;
 /// Redirects for one request.
 const REDIRECTS: usize = 5;
 /// URLs whose redirects are remembered.
 const MOVED: usize = 1_024;
 /// For the end of a body of which all that is wanted is there.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSION"));
 
 /// One user of one server: requests one after the other.
 pub struct HttpClient {
@@ -52,8 +44,6 @@ struct Connection {
     used: bool,
     _seat: Seat,
 }
-
-struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
 /// A body on its way.
 struct Transfer {
@@ -262,29 +252,16 @@ impl HttpClient {
             // The rules hold for what is asked of a connection as for what it is dialled for.
             connection.origin == *url.origin()
                 && !connection.sender.is_closed()
-                && self.reach.admits(connection.place, url.has_query(), from)
+                && self.reach.admits(connection.place, url.target(), from)
         };
         if self.connection.as_ref().is_some_and(fits) {
             return Ok(());
         }
         // Its seat is free before the next one is taken.
         self.connection = None;
-        let Dialled { stream, place, seat } = self.dialer.dial(url, self.reach, from).await?;
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(BUFFER_BYTES).max_headers(HEADERS);
-        let (sender, driver): (_, Pin<Box<dyn Future<Output = _> + Send>>) = match stream {
-            HttpStream::Plain(stream) => {
-                let (sender, driver) =
-                    builder.handshake(TokioIo::new(stream)).await.map_err(|_| HttpError::Reset)?;
-                (sender, Box::pin(driver))
-            }
-            HttpStream::Tls(stream) => {
-                let (sender, driver) =
-                    builder.handshake(TokioIo::new(stream)).await.map_err(|_| HttpError::Reset)?;
-                (sender, Box::pin(driver))
-            }
-        };
-        let (origin, driver) = (url.origin().clone(), Driver(Some(driver)));
+        let Dialled { stream, place, seat, .. } = self.dialer.dial(url, self.reach, from).await?;
+        let (sender, driver) = http_connection::open(stream).await?;
+        let origin = url.origin().clone();
         self.connection = Some(Connection { origin, place, sender, driver, used: false, _seat: seat });
         Ok(())
     }
@@ -306,26 +283,6 @@ impl HttpClient {
         if matches!(tokio::time::timeout(END_TIMEOUT, ending).await, Ok(Some(()))) {
             self.connection = Some(connection);
         }
-    }
-}
-
-impl Driver {
-    /// Waits for something while bytes are moved.
-    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(done) = work.as_mut().poll(context) {
-                return Poll::Ready(done);
-            }
-            if let Some(driver) = &mut self.0
-                && driver.as_mut().poll(context).is_ready()
-            {
-                // Why it ended, the work is told as well.
-                self.0 = None;
-            }
-            work.as_mut().poll(context)
-        })
-        .await
     }
 }
 
@@ -354,18 +311,6 @@ impl Floor {
     }
 }
 
-/// The next data of a body, `None` at its end. Trailers are passed over.
-async fn next_data(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
-    loop {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
-        match frame.transpose()?.map(hyper::body::Frame::into_data) {
-            None => return Ok(None),
-            Some(Ok(data)) if !data.is_empty() => return Ok(Some(data)),
-            Some(_) => {}
-        }
-    }
-}
-
 fn request(url: &HttpUrl, range: &Range<u64>) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     // A URL that was read is sound: what cannot be put in is left out, and the server complains.
@@ -390,23 +335,6 @@ fn request(url: &HttpUrl, range: &Range<u64>) -> Request<Empty<Bytes>> {
         headers.insert(header::AUTHORIZATION, value);
     }
     request
-}
-
-/// Whether the connection ended before the body did.
-fn is_cut_short(error: &hyper::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    error.is_incomplete_message() || cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
-}
-
-fn told(error: &hyper::Error) -> HttpError {
-    // Only its text tells a client that it was the length.
-    if error.is_parse() && error.to_string().contains("too large") {
-        HttpError::HeadTooLong
-    } else if error.is_parse() {
-        HttpError::BadHead
-    } else {
-        HttpError::Reset
-    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,8 @@ fn read_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     unit.eq_ignore_ascii_case("bytes").then_some((number(first)?..end, total))
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// `Retry-After` as far as it is a number of seconds, up to a bound.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = text(headers, &header::RETRY_AFTER).ok()??.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(MOST_REST))
 }

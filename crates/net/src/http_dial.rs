@@ -69,6 +69,7 @@ pub(crate) enum HttpStream {
 pub(crate) struct Dialled {
     pub(crate) stream: HttpStream,
     pub(crate) place: Place,
+    pub(crate) address: SocketAddr,
     /// Given back when it is dropped.
     pub(crate) seat: Seat,
 }
@@ -110,17 +111,20 @@ impl HttpDialer {
         reach: Reach,
         from: Option<Place>,
     ) -> Result<Dialled, HttpError> {
-        let addresses = self.resolve(url.origin()).await?;
-        let admitted = addresses
-            .into_iter()
-            .filter(|address| reach.admits(Place::of(address.ip()), url.has_query(), from));
+        let mut addresses = self.resolve(url.origin()).await?;
+        addresses.retain(|address| reach.takes(address.ip()));
+        if addresses.is_empty() {
+            return Err(HttpError::Unresolved);
+        }
+        let admitted =
+            addresses.into_iter().filter(|address| reach.admits(Place::of(address.ip()), url.target(), from));
         let mut failure = HttpError::Forbidden;
         for address in admitted.take(ADDRESSES) {
             let seat = self.seat(address.ip())?;
             match tcp::dial(address, self.limits.dial_timeout).await {
                 Ok(stream) => {
                     let stream = self.secure(stream, url.origin()).await?;
-                    return Ok(Dialled { stream, place: Place::of(address.ip()), seat });
+                    return Ok(Dialled { stream, place: Place::of(address.ip()), address, seat });
                 }
                 Err(_) => failure = HttpError::Refused,
             }

@@ -48,6 +48,10 @@ pub enum HttpError {
     LongBody,
     /// Fewer bytes a second than are worth a connection.
     Slow,
+    /// Not all of it came in time.
+    Timeout,
+    /// As many requests are on their way as there may be.
+    Busy,
 }
 
 impl HttpError {
@@ -72,6 +76,8 @@ impl HttpError {
             Self::ShortBody => "short-body",
             Self::LongBody => "long-body",
             Self::Slow => "slow",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
         })
     }
 

@@ -73,14 +73,36 @@ pub struct Reach {
     pub asked: bool,
     /// We listen on loopback ourselves, so others there are our peers.
     pub loopback: bool,
+    /// A tracker is asked, which takes a query.
+    pub tracker: bool,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+}
+
+/// IPv4 or IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
 }
 
 impl Reach {
-    /// Whether a URL, with a query or without, may lead to this place. Nothing local is asked with a query: that is
-    /// how a stranger would make one of our own services do something. A redirect leads out into the world or stays
-    /// where it is, also when the user named where it began: the server chose where it ends.
-    pub fn admits(self, place: Place, has_query: bool, from: Option<Place>) -> bool {
-        if place.is_local() && (has_query || from.is_some_and(|from| from != place)) {
+    /// Whether an address is of the family that is wanted.
+    pub(crate) fn takes(self, address: IpAddr) -> bool {
+        self.family.is_none_or(|family| address.to_canonical().is_ipv4() == (family == Family::V4))
+    }
+
+    /// Whether a request for `target`, path and query, may go to this place. Nothing local is asked with a query: that
+    /// is how a stranger would make one of our own services do something. Trackers take one, and the path says that
+    /// they are trackers, as in libtorrent's `ssrf_mitigation`. A redirect leads out into the world or stays where it
+    /// is, also when the user named where it began: the server chose where it ends.
+    pub fn admits(self, place: Place, target: &str, from: Option<Place>) -> bool {
+        if place.is_local() && from.is_some_and(|from| from != place) {
+            return false;
+        }
+        if place.is_local() && target.contains('?') && !self.may_query(target, from) {
             return false;
         }
         match place {
@@ -90,15 +112,20 @@ impl Reach {
             Place::Private | Place::Global => true,
         }
     }
+
+    fn may_query(self, target: &str, from: Option<Place>) -> bool {
+        let is_named = self.asked && from.is_none();
+        self.tracker && (is_named || ["/announce", "/scrape"].iter().any(|path| target.starts_with(path)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::{Place, Reach};
+    use super::{Family, Place, Reach};
 
-    const LEARNT: Reach = Reach { asked: false, loopback: false };
-    const ASKED: Reach = Reach { asked: true, loopback: false };
+    const LEARNT: Reach = Reach { asked: false, loopback: false, tracker: false, family: None };
+    const ASKED: Reach = Reach { asked: true, ..LEARNT };
 
     #[test]
     fn tells_places_apart_whatever_their_spelling() {
@@ -132,21 +159,44 @@ mod tests {
 
     #[test]
     fn strangers_do_not_lead_us_home() {
-        assert!(LEARNT.admits(Place::Global, true, None) && LEARNT.admits(Place::Private, false, None));
-        assert!(
-            !LEARNT.admits(Place::Loopback, false, None) && !LEARNT.admits(Place::LinkLocal, false, None)
-        );
-        assert!(Reach { loopback: true, ..LEARNT }.admits(Place::Loopback, false, None));
-        assert!(ASKED.admits(Place::Loopback, false, None) && ASKED.admits(Place::LinkLocal, false, None));
+        assert!(LEARNT.admits(Place::Global, "/f?x", None) && LEARNT.admits(Place::Private, "/f", None));
+        assert!(!LEARNT.admits(Place::Loopback, "/f", None) && !LEARNT.admits(Place::LinkLocal, "/f", None));
+        assert!(Reach { loopback: true, ..LEARNT }.admits(Place::Loopback, "/f", None));
+        assert!(ASKED.admits(Place::Loopback, "/f", None) && ASKED.admits(Place::LinkLocal, "/f", None));
         for place in [Place::Loopback, Place::LinkLocal, Place::Private] {
-            assert!(!ASKED.admits(place, true, None), "no query");
-            assert!(!ASKED.admits(place, false, Some(Place::Global)), "no redirect from outside");
-            assert!(
-                ASKED.admits(place, false, Some(place)) && ASKED.admits(Place::Global, false, Some(place))
-            );
+            assert!(!ASKED.admits(place, "/f?x", None), "no query");
+            assert!(!ASKED.admits(place, "/f", Some(Place::Global)), "no redirect from outside");
+            assert!(ASKED.admits(place, "/f", Some(place)) && ASKED.admits(Place::Global, "/f", Some(place)));
         }
-        assert!(!ASKED.admits(Place::LinkLocal, false, Some(Place::Loopback)));
-        assert!(!ASKED.admits(Place::Loopback, false, Some(Place::Private)));
-        assert!(!ASKED.admits(Place::Nowhere, false, None));
+        assert!(!ASKED.admits(Place::LinkLocal, "/f", Some(Place::Loopback)));
+        assert!(!ASKED.admits(Place::Loopback, "/f", Some(Place::Private)));
+        assert!(!ASKED.admits(Place::Nowhere, "/f", None));
+    }
+
+    #[test]
+    fn local_trackers_are_asked_at_the_path_of_trackers_or_where_the_user_says() {
+        let learnt = Reach { tracker: true, loopback: true, ..LEARNT };
+        let asked = Reach { tracker: true, ..ASKED };
+        for place in [Place::Loopback, Place::Private] {
+            assert!(learnt.admits(place, "/announce?info_hash=x", None));
+            assert!(learnt.admits(place, "/scrape?info_hash=x", None));
+            assert!(!learnt.admits(place, "/admin?info_hash=x", None));
+            assert!(asked.admits(place, "/t.php?info_hash=x", None));
+            assert!(
+                !asked.admits(place, "/t.php?info_hash=x", Some(place)),
+                "a redirect is the server's word"
+            );
+            assert!(!asked.admits(place, "/announce?info_hash=x", Some(Place::Global)));
+        }
+        assert!(!Reach { loopback: false, ..learnt }.admits(Place::Loopback, "/announce?x", None));
+        assert!(learnt.admits(Place::Global, "/anything?x", None));
+    }
+
+    #[test]
+    fn only_the_family_that_is_wanted_is_dialled() {
+        let takes = |family, text: &str| Reach { family, ..LEARNT }.takes(text.parse().unwrap());
+        assert!(takes(None, "::1") && takes(None, "1.1.1.1"));
+        assert!(takes(Some(Family::V4), "::ffff:1.1.1.1") && !takes(Some(Family::V4), "2606::1"));
+        assert!(takes(Some(Family::V6), "2606::1") && !takes(Some(Family::V6), "1.1.1.1"));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-const ASKED: Reach = Reach { asked: true, loopback: false };
+const ASKED: Reach = Reach { asked: true, loopback: false, tracker: false, family: None };
 
 /// A server that answers the requests of one connection with texts, each request told with the number of its
 /// connection.
@@ -239,7 +239,7 @@ fn what_a_stranger_names_leads_to_loopback_by_no_spelling() {
     let server = Server::start(|head| partial(head, 100));
     let port = server.address.port();
     run(async {
-        let learnt = Reach { asked: false, loopback: false };
+        let learnt = Reach::default();
         for host in [
             "127.0.0.1",
             "localhost",

@@ -106,9 +106,9 @@ impl HttpUrl {
         &self.target
     }
 
-    /// Whether there is a query.
-    pub fn has_query(&self) -> bool {
-        self.target.contains('?')
+    /// The URL again, without credentials. May hold a token: for whoever asked, never for a log.
+    pub fn text(&self) -> String {
+        format!("{:?}{}", self.origin, self.target)
     }
 
     /// Value of `Authorization`.

@@ -14,7 +14,8 @@ use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
 use crate::web_seed::{self, WebSeed};
 use blockswarm_net::{
-    Datagram, HttpDialer, HttpLimits, NetError, Runtime, RuntimeOptions, Udp, UdpLimits, Utp, tcp,
+    Datagram, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits, HttpOutcome, NetError, Runtime,
+    RuntimeOptions, Udp, UdpLimits, Utp, tcp,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -58,6 +59,7 @@ pub struct Hub {
     core: Arc<Core>,
     runtime: Runtime,
     udp: Mutex<Option<Udp>>,
+    http: HttpJobs,
     closed: AtomicBool,
 }
 
@@ -116,7 +118,9 @@ impl Hub {
         let hot = HotCache::new(limits.hot_bytes);
         let core = Arc::new(Core { context: Arc::new(context), budget, hot, registry: Mutex::default() });
         runtime.handle().spawn(write_out_regularly(Arc::downgrade(&core)));
-        Ok(Self { core, runtime, udp: Mutex::new(None), closed: AtomicBool::new(false) })
+        let outbox = Arc::clone(&core.context.outbox);
+        let http = HttpJobs::new(Arc::clone(&core.context.http), move || outbox.wake());
+        Ok(Self { core, runtime, udp: Mutex::new(None), http, closed: AtomicBool::new(false) })
     }
 
     /// Takes connections at an address; port 0 chooses one. May be called for several addresses.
@@ -435,6 +439,24 @@ impl Hub {
         let drained = self.core.context.outbox.drain();
         let datagrams = self.udp.lock().as_ref().map(Udp::drain).unwrap_or_default();
         (drained, datagrams)
+    }
+
+    /// Begins a request for a short answer over HTTP, or one that cannot begin; its number is in its outcome.
+    pub fn http_get(&self, request: Result<HttpGet, HttpError>) -> u32 {
+        match request {
+            Ok(request) => self.http.start(self.runtime.handle(), request),
+            Err(error) => self.http.fail(error),
+        }
+    }
+
+    /// Ends a request; no outcome of it comes any more.
+    pub fn cancel_http(&self, job: u32) {
+        self.http.cancel(job);
+    }
+
+    /// Outcomes of requests since the last call.
+    pub fn drain_http(&self) -> Vec<HttpOutcome> {
+        self.http.drain()
     }
 
     /// Counters since the start.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use swarm::{Node, PIECE_LENGTH, empty_store, full_store, hashes, some_bytes};
 
 const BLOCKS: u32 = PIECE_LENGTH / 16_384;
-const ASKED: Reach = Reach { asked: true, loopback: false };
+const ASKED: Reach = Reach { asked: true, loopback: false, tracker: false, family: None };
 
 /// What a server does with one request: the path and range it is asked for, and bytes to write; false: it hangs up.
 type Answer = dyn Fn(&str, Range<u64>, &mut dyn Write) -> bool + Send + Sync;
