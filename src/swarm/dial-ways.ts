@@ -53,6 +53,14 @@ export class DialWays {
     return this.ways[tried.way % this.ways.length] ?? { transport: 'tcp', encrypted: false };
   }
 
+  /** An address of which it was said how it likes to be dialled, before it was dialled. */
+  advised(tried: TriedWays, advice: { prefersEncryption?: boolean; utp?: boolean }): void {
+    const transport = this.ways.some((way) => way.transport === 'utp') && advice.utp ? 'utp' : 'tcp';
+    const suits = (way: DialWay) =>
+      way.transport === transport && (way.encrypted || !advice.prefersEncryption);
+    tried.way = Math.max(0, this.ways.findIndex(suits));
+  }
+
   /** This way did not lead to an open connection; true when there is another one to try now. */
   failed(tried: TriedWays, reason: string): boolean {
     const { transport } = this.of(tried);

@@ -26,6 +26,7 @@ export interface ExtensionInfo {
   readonly listenPort: () => number | null;
   /** Requests that the byte mover queues for a peer. */
   readonly requestQueue: number;
+  readonly prefersEncryption?: boolean;
 }
 
 /** Why a link is to be closed. */
@@ -99,6 +100,7 @@ export class Partner {
     }
     this.metadataBytes = handshake.metadataBytes ?? this.metadataBytes;
     peer.uploadOnly = handshake.uploadOnly ?? peer.uploadOnly;
+    peer.prefersEncryption = handshake.prefersEncryption ?? peer.prefersEncryption;
     if (handshake.requestQueue !== null || this.handshakes === 1) {
       peer.requestQueue = handshake.requestQueue ?? peer.requestQueue;
       this.#host.setRequestLimit(this.link, peer.requestQueue);
@@ -140,7 +142,7 @@ export class Extensions {
 
   /** The dictionary for a new connection. */
   handshake(options: { remote: PeerAddress; uploadOnly: boolean }): Uint8Array {
-    const { client, listenPort, requestQueue } = this.#options.info;
+    const { client, listenPort, requestQueue, prefersEncryption = null } = this.#options.info;
     const parts = [...this.#byId.values()].map((extension) => extension.handshake?.() ?? {});
     const spoken = [...this.#byId].filter(([, { name }]) => !this.#withdrawn.has(name));
     return encodeExtensionHandshake({
@@ -148,6 +150,7 @@ export class Extensions {
       client,
       listenPort: listenPort(),
       requestQueue,
+      prefersEncryption,
       uploadOnly: options.uploadOnly || null,
       yourIp: ipv4Bytes(options.remote.host),
       ...Object.assign({}, ...parts),

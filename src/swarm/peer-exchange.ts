@@ -109,6 +109,9 @@ export class PeerExchange implements Extension {
       if (!address || !peer.isOpen || peer.isClosing) continue;
       if (!this.#options.dialPolicy.mayDial(address, 'learnt')) continue;
       const flags = {
+        // Whoever is told so dials it encrypted: also where it only showed that it can.
+        prefersEncryption: peer.encrypted || peer.prefersEncryption,
+        utp: peer.transport === 'utp',
         seed: peer.known?.seed === true || peer.uploadOnly,
         holepunch: holepunchers.has(peer.link),
         reachable: !peer.incoming,

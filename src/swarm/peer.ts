@@ -54,6 +54,11 @@ export class Peer implements PickerPeer, ChokerPeer {
   openedAtMs = 0;
   /** 20 bytes. */
   peerId: Uint8Array | null = null;
+  /** What is sent on this link is encrypted. */
+  encrypted = false;
+  /** It says so (BEP 10). */
+  prefersEncryption = false;
+  transport: LinkEvent['transport'];
   /** It answers hash requests (BEP 52). */
   speaksV2 = false;
 
@@ -208,6 +213,8 @@ export class Peer implements PickerPeer, ChokerPeer {
     this.peerChoking = event.peerChoking;
     this.peerInterested = event.peerInterested;
     this.peerId = event.peerId ?? this.peerId;
+    this.encrypted = event.encrypted ?? this.encrypted;
+    this.transport = event.transport ?? this.transport;
     this.#reportedBlocks = event.queuedBlocks;
     this.#askedSinceReport = 0;
     if (event.downloadedBytes > this.downloadedBytes) {

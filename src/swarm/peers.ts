@@ -3,6 +3,7 @@
  * Knows nothing of pieces.
  */
 import type { DialPolicy, PeerAddress } from '../connector.js';
+import type { PexFlags } from '../wire/pex.js';
 import { type BanList, identity } from './bans.js';
 import type { DialBackoff } from './dial-backoff.js';
 import type { DialWays } from './dial-ways.js';
@@ -81,6 +82,15 @@ export class Peers {
     if (this.#isPrivate && STRANGERS.has(source)) return null;
     if (!this.#options.dialPolicy.mayDial(address, source === 'asked' ? 'asked' : 'learnt')) return null;
     return this.#book.add(address, source, nowMs);
+  }
+
+  /** Notes an address of which another peer says how it likes to be dialled. */
+  advised(address: PeerAddress, flags: PexFlags, nowMs: number): KnownPeer | null {
+    const known = this.add(address, 'pex', nowMs);
+    const isTried =
+      !known || known.link !== null || known.failures + known.failedWays > 0 || known.openedAtMs > 0;
+    if (!isTried) this.#options.dialWays.advised(known, flags);
+    return known;
   }
 
   /** The torrent is private (BEP 27): forgets who came from strangers, and returns their links, to be closed. */

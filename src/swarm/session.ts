@@ -109,6 +109,7 @@ export class Session {
         client: options.client ?? 'blockswarm',
         listenPort: options.listenPort ?? (() => null),
         requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
+        prefersEncryption: encryption === 'preferred' || encryption === 'required',
       },
       pex: options.pex ?? true,
       ownAddress: new OwnAddress(options.listenPort ?? (() => null), options.externalAddress),

@@ -47,7 +47,7 @@ export class SwarmExtensions extends Extensions {
       peers: peers.byLink,
       dialPolicy,
       learnt: ({ address, flags }, from, nowMs) => {
-        const known = peers.add(address, 'pex', nowMs);
+        const known = peers.advised(address, flags, nowMs);
         if (known?.source === 'pex' && flags.seed) known.seed = true;
         if (known && flags.holepunch) holepunch.learnt(address, from);
         options.foundPeers();

@@ -41,12 +41,15 @@ export interface ExtensionHandshake {
   readonly metadataBytes: number | null;
   /** `upload_only` (BEP 21): whether the sender wants nothing. */
   readonly uploadOnly: boolean | null;
+  /** `e`: whether the sender prefers encrypted connections. */
+  readonly prefersEncryption: boolean | null;
 }
 
 /** Writes a handshake; what is left out or `null` is not sent. */
 export function encodeExtensionHandshake(handshake: Partial<ExtensionHandshake>): Uint8Array {
   const dict = new Map<string, Encodable>([['m', new Map(handshake.extensions ?? [])]]);
   const { client, listenPort, yourIp, requestQueue, metadataBytes, uploadOnly } = handshake;
+  if (handshake.prefersEncryption) dict.set('e', 1);
   if (client) dict.set('v', client);
   if (listenPort) dict.set('p', listenPort);
   if (yourIp) dict.set('yourip', yourIp);
@@ -79,6 +82,7 @@ export function parseExtensionHandshake(payload: Uint8Array): ExtensionHandshake
     requestQueue: integerIn(dict.get('reqq'), 1, MAX_REQUEST_QUEUE),
     metadataBytes: integerIn(dict.get('metadata_size'), 1, MAX_METADATA_BYTES),
     uploadOnly: flag(dict.get('upload_only')),
+    prefersEncryption: flag(dict.get('e')),
   };
 }
 

@@ -1,9 +1,12 @@
-/** transmission (v1 only) fetches a hybrid torrent from us. It dials no peer on loopback: our seed dials it. */
-import { readFileSync } from 'node:fs';
+/** transmission (v1 only) fetches a hybrid torrent from us, and tells us of others. It dials no peer on loopback: our seed dials it. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { parsePeerAddress } from '../../src/connector.js';
 import { chainTorrents, writeTorrents } from '../helpers/chain-torrents.js';
-import { startSeed } from '../helpers/cli.js';
+import { cliJson, startSeed } from '../helpers/cli.js';
+import { bytes } from '../helpers/content-folder.js';
+import { startPeer } from '../helpers/peer-node.js';
 import { regtestBlocksFile, regtestChain } from '../helpers/regtest-chain.js';
 import { tempFolder } from '../helpers/temp.js';
 import { noTransmission, Transmission } from '../helpers/transmission.js';
@@ -25,3 +28,29 @@ t.test(
     }
   },
 );
+
+t.test('two of us learn of each other by its peer exchange', { skip: noTransmission }, async (t) => {
+  const folder = tempFolder(t);
+  const [path, torrent] = [join(folder, 'one'), join(folder, 'one.torrent')];
+  writeFileSync(path, bytes(100_000));
+  await cliJson(t, ['torrent', 'make', path, '--v1', '--out', torrent]);
+  const empty = (name: string) => {
+    mkdirSync(join(folder, name));
+    return join(folder, name);
+  };
+  const transmission = await Transmission.start(t, { pex: true });
+  await transmission.add(torrent, empty('transmission'));
+  const middle = parsePeerAddress(transmission.peerAddress);
+  const one = await startPeer(t, torrent, empty('first'));
+  one.swarm.addPeers([middle]);
+  await one.until(({ peers }) => [...peers.values()].some(({ isOpen }) => isOpen));
+  const two = await startPeer(t, torrent, empty('second'));
+  two.swarm.addPeers([middle]);
+  await two.until(({ peers }) =>
+    [...peers.values()].some(({ known }) => known?.address.port === one.node.address.port),
+  );
+  const sources = [...one.swarm.peers.values(), ...two.swarm.peers.values()].map(
+    ({ known }) => known?.source,
+  );
+  t.ok(sources.includes('pex'), 'one dialled the other');
+});

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { parseMetainfo } from '../../src/metainfo/metainfo.js';
 import { PeerNode } from '../../src/node/peer-node.js';
+import type { PeeringOptions } from '../../src/node/peering.js';
 import { openStore, placeBelow } from '../../src/node/torrent-content.js';
 import type { Swarm } from '../../src/swarm/swarm.js';
 import type { SwarmOptions } from '../../src/swarm/swarm-options.js';
@@ -23,11 +24,12 @@ export async function startPeer(
   torrent: string,
   folder: string,
   options: Partial<SwarmOptions> = {},
+  peering: PeeringOptions = {},
 ): Promise<OwnPeer> {
   const metainfo = parseMetainfo(readFileSync(torrent));
   const store = await openStore(metainfo, placeBelow(folder, metainfo), {});
   await store.recheck();
-  const node = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null });
+  const node = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null, ...peering });
   t.teardown(() => node.close());
   const swarm = node.addContent(metainfo, store, options);
   const until = async (condition: (swarm: Swarm) => boolean) => {

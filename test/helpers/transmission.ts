@@ -50,8 +50,8 @@ export class Transmission {
     this.#rpcUrl = `http://127.0.0.1:${rpcPort}/transmission/rpc`;
   }
 
-  /** `encrypted`: it takes nothing else. */
-  static async start(t: Test, { encrypted = false } = {}): Promise<Transmission> {
+  /** `encrypted`: it takes nothing else. `pex`: it tells peers of each other. */
+  static async start(t: Test, { encrypted = false, pex = false } = {}): Promise<Transmission> {
     const folder = tempFolder(t);
     const [peerPort, rpcPort] = [await freePort(), await freePort()];
     const settings = {
@@ -62,7 +62,7 @@ export class Transmission {
       'incomplete-dir-enabled': false,
       'lpd-enabled': false,
       'peer-port': peerPort,
-      'pex-enabled': false,
+      'pex-enabled': pex,
       'port-forwarding-enabled': false,
       'rpc-bind-address': '127.0.0.1',
       'rpc-port': rpcPort,

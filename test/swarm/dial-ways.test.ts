@@ -38,6 +38,25 @@ t.test('the way that worked is the first one next time', (t) => {
   t.end();
 });
 
+t.test('an address is first dialled as it was said to like', (t) => {
+  const first = (
+    encryption: Encryption,
+    utp: boolean,
+    advice: { prefersEncryption?: boolean; utp?: boolean },
+  ) => {
+    const ways = new DialWays(encryption, utp);
+    const tried = { way: 0, failedWays: 0 };
+    ways.advised(tried, advice);
+    return ways.of(tried);
+  };
+  t.same(first('allowed', true, {}), { transport: 'tcp', encrypted: false });
+  t.same(first('allowed', true, { prefersEncryption: true }), { transport: 'tcp', encrypted: true });
+  t.same(first('allowed', true, { utp: true }), { transport: 'utp', encrypted: false });
+  t.same(first('preferred', true, {}), { transport: 'tcp', encrypted: true }, 'what we prefer');
+  t.same(first('off', false, { prefersEncryption: true, utp: true }), { transport: 'tcp', encrypted: false });
+  t.end();
+});
+
 t.test('other endings have nothing to do with the way', (t) => {
   t.equal(tries('allowed', true, ['wrong-info-hash', 'full']), 'tcp | tcp |');
   t.end();

@@ -67,17 +67,22 @@ t.test('what is said of a peer: who it is connected to and how', async (t) => {
   const first = partners.meet(HERE);
   const seed = partners.connect(at(1), { incoming: true });
   seed.uploadOnly = true;
-  partners.meet(at(2));
+  seed.transport = 'utp';
+  const second = partners.meet(at(2));
+  partners.handshake(second.peer, [['e', 1]]);
+  const encrypted = partners.connect(at(6));
+  encrypted.encrypted = true;
   partners.connect(at(3)).isOpen = false;
   partners.connect(at(4)).isClosing = true;
   partners.connect(at(5)).known = null;
   partners.extensions.tick(0);
   t.match(told(first.link), [
     {
-      added: [at(1).host, at(2).host],
+      added: [at(1).host, at(2).host, at(6).host],
       flags: [
-        { seed: true, holepunch: false, reachable: false },
-        { seed: false, holepunch: true, reachable: true },
+        { prefersEncryption: false, seed: true, utp: true, holepunch: false, reachable: false },
+        { prefersEncryption: true, seed: false, utp: false, holepunch: true, reachable: true },
+        { prefersEncryption: true, seed: false, utp: false, holepunch: false, reachable: true },
       ],
     },
   ]);

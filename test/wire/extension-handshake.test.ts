@@ -11,6 +11,7 @@ const NOTHING = {
   requestQueue: null,
   metadataBytes: null,
   uploadOnly: null,
+  prefersEncryption: null,
 };
 const parse = (fields: [string, Encodable][]) => parseExtensionHandshake(encode(new Map(fields)));
 
@@ -26,6 +27,7 @@ t.test('what is written is read back', async (t) => {
     requestQueue: 500,
     metadataBytes: 31_235,
     uploadOnly: true,
+    prefersEncryption: true,
   };
   t.same(parseExtensionHandshake(encodeExtensionHandshake(handshake)), handshake);
   t.same(parseExtensionHandshake(encodeExtensionHandshake({})), NOTHING);
