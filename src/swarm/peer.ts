@@ -52,6 +52,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   /** We closed it; only its end is still to come. */
   isClosing = false;
   openedAtMs = 0;
+  /** Canonical priority (BEP 40); 0 while our own address is not known. */
+  priority = 0;
   /** 20 bytes. */
   peerId: Uint8Array | null = null;
   /** What is sent on this link is encrypted. */

@@ -9,10 +9,11 @@ import type { DialBackoff } from './dial-backoff.js';
 import type { DialWays } from './dial-ways.js';
 import type { Hello, Incoming, LinkHost } from './link-host.js';
 import { LinkLimits } from './link-limits.js';
+import type { OwnAddress } from './own-address.js';
 import { Peer, type PeerPlace } from './peer.js';
-import { type KnownPeer, PeerBook, type PeerBookOptions, type PeerSource } from './peer-book.js';
+import { type KnownPeer, PeerBook, type PeerSource } from './peer-book.js';
 import type { RateLimits } from './rate-limits.js';
-import { mostUseless, Turnover } from './turnover.js';
+import { Turnover, whomToEnd } from './turnover.js';
 import { UploadLedger } from './upload-ledger.js';
 
 export interface PeersOptions {
@@ -20,15 +21,20 @@ export interface PeersOptions {
   readonly torrent: number;
   /** 20 bytes. */
   readonly peerId: Uint8Array;
+  /** In `[0, 1)`. */
+  readonly random: () => number;
   readonly limits: LinkLimits;
   readonly bans: BanList;
   readonly backoff: DialBackoff;
   readonly rates: RateLimits;
-  /** Ends a useless connection of any torrent when the session is full; false when that may not be done now. */
-  readonly makeRoom: (nowMs: number) => boolean;
+  /**
+   * Ends a connection of any torrent when the session is full: a useless one, or for a newcomer one of lower priority.
+   * False when that may not be done now.
+   */
+  readonly makeRoom: (nowMs: number, newcomerPriority: number) => boolean;
   readonly dialWays: DialWays;
   readonly dialPolicy: Pick<DialPolicy, 'mayDial'>;
-  readonly book: PeerBookOptions;
+  readonly ownAddress: OwnAddress;
   /** Connections of this torrent. */
   readonly maxLinks?: number;
 }
@@ -60,10 +66,12 @@ export class Peers {
   readonly #turnover: Turnover;
   readonly #ledger = new UploadLedger();
   #isPrivate = false;
+  /** Of the own address by which `byLink` has its priorities. */
+  #ownVersion = 0;
 
   constructor(options: PeersOptions) {
     this.#options = options;
-    this.#book = new PeerBook(options.book);
+    this.#book = new PeerBook({ random: options.random, own: options.ownAddress });
     const links = options.maxLinks ?? 200;
     this.#limits = new LinkLimits({
       links,
@@ -126,12 +134,13 @@ export class Peers {
 
   /** Takes in a connection from outside; null when it is not welcome. */
   accept(incoming: Incoming, hello: Hello, nowMs: number): Peer | null {
-    const { host, limits, bans, torrent, peerId } = this.#options;
+    const { host, limits, bans, torrent, peerId, ownAddress } = this.#options;
     const address = { host: incoming.host, port: incoming.port };
     if (sameBytes(incoming.peerId, peerId) || bans.has(address, nowMs)) return null;
     if (!this.#limits.admits(address.host, true) || !limits.admits(address.host, true)) return null;
-    if (this.#limits.isFull && !this.#makeRoom(nowMs)) return null;
-    if (limits.isFull && !this.#options.makeRoom(nowMs)) return null;
+    const priority = ownAddress.priority(address);
+    if (this.#limits.isFull && !this.#makeRoom(nowMs, priority)) return null;
+    if (limits.isFull && !this.#options.makeRoom(nowMs, priority)) return null;
     if (!host.accept(incoming.link, torrent, hello)) return null;
     return this.#began({ link: incoming.link, address, incoming: true, known: null, nowMs });
   }
@@ -143,6 +152,12 @@ export class Peers {
 
   /** Ends the connection that is of least use when there is little room and somebody else may be dialled. */
   turnOver(nowMs: number, suits: (known: KnownPeer) => boolean): void {
+    const { ownAddress } = this.#options;
+    if (this.#ownVersion !== ownAddress.version) {
+      this.#ownVersion = ownAddress.version;
+      for (const peer of this.byLink.values())
+        if (!peer.isWebSeed) peer.priority = ownAddress.priority(peer.address);
+    }
     if (this.#turnover.mayEnd(this.byLink.size, nowMs) && this.hasDue(nowMs, suits)) this.#makeRoom(nowMs);
   }
 
@@ -247,19 +262,20 @@ export class Peers {
   }
 
   #began(place: Omit<PeerPlace, 'account' | 'meter'>): Peer {
-    const { host, rates, torrent } = this.#options;
+    const { host, rates, torrent, ownAddress } = this.#options;
     const account = this.#ledger.open(identity(place.address));
     const meter = rates.joined(place.link, torrent, place.address);
     const peer = new Peer(host, { ...place, account, meter });
+    if (!peer.isWebSeed) peer.priority = ownAddress.priority(peer.address);
     this.byLink.set(peer.link, peer);
     this.#options.limits.began(peer.address.host, !peer.incoming);
     this.#limits.began(peer.address.host, !peer.incoming);
     return peer;
   }
 
-  #makeRoom(nowMs: number): boolean {
+  #makeRoom(nowMs: number, newcomerPriority = 0): boolean {
     if (!this.#turnover.mayEnd(this.byLink.size, nowMs)) return false;
-    const worst = mostUseless(this.byLink.values(), nowMs);
+    const worst = whomToEnd(this.byLink.values(), nowMs, newcomerPriority);
     if (!worst) return false;
     this.#turnover.ended();
     this.giveUp(worst);

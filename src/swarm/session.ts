@@ -16,7 +16,7 @@ import type { Peer } from './peer.js';
 import { RateLimits, type RateLimitsOptions } from './rate-limits.js';
 import { Swarm, type SwarmContext } from './swarm.js';
 import type { SwarmOptions } from './swarm-options.js';
-import { mostUseless, Turnover } from './turnover.js';
+import { Turnover, whomToEnd } from './turnover.js';
 
 export interface SessionOptions {
   readonly host: LinkHost;
@@ -102,7 +102,7 @@ export class Session {
       bans: this.bans,
       backoff: new DialBackoff(),
       rates: this.rates,
-      makeRoom: (nowMs) => this.#makeRoom(nowMs),
+      makeRoom: (nowMs, newcomerPriority) => this.#makeRoom(nowMs, newcomerPriority),
       dialWays: new DialWays(encryption, options.utp ?? false),
       dialPolicy: options.dialPolicy ?? new DialPolicy(),
       extension: {
@@ -248,12 +248,12 @@ export class Session {
     }
   }
 
-  #makeRoom(nowMs: number): boolean {
+  #makeRoom(nowMs: number, newcomerPriority = 0): boolean {
     if (!this.#turnover.mayEnd(this.#limits.count, nowMs)) return false;
     let worst = null as { swarm: Swarm; peer: Peer } | null;
     for (const swarm of this.#byTorrent.values()) {
       const rivals = worst ? [worst.peer, ...swarm.peers.values()] : swarm.peers.values();
-      const peer = mostUseless(rivals, nowMs);
+      const peer = whomToEnd(rivals, nowMs, newcomerPriority);
       if (peer && peer !== worst?.peer) worst = { swarm, peer };
     }
     if (!worst) return false;

@@ -8,7 +8,6 @@ import { Blame } from './blame.js';
 import type { ExtensionInfo } from './extensions.js';
 import { Geometry } from './geometry.js';
 import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
-import type { OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
@@ -21,11 +20,9 @@ import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus }
 import { WebSeeds } from './web-seeds.js';
 
 /** What a swarm shares with the others of its session. */
-export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'book' | 'maxLinks'> {
-  readonly random: () => number;
+export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'maxLinks'> {
   readonly clock: () => number;
   readonly extension: ExtensionInfo;
-  readonly ownAddress: OwnAddress;
   /** Whether peers are exchanged (BEP 11). */
   readonly pex: boolean;
   /** There is somebody to dial, or a peer's choking is to be looked at. */
@@ -79,7 +76,6 @@ export class Swarm {
     this.#peers = new Peers({
       ...context,
       torrent: this.torrent,
-      book: { random: context.random, own: context.ownAddress },
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
     this.#blame = new Blame(context.bans);

@@ -1,7 +1,8 @@
 /**
  * Makes room among connections that are of no use to anybody, when better ones may be had (libtorrent's
  * `peer_turnover`): of a set that is 90 % full, 4 % in 5 minutes and no more, so that nobody can push out
- * everybody by knocking.
+ * everybody by knocking. Where all are of use, canonical priority decides (BEP 40): who was there first could keep
+ * out the whole swarm otherwise.
  */
 import type { Peer } from './peer.js';
 
@@ -38,20 +39,28 @@ export class Turnover {
   }
 }
 
-/** Open, idle for longest, and neither side waits for the other; null when everybody is of some use. */
-export function mostUseless(peers: Iterable<Peer>, nowMs: number): Peer | null {
-  let worst: Peer | null = null;
+/**
+ * Whom to end. First who is idle and whom neither side waits for: those where nobody is interested, then of the lowest
+ * canonical priority, then idle for longest. If there is none, then of those that give us nothing the one with the
+ * lowest priority, when that is lower than the newcomer's. Null when everybody is better than the newcomer.
+ */
+export function whomToEnd(peers: Iterable<Peer>, nowMs: number, newcomerPriority = 0): Peer | null {
+  let [useless, lowest] = [null as Peer | null, null as Peer | null];
   for (const peer of peers) {
     if (!peer.isOpen || peer.isClosing || peer.isWebSeed || peer.stripes.length > 0) continue;
-    if (nowMs - peer.openedAtMs < GRACE_MS || nowMs - peer.lastPayloadMs < GRACE_MS) continue;
-    if (!worst || isWorse(peer, worst)) worst = peer;
+    if (nowMs - peer.openedAtMs < GRACE_MS) continue;
+    const isIdle = nowMs - peer.lastPayloadMs >= GRACE_MS;
+    if (isIdle && (!useless || isWorse(peer, useless))) useless = peer;
+    if (!peer.interested && peer.priority < (lowest?.priority ?? newcomerPriority)) lowest = peer;
   }
-  return worst;
+  return useless ?? lowest;
 }
 
 function isWorse(peer: Peer, other: Peer): boolean {
   const [interests, others] = [interest(peer), interest(other)];
-  return interests < others || (interests === others && lastUseMs(peer) < lastUseMs(other));
+  if (interests !== others) return interests < others;
+  if (peer.priority !== other.priority) return peer.priority < other.priority;
+  return lastUseMs(peer) < lastUseMs(other);
 }
 
 function interest(peer: Peer): number {
