@@ -3,7 +3,8 @@
  * directory that Bitcoin Core opens.
  *
  * One loop owns the order: segment after segment is handed to the engine while later ones, inside a window,
- * still download. What must survive a kill lies on disk at any moment: verified pieces in the scratch folder,
+ * still download: rarest first, the segment that the engine waits for in a window that moves with its first missing
+ * piece. What must survive a kill lies on disk at any moment: verified pieces in the scratch folder,
  * taken blocks in the engine's files. `NewDatadir` finds on the next start what the engine has not indexed.
  */
 import { mkdir, rm } from 'node:fs/promises';
@@ -15,6 +16,7 @@ import type { CatalogueReader } from '../chain/catalogue.js';
 import { checkChainWork } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
 import { BlockswarmError } from '../errors.js';
+import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
@@ -85,6 +87,9 @@ const saveMs = 30_000;
  * less than this to send: some hundred MiB keep many fast peers busy.
  */
 const wantedAheadBytes = 256 * 2 ** 20;
+/** As much of the segment that the engine waits for is fetched at a time, so that it comes nearly in order. */
+const leadPieces = wantedAheadBytes / PIECE_LENGTH_BYTES;
+
 /**
  * Runs the whole job. Interrupted (`signal`) or failed, it leaves what the next run resumes from.
  * @throws BlockswarmError with any code that `exitCode` maps; ERR_INTERRUPTED when the signal fired
@@ -318,7 +323,10 @@ class Bootstrap {
     for (;;) {
       const opening = this.#openDownloads(parts, lengths);
       const next = this.#downloads.get(parts.fresh.taken);
-      if (next) return next;
+      if (next) {
+        next.lead(leadPieces);
+        return next;
+      }
       await opening;
       this.#signal.throwIfAborted();
     }
@@ -341,8 +349,7 @@ class Bootstrap {
       this.#signal.throwIfAborted();
       const torrent = catalogue.records[index]?.blocks;
       if (!torrent || this.#downloads.has(index)) continue;
-      const isWaitedFor = index === fresh.taken;
-      if (!isWaitedFor && this.#wantedBytes() >= wantedAheadBytes) return;
+      if (index > fresh.taken && this.#wantedBytes() >= wantedAheadBytes) return;
       const download = await SegmentDownload.open({
         network: this.#network,
         chain: catalogue.chain,
@@ -351,7 +358,6 @@ class Bootstrap {
         scratchPath: join(scratch, torrent.name),
         resumeDb,
         peerNode,
-        order: isWaitedFor ? 'sequential' : 'rarest',
         signal: this.#signal,
         changed: () => {
           this.#wake?.();

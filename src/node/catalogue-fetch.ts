@@ -1,6 +1,7 @@
 /**
- * A catalogue fetched from peers by the infohash of its torrent. Its pieces come in order and every record is
- * judged as soon as it is whole, so that a liar costs pieces, not a catalogue.
+ * A catalogue fetched from peers by the infohash of its torrent. Its pieces come strictly in order, not rarest first in
+ * a window: every record is judged as soon as it is whole, so that a liar costs the pieces up to its first bad record,
+ * and what lies behind a hole could not be judged.
  */
 import { open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

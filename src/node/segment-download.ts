@@ -15,7 +15,6 @@ import {
   type ResumeDb,
   Store,
 } from '../native.js';
-import type { PickOrder } from '../swarm/picker.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
 import { hasPiece, resumeKey, scrub } from './resume.js';
@@ -30,7 +29,6 @@ export interface SegmentDownloadOptions {
   /** What is in the scratch file, for a run after this one. */
   readonly resumeDb: ResumeDb;
   readonly peerNode: PeerNode;
-  readonly order: PickOrder;
   readonly signal: AbortSignal;
   /** Told after each judged piece. */
   readonly changed: () => void;
@@ -46,6 +44,7 @@ export class SegmentDownload {
   #report: JudgeReport;
   #failure: unknown = null;
   #moved = false;
+  #leads = false;
   /** Pieces of an earlier run that nobody has looked at in this one, unless there are none. */
   #trusted: Uint8Array | null = null;
   readonly #options: SegmentDownloadOptions;
@@ -73,7 +72,7 @@ export class SegmentDownload {
     if (trusted.some((byte) => byte !== 0)) download.#trusted = trusted;
     await download.#judgeAll();
     download.swarm = options.peerNode.addContent(torrent, store, {
-      order: options.order,
+      order: 'rarest',
       events: {
         piece: (piece) => {
           if (download.swarm) options.peerNode.noteProvenPeers(download.swarm);
@@ -107,6 +106,16 @@ export class SegmentDownload {
   /** What ended this download, if anything did. */
   get failure(): unknown {
     return this.#failure;
+  }
+
+  /**
+   * The engine waits for this segment: of its pieces only so many are fetched at a time, rarest first, from the first
+   * one that is missing. Others that were had before stay.
+   */
+  lead(pieces: number): void {
+    // From then on the swarm moves the window by itself.
+    if (!this.#leads) this.swarm?.setWindow({ first: 0, pieces });
+    this.#leads = true;
   }
 
   /** The engine has the blocks: from now on the same pieces are served from its files. */

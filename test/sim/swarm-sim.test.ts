@@ -395,6 +395,34 @@ t.test('a window brings pieces nearly in order, from all peers at once', async (
   t.notSame(leecher.pieces, [...Array(40).keys()], 'and not strictly so');
 });
 
+t.test(
+  'a window set on a swarm that fetches rarest first lets its start come first from then on',
+  async (t) => {
+    // As a bootstrap does when the engine comes to a segment that was begun ahead.
+    const pieces = 240;
+    const startAfter = (window: boolean) => {
+      const world = new SimWorld(new SimTorrentFile(pieces, { blocksPerPiece: 16 }));
+      const seeds = [1, 2, 3].map(() => world.node({ seed: true, rateBytesPerSecond: MEGABYTE }));
+      const leecher = world.node().meet(...seeds);
+      t.ok(world.clock.runUntil(() => leecher.pieces.length >= 20, MINUTE_MS));
+      if (window) leecher.swarm.setWindow({ first: 0, pieces: 32 });
+      t.ok(world.clock.runUntil(() => leecher.pieces.length > 140, MINUTE_MS));
+      const had = new Set(leecher.pieces);
+      let start = 0;
+      while (had.has(start)) start++;
+      t.ok(world.clock.runUntil(() => leecher.isDone, MINUTE_MS));
+      const tookMs = world.clock.nowMs;
+      world.close();
+      return { start, tookMs };
+    };
+    const [without, within] = [startAfter(false), startAfter(true)];
+    t.ok(without.start < 10, `without a window ${without.start} of 140 pieces are the start`);
+    // More than what its peers have to send at a time: a smaller window would leave them idle.
+    t.ok(within.start >= 100, `with it ${within.start} are`);
+    t.ok(within.tookMs < 1.25 * without.tookMs, `and all takes ${within.tookMs} ms, not ${without.tookMs}`);
+  },
+);
+
 // The simulator's addresses would be taken for the local network.
 const counted = [{ name: 'sim', subnets: ['10.0.0.0/8'], rates: {} }];
 

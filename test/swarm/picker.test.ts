@@ -190,6 +190,15 @@ t.test('a window keeps to pieces near the first missing one, and moves on as it 
   t.throws(() => picker.setWindow({ first: 0, pieces: 0 }), RangeError);
 });
 
+t.test('inside of a window the rarest piece comes first', async (t) => {
+  const had = Uint8Array.of(0b1111_0000, 0);
+  const picker = makePicker(16, 1, { had, window: { first: 0, pieces: 6 } });
+  // Pieces 7 and 12 are the rarest; only the first of them is inside.
+  picker.availability.add(mapOf((piece) => piece !== 7 && piece !== 12));
+  picker.availability.add(mapOf(() => true));
+  t.equal(picker.take(peer(1))?.piece, 7);
+});
+
 t.test('what a peer suggests is preferred among equals, when it has it', async (t) => {
   const had = Uint8Array.of(0b1111_0000);
   const suggesting = (suggested: number[], has?: (piece: number) => boolean) => ({
