@@ -175,6 +175,11 @@ export declare class Reactor {
   bindUdp(host: string, port: number, utp?: boolean | undefined | null): SocketAddress
   /** False when nothing is bound, the queue is full, or the address is no IP literal. */
   sendUdp(payload: Uint8Array, host: string, port: number): boolean
+  /**
+   * Sends a request to a tracker (BEP 15), of which one answer is let in. False as `sendUdp`, and when too many have
+   * none yet.
+   */
+  askUdpTracker(request: Uint8Array, host: string, port: number): boolean
   /** What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake. */
   setEncryption(mode: 'off' | 'allowed' | 'preferred' | 'required'): void
   /** 20 bytes: encrypted handshakes for this info hash are understood from now on. */
@@ -351,6 +356,8 @@ export interface Batch {
   pieces: Array<PieceVerdict>
   faults: Array<TorrentFault>
   datagrams: Array<Datagram>
+  /** To requests by `askUdpTracker`. */
+  trackerAnswers: Array<Datagram>
   http: Array<HttpOutcome>
   dropped: Dropped
 }
@@ -420,7 +427,7 @@ export interface DatadirTip {
   work: Buffer
 }
 
-/** A datagram that passed the gate: one strict bencoded dictionary. */
+/** A datagram that passed the gate: one strict bencoded dictionary, or a tracker's answer. */
 export interface Datagram {
   host: string
   port: number

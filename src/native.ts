@@ -746,6 +746,11 @@ export class Reactor {
     return this.#inner.sendUdp(payload, host, port);
   }
 
+  /** Sends a request to a tracker (BEP 15), of which one answer is let in. False as `sendUdp`. */
+  askUdpTracker(request: Uint8Array, host: string, port: number): boolean {
+    return this.#inner.askUdpTracker(request, host, port);
+  }
+
   /** Takes what happened; outcomes of `httpGet` go to whoever waits for them. */
   drain(): Batch {
     const batch = this.#inner.drain();

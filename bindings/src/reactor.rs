@@ -4,7 +4,7 @@ use crate::error::coded;
 use crate::http::{HttpOutcome, HttpRequest};
 use crate::store::Store;
 use crate::task::Job;
-use blockswarm_net::{NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp};
+use blockswarm_net::{Datagram as NetDatagram, NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp};
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
@@ -429,12 +429,19 @@ impl From<WireFault> for TorrentFault {
     }
 }
 
-/// A datagram that passed the gate: one strict bencoded dictionary.
+/// A datagram that passed the gate: one strict bencoded dictionary, or a tracker's answer.
 #[napi(object, object_from_js = false)]
 pub struct Datagram {
     pub host: String,
     pub port: u32,
     pub payload: Buffer,
+}
+
+impl From<NetDatagram> for Datagram {
+    fn from(NetDatagram { from, payload }: NetDatagram) -> Self {
+        let SocketAddress { host, port } = from.into();
+        Self { host, port, payload: payload.into() }
+    }
 }
 
 /// What did not cross since the last batch.
@@ -452,6 +459,8 @@ pub struct Batch {
     pub pieces: Vec<PieceVerdict>,
     pub faults: Vec<TorrentFault>,
     pub datagrams: Vec<Datagram>,
+    /// To requests by `askUdpTracker`.
+    pub tracker_answers: Vec<Datagram>,
     pub http: Vec<HttpOutcome>,
     pub dropped: Dropped,
 }
@@ -533,6 +542,13 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn send_udp(&self, payload: &[u8], host: String, port: u32) -> bool {
         address(&host, port).is_ok_and(|to| self.hub.send_udp(to, payload.to_vec()))
+    }
+
+    /// Sends a request to a tracker (BEP 15), of which one answer is let in. False as `sendUdp`, and when too many have
+    /// none yet.
+    #[napi(catch_unwind)]
+    pub fn ask_udp_tracker(&self, request: &[u8], host: String, port: u32) -> bool {
+        address(&host, port).is_ok_and(|to| self.hub.ask_udp_tracker(to, request.to_vec()))
     }
 
     /// What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake.
@@ -748,16 +764,13 @@ impl Reactor {
             })
         });
         let before = self.dropped_datagrams.swap(lost, Ordering::Relaxed);
-        let datagrams = datagrams.into_iter().map(|datagram| {
-            let SocketAddress { host, port } = datagram.from.into();
-            Datagram { host, port, payload: datagram.payload.into() }
-        });
         Batch {
             incoming: drained.incoming.into_iter().map(Incoming::from).collect(),
             links: drained.links.into_iter().map(LinkEvent::from).collect(),
             pieces: drained.verdicts.into_iter().map(PieceVerdict::from).collect(),
             faults: drained.faults.into_iter().map(TorrentFault::from).collect(),
-            datagrams: datagrams.collect(),
+            datagrams: datagrams.into_iter().map(Datagram::from).collect(),
+            tracker_answers: self.hub.drain_trackers().into_iter().map(Datagram::from).collect(),
             http: self.hub.drain_http().into_iter().map(HttpOutcome::from).collect(),
             dropped: Dropped { datagrams: count(lost.saturating_sub(before)) },
         }

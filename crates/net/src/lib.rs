@@ -16,6 +16,7 @@ pub mod http_reach;
 pub mod http_url;
 pub mod runtime;
 pub mod tcp;
+mod tracker_gate;
 pub mod udp;
 pub mod utp;
 

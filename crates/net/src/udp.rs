@@ -1,10 +1,11 @@
 //! The UDP socket: one task, bounded queues both ways, the gate before everything.
 //!
 //! A datagram that begins as a bencoded dictionary is a DHT message; one that begins as a header of uTP is that, when
-//! uTP is wanted. No datagram begins as both.
+//! uTP is wanted; what answers a request to a tracker (BEP 15) begins with three zeros. No datagram begins as two of them.
 
 use crate::error::NetError;
 use crate::gate::{DatagramGate, GateLimits, RateGate, Verdict};
+use crate::tracker_gate::{self, TrackerGate};
 use crate::utp::{Parcel, Utp, UtpLimits};
 use parking_lot::Mutex;
 use std::io;
@@ -51,7 +52,7 @@ impl Default for UdpLimits {
 pub struct Datagram {
     /// Who says it sent it.
     pub from: SocketAddr,
-    /// A strict bencoded dictionary of at most 2 KiB.
+    /// A strict bencoded dictionary of at most 2 KiB; of a tracker, its answer to a request.
     pub payload: Vec<u8>,
 }
 
@@ -75,6 +76,7 @@ pub struct UdpCounters {
 pub struct Udp {
     local: SocketAddr,
     inbox: Arc<Mutex<Vec<Datagram>>>,
+    trackers: Arc<Mutex<TrackerGate>>,
     outbox: mpsc::Sender<Datagram>,
     counters: Arc<UdpCounters>,
     utp: Option<Arc<Utp>>,
@@ -128,9 +130,11 @@ impl Udp {
         let (utp, utp_inbox) = started.map(|(utp, inbox)| (Arc::new(utp), inbox)).unzip();
         let (outbox, queue) = mpsc::channel(limits.outbox.max(1));
         let inbox = Arc::new(Mutex::new(Vec::new()));
+        let trackers = Arc::new(Mutex::new(TrackerGate::default()));
         let counters = Arc::new(UdpCounters::default());
         let receiver = Receiver {
             inbox: Arc::clone(&inbox),
+            trackers: Arc::clone(&trackers),
             counters: Arc::clone(&counters),
             inbox_limit: limits.inbox,
             gate: DatagramGate::new(limits.gate, Duration::ZERO),
@@ -140,7 +144,7 @@ impl Udp {
             buffer: vec![0; RECEIVE_BYTES],
         };
         handle.spawn(run(wire, receiver, queue, notify));
-        Ok(Self { local, inbox, outbox, counters, utp })
+        Ok(Self { local, inbox, trackers, outbox, counters, utp })
     }
 
     /// Where it is bound.
@@ -158,7 +162,18 @@ impl Udp {
         self.outbox.try_send(Datagram { from: to, payload }).is_ok()
     }
 
-    /// Everything that came since the last call.
+    /// Queues a request to a tracker (BEP 15), of which one answer is let in; false also when too many are unanswered, or
+    /// it is no request.
+    pub fn ask_tracker(&self, to: SocketAddr, request: Vec<u8>) -> bool {
+        self.trackers.lock().expect(to, &request, Instant::now()) && self.send(to, request)
+    }
+
+    /// The answers of trackers since the last call.
+    pub fn drain_trackers(&self) -> Vec<Datagram> {
+        self.trackers.lock().drain()
+    }
+
+    /// Everything else that came since the last call.
     pub fn drain(&self) -> Vec<Datagram> {
         std::mem::take(&mut *self.inbox.lock())
     }
@@ -179,6 +194,7 @@ impl Drop for Udp {
 
 struct Receiver {
     inbox: Arc<Mutex<Vec<Datagram>>>,
+    trackers: Arc<Mutex<TrackerGate>>,
     counters: Arc<UdpCounters>,
     inbox_limit: usize,
     gate: DatagramGate,
@@ -210,6 +226,16 @@ impl Receiver {
                     &self.counters.utp
                 } else {
                     &self.counters.overflowed
+                };
+                counter.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            if tracker_gate::is_answer(payload) {
+                let counter = if self.trackers.lock().admit(from, payload, Instant::now()) {
+                    queued = true;
+                    &self.counters.passed
+                } else {
+                    &self.counters.malformed
                 };
                 counter.fetch_add(1, Ordering::Relaxed);
                 continue;
@@ -302,8 +328,20 @@ mod tests {
         assert_eq!(datagrams[0].payload, b"d1:q4:pinge");
         assert_eq!(datagrams[0].from, peer.local_addr().unwrap());
 
-        assert!(udp.send(peer.local_addr().unwrap(), b"anything".to_vec()));
+        // An answer of a tracker comes in once, when there was a request.
+        let answer = b"\0\0\0\x01abcdrest";
+        let mut request = vec![0; 16];
+        request[12..].copy_from_slice(b"abcd");
+        assert!(udp.ask_tracker(peer.local_addr().unwrap(), request));
         let mut buffer = [0; 64];
+        peer.recv_from(&mut buffer).unwrap();
+        for _ in 0..2 {
+            peer.send_to(answer, udp.local()).unwrap();
+        }
+        woken.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(udp.drain_trackers().len(), 1);
+
+        assert!(udp.send(peer.local_addr().unwrap(), b"anything".to_vec()));
         let (length, from) = peer.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..length], from), (&b"anything"[..], udp.local()));
         runtime.close(Duration::from_secs(5));

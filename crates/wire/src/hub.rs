@@ -441,6 +441,16 @@ impl Hub {
         (drained, datagrams)
     }
 
+    /// Asks a tracker over UDP; false when nothing is bound, or see [`Udp::ask_tracker`].
+    pub fn ask_udp_tracker(&self, to: SocketAddr, request: Vec<u8>) -> bool {
+        self.udp.lock().as_ref().is_some_and(|udp| udp.ask_tracker(to, request))
+    }
+
+    /// Answers of trackers over UDP since the last call.
+    pub fn drain_trackers(&self) -> Vec<Datagram> {
+        self.udp.lock().as_ref().map(Udp::drain_trackers).unwrap_or_default()
+    }
+
     /// Begins a request for a short answer over HTTP, or one that cannot begin; its number is in its outcome.
     pub fn http_get(&self, request: Result<HttpGet, HttpError>) -> u32 {
         match request {
