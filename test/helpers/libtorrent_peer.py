@@ -7,7 +7,8 @@
   get OUT HOST:PORT[,…] TORRENT|MAGNET    downloads to OUT to the last byte, then ends
   seed FOLDER TORRENT…                    checks and seeds; the first line names the port; ends with its stdin
 
-Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP.
+Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP, `--tcp-and-utp`, and `--listen=HOST:PORT` for
+another place than a free port of loopback.
 
 Not called libtorrent.py: Python would import this file instead of the library.
 """
@@ -66,18 +67,19 @@ def read(path):
 
 
 def session():
+    """A session that speaks to nobody by itself."""
     encrypted, utp = (flag in FLAGS for flag in ("--encrypted", "--utp"))
+    both = "--tcp-and-utp" in FLAGS
     policy = int(lt.enc_policy.forced if encrypted else lt.enc_policy.disabled)
-    """A session on a free port of loopback that speaks to nobody by itself."""
     return lt.session({
-        "listen_interfaces": "127.0.0.1:0",
+        "listen_interfaces": LISTEN,
         "enable_dht": False,
         "enable_lsd": False,
         "enable_upnp": False,
         "enable_natpmp": False,
         "allow_multiple_connections_per_ip": True,
-        "enable_outgoing_utp": utp,
-        "enable_incoming_utp": utp,
+        "enable_outgoing_utp": utp or both,
+        "enable_incoming_utp": utp or both,
         "enable_outgoing_tcp": not utp,
         "enable_incoming_tcp": not utp,
         "in_enc_policy": policy,
@@ -143,7 +145,8 @@ def main(command, *arguments):
         sys.exit(__doc__)
 
 
-FLAGS = {argument for argument in sys.argv[1:] if argument in ("--encrypted", "--utp")}
+FLAGS = {argument for argument in sys.argv[1:] if argument.startswith("--")}
+LISTEN = next((flag.partition("=")[2] for flag in FLAGS if flag.startswith("--listen=")), "127.0.0.1:0")
 
 if __name__ == "__main__":
     main(*(argument for argument in sys.argv[1:] if argument not in FLAGS))

@@ -4,14 +4,14 @@
   FOLDER TORRENT plain|super [HOST:PORT…]
 
 The first line names its port; the others say whether it has everything, whom it is connected to, and what it uploaded.
-It ends with its stdin.
+It ends with its stdin. With `--no-pex` it hears of nobody from its peers.
 """
 import json
 import select
 import sys
 
 import libtorrent as lt
-from libtorrent_peer import params, session
+from libtorrent_peer import FLAGS, params, session
 
 
 def main(folder, torrent, mode, *peers):
@@ -21,6 +21,8 @@ def main(folder, torrent, mode, *peers):
     wanted = params(torrent, folder)
     if mode == "super":
         wanted.flags |= lt.torrent_flags.super_seeding
+    if "--no-pex" in FLAGS:
+        wanted.flags |= lt.torrent_flags.disable_pex
     handle = this.add_torrent(wanted)
     checking = (lt.torrent_status.states.checking_files, lt.torrent_status.states.checking_resume_data)
     while handle.status().state in checking:
@@ -43,4 +45,4 @@ def main(folder, torrent, mode, *peers):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(argument for argument in sys.argv[1:] if argument not in FLAGS))
