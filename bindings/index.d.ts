@@ -192,7 +192,10 @@ export declare class Reactor {
   attachStore(torrent: number, store: Store): void
   /** Closes its links and forgets blocks of unfinished pieces. */
   removeTorrent(torrent: number): void
-  /** Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS. */
+  /**
+   * Dials an IP literal, or a name that only a proxy can resolve. Returns the link's number at once, 0 when there is no
+   * such torrent. ERR_ADDRESS.
+   */
   connect(torrent: number, host: string, port: number, hello: Hello, how?: How | undefined | null): number
   /** Begins to fetch from a web seed. Returns the link's number at once, 0 when there is no such torrent. */
   connectWebSeed(torrent: number, seed: WebSeed): number
@@ -241,6 +244,8 @@ export declare class Reactor {
   allowFast(link: number, pieces: Array<number>): void
   /** HAVE to all open links of the torrent. */
   announceHave(torrent: number, piece: number): void
+  /** What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing. */
+  proxyFault(): string | null
   /** Takes what happened; bounded, more wakes again. */
   drain(): Batch
   /** Counters. */
@@ -389,6 +394,13 @@ export interface CheckedTorrent {
  * not fit the layout or each other; ERR_INTERRUPTED.
  */
 export declare function checkTorrent(layout: TorrentLayout, hashes: ContentHashes, options: HashOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<CheckedTorrent>
+
+/** The one way out. Nothing leads past it once the reactor is made. */
+export interface ConnectorOptions {
+  kind: 'direct' | 'socks5'
+  /** Of `socks5`; `direct` has none. */
+  proxy?: ProxyOptions
+}
 
 /** The hashes of a torrent's files. Files without bytes and padding have none. */
 export interface ContentHashes {
@@ -758,6 +770,22 @@ export interface PieceVerdict {
   culprits: Array<number>
 }
 
+/** A SOCKS5 proxy. */
+export interface ProxyOptions {
+  /** IP literal. */
+  host: string
+  port: number
+  /** 1 to 255 bytes, as the password. */
+  username?: Uint8Array
+  password?: Uint8Array
+  /** 16 random bytes, instead of both: another user for whatever shall not share a circuit of Tor. */
+  isolation?: Uint8Array
+  /** Datagrams go through it as well; else there are none. */
+  udp: boolean
+  /** Where peers may come in. */
+  listen: 'nowhere' | 'loopback' | 'anywhere'
+}
+
 /** Rates that links share, counted in bytes on the wire, headers of packets included. */
 export interface Rates {
   /** 0: no limit. */
@@ -766,8 +794,9 @@ export interface Rates {
   downloadBytesPerSecond: number
 }
 
-/** Sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`. */
+/** The way out, sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`. */
 export interface ReactorOptions {
+  connector: ConnectorOptions
   /** Threads for sockets; they never wait for a disk. */
   networkThreads: number
   /** Threads that hash, and read and write files. */
@@ -837,7 +866,7 @@ export declare function scanDatadir(blocksDir: string, network: string, signetCh
 
 /** Where a socket is bound, or a peer is. */
 export interface SocketAddress {
-  /** IP literal. */
+  /** IP literal, or a name that a proxy resolved. */
   host: string
   /** 1 to 65,535. */
   port: number

@@ -791,6 +791,11 @@ export class Reactor {
     return { failure: null, retryAfterMs, status, contentType, body, finalUrl, remoteAddress };
   }
 
+  /** What is wrong with the proxy, as long as nothing went through it since; null when nothing is, or there is none. */
+  proxyFault(): string | null {
+    return this.#inner.proxyFault() ?? null;
+  }
+
   stats(): ReactorStats {
     return this.#inner.stats();
   }

@@ -1,10 +1,13 @@
 //! Every socket of the process for JavaScript: links, the listener, the UDP port. Commands never block; what came of
 //! them crosses in batches by `drain`.
+use crate::connector::ConnectorOptions;
 use crate::error::coded;
 use crate::http::{HttpOutcome, HttpRequest};
 use crate::store::Store;
 use crate::task::Job;
-use blockswarm_net::{Datagram as NetDatagram, NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp};
+use blockswarm_net::{
+    Datagram as NetDatagram, Endpoint, NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp,
+};
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
     Incoming as WireIncoming, LinkEvent as WireEvent, Opened, Record, TorrentFault as WireFault, Verdict,
@@ -30,13 +33,16 @@ const CLOSE_BOUND: Duration = Duration::from_secs(5);
 /// nothing new.
 type Wake = ThreadsafeFunction<(), (), (), Status, false, true, 1>;
 
-fn refused(error: NetError) -> napi::Error {
+pub(crate) fn refused(error: NetError) -> napi::Error {
     coded(error.code(), error)
 }
 
-fn address(host: &str, port: u32) -> napi::Result<SocketAddr> {
-    let port = u16::try_from(port).map_err(|_| coded("ERR_ADDRESS", format!("not a port: {port}")))?;
-    tcp::address(host, port).map_err(refused)
+fn read_port(port: u32) -> Result<u16, NetError> {
+    u16::try_from(port).map_err(|_| NetError::Address { text: format!("port {port}") })
+}
+
+pub(crate) fn address(host: &str, port: u32) -> Result<SocketAddr, NetError> {
+    tcp::address(host, read_port(port)?)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counters stay below 2^53 for centuries")]
@@ -59,9 +65,10 @@ pub struct Rates {
     pub download_bytes_per_second: f64,
 }
 
-/// Sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`.
+/// The way out, sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`.
 #[napi(object, object_to_js = false)]
 pub struct ReactorOptions {
+    pub connector: ConnectorOptions,
     /// Threads for sockets; they never wait for a disk.
     pub network_threads: u32,
     /// Threads that hash, and read and write files.
@@ -87,7 +94,8 @@ pub struct ReactorOptions {
 }
 
 impl ReactorOptions {
-    fn read(&self) -> HubOptions {
+    fn read(&self) -> napi::Result<HubOptions> {
+        let connector = self.connector.read()?;
         let mut limits = Limits {
             links: self.links as usize,
             half_open: self.half_open_links as usize,
@@ -110,7 +118,7 @@ impl ReactorOptions {
             worker_threads: self.worker_threads as usize,
         };
         let assembly_bytes = bytes(self.assembly_bytes);
-        HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes }
+        Ok(HubOptions { connector, threads, limits, udp: UdpLimits::default(), assembly_bytes })
     }
 }
 
@@ -192,10 +200,16 @@ pub struct WebSeed {
 /// Where a socket is bound, or a peer is.
 #[napi(object, object_from_js = false)]
 pub struct SocketAddress {
-    /// IP literal.
+    /// IP literal, or a name that a proxy resolved.
     pub host: String,
     /// 1 to 65,535.
     pub port: u32,
+}
+
+impl From<Endpoint> for SocketAddress {
+    fn from(endpoint: Endpoint) -> Self {
+        Self { host: endpoint.host(), port: u32::from(endpoint.port()) }
+    }
 }
 
 impl From<SocketAddr> for SocketAddress {
@@ -506,7 +520,7 @@ impl Reactor {
         let wake = wake.build_threadsafe_function().weak::<true>().max_queue_size::<1>().build()?;
         let wake = Arc::new(Mutex::new(Some(wake)));
         let waker = Arc::clone(&wake);
-        let hub = Hub::start(options.read(), move || {
+        let hub = Hub::start(options.read()?, move || {
             if let Some(wake) = &*waker.lock() {
                 wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
             }
@@ -525,7 +539,7 @@ impl Reactor {
     /// Takes peers at an IP literal; port 0 chooses a free one. ERR_PORT_IN_USE, ERR_LISTEN, ERR_ADDRESS.
     #[napi(catch_unwind)]
     pub fn listen(&self, host: String, port: u32) -> napi::Result<SocketAddress> {
-        Ok(self.hub.listen(address(&host, port)?).map_err(refused)?.into())
+        Ok(self.hub.listen(address(&host, port).map_err(refused)?).map_err(refused)?.into())
     }
 
     /// Binds the UDP port, for the DHT and, when `utp` is true, for peers. Errors as `listen`.
@@ -533,7 +547,7 @@ impl Reactor {
     pub fn bind_udp(&self, host: String, port: u32, utp: Option<bool>) -> napi::Result<SocketAddress> {
         let utp = utp.unwrap_or(false).then(UtpLimits::default);
         let limits = UdpLimits { utp, ..UdpLimits::default() };
-        let local = self.hub.bind_udp(address(&host, port)?, limits).map_err(refused)?;
+        let local = self.hub.bind_udp(address(&host, port).map_err(refused)?, limits).map_err(refused)?;
         self.dropped_datagrams.store(0, Ordering::Relaxed);
         Ok(local.into())
     }
@@ -591,7 +605,8 @@ impl Reactor {
         self.hub.remove_torrent(torrent);
     }
 
-    /// Dials. Returns the link's number at once, 0 when there is no such torrent. ERR_ADDRESS.
+    /// Dials an IP literal, or a name that only a proxy can resolve. Returns the link's number at once, 0 when there is no
+    /// such torrent. ERR_ADDRESS.
     #[napi(catch_unwind)]
     pub fn connect(
         &self,
@@ -602,7 +617,8 @@ impl Reactor {
         how: Option<How>,
     ) -> napi::Result<u32> {
         let how = how.map(How::read).transpose()?.unwrap_or_default();
-        Ok(self.hub.connect(torrent, address(&host, port)?, hello.read()?, how).unwrap_or(0))
+        let to = read_port(port).and_then(|port| Endpoint::parse(&host, port)).map_err(refused)?;
+        Ok(self.hub.connect(torrent, to, hello.read()?, how).unwrap_or(0))
     }
 
     /// Begins to fetch from a web seed. Returns the link's number at once, 0 when there is no such torrent.
@@ -748,6 +764,12 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn announce_have(&self, torrent: u32, piece: u32) {
         self.hub.announce_have(torrent, piece);
+    }
+
+    /// What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing.
+    #[napi(catch_unwind)]
+    pub fn proxy_fault(&self) -> Option<String> {
+        self.hub.proxy_fault().map(|fault| fault.to_string())
     }
 
     /// Takes what happened; bounded, more wakes again.

@@ -76,7 +76,7 @@ export class PeerNode {
     this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
-    this.#reactor = new Reactor({ ...sizes, ...limits }, () => this.#pump());
+    this.#reactor = new Reactor({ connector: { kind: 'direct' }, ...sizes, ...limits }, () => this.#pump());
     try {
       this.address = this.#reactor.listen(wanted.host, wanted.port);
       const { host, port } = this.address;

@@ -6,7 +6,14 @@ import { type HttpGetOptions, Reactor } from '../../src/native.js';
 import { tempFolder } from '../helpers/temp.js';
 import { serveFolder } from '../helpers/web-server.js';
 
-const sizes = { networkThreads: 1, workerThreads: 1, assemblyBytes: 2 ** 20, links: 8, halfOpenLinks: 8 };
+const sizes = {
+  connector: { kind: 'direct' as const },
+  networkThreads: 1,
+  workerThreads: 1,
+  assemblyBytes: 2 ** 20,
+  links: 8,
+  halfOpenLinks: 8,
+};
 const options: HttpGetOptions = {
   maxBytes: 1000,
   timeoutMs: 10_000,

@@ -4,12 +4,19 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { fileExtents, hashExtents, Reactor, Store } from '../../src/native.js';
+import { fileExtents, hashExtents, Reactor, type ReactorOptions, Store } from '../../src/native.js';
 import { tempFolder } from '../helpers/temp.js';
 import { serveFolder } from '../helpers/web-server.js';
 import { CONFORMANCE_SHAPE, type LinkPair, linkConformance } from '../sim/link-conformance.js';
 
-const options = { networkThreads: 1, workerThreads: 2, assemblyBytes: 2 ** 26, links: 64, halfOpenLinks: 16 };
+const options: ReactorOptions = {
+  connector: { kind: 'direct' },
+  networkThreads: 1,
+  workerThreads: 2,
+  assemblyBytes: 2 ** 26,
+  links: 64,
+  halfOpenLinks: 16,
+};
 
 function reactor(t: Test): Reactor {
   const made = new Reactor(options, () => {});

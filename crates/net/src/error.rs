@@ -35,6 +35,14 @@ pub enum NetError {
     /// The runtime has been closed.
     #[error("closed")]
     Closed,
+    /// The connector takes no part in such a socket.
+    #[error("no socket on {address}: {reason}")]
+    Private {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the privacy mode has against it.
+        reason: &'static str,
+    },
 }
 
 impl NetError {
@@ -44,6 +52,7 @@ impl NetError {
             Self::PortInUse { .. } => "ERR_PORT_IN_USE",
             Self::Address { .. } => "ERR_ADDRESS",
             Self::Listen { .. } | Self::Closed => "ERR_LISTEN",
+            Self::Private { .. } => "ERR_PRIVACY",
             Self::Runtime { .. } => "ERR_NATIVE",
         }
     }
@@ -55,4 +64,47 @@ impl NetError {
             _ => Self::Listen { address, source },
         }
     }
+}
+
+/// What is wrong with the proxy itself, whomever it should have led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyFault {
+    /// Nobody listens there.
+    #[error("does not answer")]
+    Unreachable,
+    /// It did not answer in time.
+    #[error("answers too slowly")]
+    Slow,
+    /// It ended the connection before it was of use.
+    #[error("ended the connection")]
+    Gone,
+    /// It does not take our credentials, or none.
+    #[error("refuses the user name and password, or wants some")]
+    Authentication,
+    /// What it said is no SOCKS5.
+    #[error("does not speak SOCKS5")]
+    NotSocks5,
+    /// It wants datagrams sent to another host.
+    #[error("relays datagrams elsewhere than at its own address")]
+    ForeignRelay,
+}
+
+/// Why a connection did not come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// Nobody listens there, or whoever leads us there says so.
+    #[error("refused")]
+    Refused,
+    /// Not in time.
+    #[error("timed out")]
+    TimedOut,
+    /// It ended while it began.
+    #[error("reset")]
+    Reset,
+    /// This connector leads to no such place.
+    #[error("this kind of address cannot be reached in this privacy mode")]
+    Forbidden,
+    /// The proxy is to blame, not whom it should lead to.
+    #[error("the proxy {0}")]
+    Proxy(#[from] ProxyFault),
 }

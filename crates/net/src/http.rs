@@ -1,6 +1,7 @@
 //! A client for bytes of files over HTTP/1.1: one connection that is kept, ranges, redirects. What a server may make us
 //! hold, wait for or ask for is bounded.
 
+use crate::connector::Isolation;
 use crate::http_answer::{Answer, judge};
 use crate::http_connection::{self, Driver, is_cut_short, next_data, told};
 use crate::http_dial::{Dialled, HttpDialer, Seat};
@@ -28,6 +29,8 @@ pub(crate) const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSI
 pub struct HttpClient {
     dialer: Arc<HttpDialer>,
     reach: Reach,
+    /// Nobody else's streams are to be told as the same user's.
+    isolation: Isolation,
     connection: Option<Connection>,
     /// Where redirects led, so that not every range is asked for twice.
     moved: HashMap<String, HttpUrl>,
@@ -64,7 +67,8 @@ struct Floor {
 impl HttpClient {
     /// Dials nobody yet.
     pub fn new(dialer: Arc<HttpDialer>, reach: Reach) -> Self {
-        Self { dialer, reach, connection: None, moved: HashMap::new(), transfer: None }
+        let isolation = Isolation::client();
+        Self { dialer, reach, isolation, connection: None, moved: HashMap::new(), transfer: None }
     }
 
     /// Dials, unless there is a connection.
@@ -259,7 +263,8 @@ impl HttpClient {
         }
         // Its seat is free before the next one is taken.
         self.connection = None;
-        let Dialled { stream, place, seat, .. } = self.dialer.dial(url, self.reach, from).await?;
+        let Dialled { stream, place, seat, .. } =
+            self.dialer.dial(url, self.reach, from, self.isolation).await?;
         let (sender, driver) = http_connection::open(stream).await?;
         let origin = url.origin().clone();
         self.connection = Some(Connection { origin, place, sender, driver, used: false, _seat: seat });

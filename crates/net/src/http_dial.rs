@@ -1,12 +1,15 @@
 //! From an origin to a connection: resolve, look at the addresses, dial one of them, TLS.
 
+use crate::connector::{Connector, Isolation};
+use crate::endpoint::Endpoint;
+use crate::error::DialError;
 use crate::http_error::HttpError;
 use crate::http_reach::{Place, Reach};
 use crate::http_url::{HttpUrl, Origin};
 use crate::tcp;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -54,8 +57,9 @@ impl Default for HttpLimits {
 /// Dials for everybody in the process.
 pub struct HttpDialer {
     pub(crate) limits: HttpLimits,
+    connector: Arc<Connector>,
     lookups: Arc<Semaphore>,
-    hosts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    hosts: Arc<Mutex<HashMap<String, usize>>>,
     tls: OnceCell<TlsConnector>,
 }
 
@@ -69,15 +73,15 @@ pub(crate) enum HttpStream {
 pub(crate) struct Dialled {
     pub(crate) stream: HttpStream,
     pub(crate) place: Place,
-    pub(crate) address: SocketAddr,
+    pub(crate) to: Endpoint,
     /// Given back when it is dropped.
     pub(crate) seat: Seat,
 }
 
 /// One of the connections that a host may have.
 pub(crate) struct Seat {
-    hosts: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    host: IpAddr,
+    hosts: Arc<Mutex<HashMap<String, usize>>>,
+    host: String,
 }
 
 impl Drop for Seat {
@@ -94,9 +98,9 @@ impl Drop for Seat {
 
 impl HttpDialer {
     /// With no connection yet.
-    pub fn new(limits: HttpLimits) -> Self {
+    pub fn new(limits: HttpLimits, connector: Arc<Connector>) -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        Self { limits, lookups, hosts: Arc::default(), tls: OnceCell::new() }
+        Self { limits, connector, lookups, hosts: Arc::default(), tls: OnceCell::new() }
     }
 
     /// Connections now.
@@ -110,26 +114,36 @@ impl HttpDialer {
         url: &HttpUrl,
         reach: Reach,
         from: Option<Place>,
+        isolation: Isolation,
     ) -> Result<Dialled, HttpError> {
-        let mut addresses = self.resolve(url.origin()).await?;
-        addresses.retain(|address| reach.takes(address.ip()));
-        if addresses.is_empty() {
+        let mut endpoints = self.endpoints(url.origin()).await?;
+        endpoints.retain(|to| reach.takes(to));
+        if endpoints.is_empty() {
             return Err(HttpError::Unresolved);
         }
-        let admitted =
-            addresses.into_iter().filter(|address| reach.admits(Place::of(address.ip()), url.target(), from));
+        let admitted = endpoints.into_iter().filter(|to| reach.admits(Place::at(to), url.target(), from));
         let mut failure = HttpError::Forbidden;
-        for address in admitted.take(ADDRESSES) {
-            let seat = self.seat(address.ip())?;
-            match tcp::dial(address, self.limits.dial_timeout).await {
+        for to in admitted.take(ADDRESSES) {
+            let seat = self.seat(&to)?;
+            match self.connector.dial(&to, isolation, self.limits.dial_timeout).await {
                 Ok(stream) => {
                     let stream = self.secure(stream, url.origin()).await?;
-                    return Ok(Dialled { stream, place: Place::of(address.ip()), address, seat });
+                    return Ok(Dialled { stream, place: Place::at(&to), to, seat });
                 }
+                Err(DialError::Proxy(_)) => return Err(HttpError::Proxy),
+                Err(DialError::Forbidden) => failure = HttpError::Forbidden,
                 Err(_) => failure = HttpError::Refused,
             }
         }
         Err(failure)
+    }
+
+    async fn endpoints(&self, origin: &Origin) -> Result<Vec<Endpoint>, HttpError> {
+        if origin.ip().is_none() && self.connector.takes_names() {
+            let to = Endpoint::parse(&origin.host, origin.port).map_err(|_| HttpError::BadUrl)?;
+            return Ok(vec![to]);
+        }
+        Ok(self.resolve(origin).await?.into_iter().map(Endpoint::Ip).collect())
     }
 
     async fn resolve(&self, origin: &Origin) -> Result<Vec<SocketAddr>, HttpError> {
@@ -151,10 +165,10 @@ impl HttpDialer {
         tokio::time::timeout(self.limits.dial_timeout, looking).await.map_err(|_| HttpError::Unresolved)?
     }
 
-    fn seat(&self, ip: IpAddr) -> Result<Seat, HttpError> {
-        let host = tcp::host(ip);
+    fn seat(&self, to: &Endpoint) -> Result<Seat, HttpError> {
+        let host = to.ip().map_or_else(|| to.host(), |ip| tcp::host(ip).to_string());
         let mut hosts = self.hosts.lock();
-        let count = hosts.entry(host).or_default();
+        let count = hosts.entry(host.clone()).or_default();
         if *count >= self.limits.per_host {
             return Err(HttpError::HostBusy);
         }

@@ -15,6 +15,8 @@ pub enum HttpError {
     Forbidden,
     /// Nobody listens there, or not in time.
     Refused,
+    /// The proxy is to blame.
+    Proxy,
     /// As many connections to that host as there may be.
     HostBusy,
     /// No TLS, or a certificate that is not trusted.
@@ -62,6 +64,7 @@ impl HttpError {
             Self::Unresolved => "unresolved",
             Self::Forbidden => "forbidden-address",
             Self::Refused => "refused",
+            Self::Proxy => "proxy",
             Self::HostBusy => "host-busy",
             Self::Tls => "tls",
             Self::HeadTimeout => "head-timeout",

@@ -1,18 +1,19 @@
 //! One answer over HTTP, held in memory: for trackers, catalogues and whatever else is short. Its length is bounded
 //! while it comes; what is compressed is handed on as it is, for whoever unpacks it within the same bound.
 
+use crate::connector::Isolation;
+use crate::endpoint::Endpoint;
 use crate::http::USER_AGENT;
 use crate::http_answer::retry_after;
 use crate::http_connection::{self, Driver, is_cut_short, next_data, told};
 use crate::http_dial::{Dialled, HttpDialer};
 use crate::http_error::HttpError;
-use crate::http_reach::{Place, Reach};
+use crate::http_reach::Reach;
 use crate::http_url::HttpUrl;
 use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::response::Parts;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Memory taken before any of a body is there.
@@ -49,7 +50,7 @@ pub struct HttpAnswer {
     /// Where it came from in the end.
     pub url: HttpUrl,
     /// Who gave it.
-    pub remote: SocketAddr,
+    pub remote: Endpoint,
     /// `Retry-After`, as far as it is a number of seconds.
     pub retry_after: Option<Duration>,
 }
@@ -61,13 +62,15 @@ pub async fn get(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, H
 
 async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, HttpError> {
     let (mut here, mut from) = (request.url.clone(), None);
+    // Whoever is asked for two torrents need not learn that one user has both.
+    let isolation = Isolation::client();
     for _ in 0..=request.redirects {
-        let Dialled { stream, address, seat, .. } = dialer.dial(&here, request.reach, from).await?;
+        let Dialled { stream, place, to, seat } = dialer.dial(&here, request.reach, from, isolation).await?;
         let (mut sender, mut driver) = http_connection::open(stream).await?;
         let asking = sender.send_request(head(&here, request));
         let (head, body) = driver.drive(asking).await.map_err(|error| told(&error))?.into_parts();
         if let Some(location) = moved(&head)? {
-            from = Some(Place::of(address.ip()));
+            from = Some(place);
             let there = here.join(&location).map_err(|_| HttpError::BadRedirect)?;
             // What was asked for in secret is not asked for in the open.
             if here.origin().tls && !there.origin().tls {
@@ -85,7 +88,7 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
         drop(seat);
         let content_type = text(&head.headers, &header::CONTENT_TYPE).map(str::to_owned);
         let (status, retry_after) = (head.status.as_u16(), retry_after(&head.headers));
-        return Ok(HttpAnswer { status, content_type, gzip, body, url: here, remote: address, retry_after });
+        return Ok(HttpAnswer { status, content_type, gzip, body, url: here, remote: to, retry_after });
     }
     Err(HttpError::BadRedirect)
 }

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::{HttpAnswer, HttpGet, get};
+use crate::connector::Connector;
 use crate::http_dial::{HttpDialer, HttpLimits};
 use crate::http_error::HttpError;
 use crate::http_reach::{Family, Reach};
@@ -62,7 +63,7 @@ impl Server {
 }
 
 fn run(request: &HttpGet) -> Result<HttpAnswer, HttpError> {
-    let dialer = HttpDialer::new(HttpLimits::default());
+    let dialer = HttpDialer::new(HttpLimits::default(), Arc::new(Connector::Direct));
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,7 +87,7 @@ fn an_answer_of_any_status_is_taken_and_its_place_told() {
         (got.status, got.content_type.as_deref(), got.body.as_slice()),
         (200, Some("text/plain"), &b"de"[..])
     );
-    assert_eq!((got.remote, got.gzip), (server.address, false));
+    assert_eq!((got.remote, got.gzip), (server.address.into(), false));
     assert_eq!(got.url.text(), format!("http://{}/announce?x=%00", server.address));
     assert_eq!(server.get("/until-closed").unwrap().body, b"until the end");
     let busy = server.get("/busy").unwrap();

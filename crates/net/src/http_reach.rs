@@ -2,6 +2,7 @@
 //! network for things (SSRF). Addresses are looked at after a name was resolved, and those are the ones dialled: a name
 //! that answers differently the second time gains nothing.
 
+use crate::endpoint::Endpoint;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where an address is.
@@ -26,6 +27,12 @@ impl Place {
             IpAddr::V4(v4) => Self::of_v4(v4),
             IpAddr::V6(v6) => Self::of_v6(v6),
         }
+    }
+
+    /// Where a connection leads. Behind a name that the proxy resolves is the proxy's world, not ours: there is no address
+    /// to look at, and what is local to us is not reached by it, unless the proxy is on this machine and is told to.
+    pub(crate) fn at(to: &Endpoint) -> Self {
+        to.ip().map_or(Self::Global, Self::of)
     }
 
     fn of_v4(address: Ipv4Addr) -> Self {
@@ -89,9 +96,11 @@ pub enum Family {
 }
 
 impl Reach {
-    /// Whether an address is of the family that is wanted.
-    pub(crate) fn takes(self, address: IpAddr) -> bool {
-        self.family.is_none_or(|family| address.to_canonical().is_ipv4() == (family == Family::V4))
+    /// Whether it is of the family that is wanted. What is behind a name that the proxy resolves nobody knows here: it is
+    /// asked once, as if it were IPv4.
+    pub(crate) fn takes(self, to: &Endpoint) -> bool {
+        let is_v4 = to.ip().is_none_or(|ip| ip.to_canonical().is_ipv4());
+        self.family.is_none_or(|family| is_v4 == (family == Family::V4))
     }
 
     /// Whether a request for `target`, path and query, may go to this place. Nothing local is asked with a query: that
@@ -123,6 +132,7 @@ impl Reach {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::{Family, Place, Reach};
+    use crate::endpoint::Endpoint;
 
     const LEARNT: Reach = Reach { asked: false, loopback: false, tracker: false, family: None };
     const ASKED: Reach = Reach { asked: true, ..LEARNT };
@@ -194,7 +204,7 @@ mod tests {
 
     #[test]
     fn only_the_family_that_is_wanted_is_dialled() {
-        let takes = |family, text: &str| Reach { family, ..LEARNT }.takes(text.parse().unwrap());
+        let takes = |family, text| Reach { family, ..LEARNT }.takes(&Endpoint::parse(text, 80).unwrap());
         assert!(takes(None, "::1") && takes(None, "1.1.1.1"));
         assert!(takes(Some(Family::V4), "::ffff:1.1.1.1") && !takes(Some(Family::V4), "2606::1"));
         assert!(takes(Some(Family::V6), "2606::1") && !takes(Some(Family::V6), "1.1.1.1"));

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::HttpClient;
+use crate::connector::Connector;
 use crate::http_dial::{HttpDialer, HttpLimits};
 use crate::http_error::HttpError;
 use crate::http_reach::{Place, Reach};
@@ -98,7 +99,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn client(reach: Reach, limits: HttpLimits) -> HttpClient {
-    HttpClient::new(Arc::new(HttpDialer::new(limits)), reach)
+    HttpClient::new(Arc::new(HttpDialer::new(limits, Arc::new(Connector::Direct))), reach)
 }
 
 async fn fetch(
@@ -302,7 +303,10 @@ fn a_body_slower_than_the_floor_ends() {
 #[test]
 fn a_host_has_so_many_connections_and_no_more() {
     let server = Server::start(|head| partial(head, 100));
-    let dialer = Arc::new(HttpDialer::new(HttpLimits { per_host: 1, ..HttpLimits::default() }));
+    let dialer = Arc::new(HttpDialer::new(
+        HttpLimits { per_host: 1, ..HttpLimits::default() },
+        Arc::new(Connector::Direct),
+    ));
     run(async {
         let mut first = HttpClient::new(Arc::clone(&dialer), ASKED);
         let mut second = HttpClient::new(Arc::clone(&dialer), ASKED);

@@ -3,6 +3,8 @@
 //! Knows nothing of pieces, torrents or peers. Everything here is bounded: threads, queues, tables, waits.
 
 pub mod bucket;
+pub mod connector;
+pub mod endpoint;
 pub mod error;
 pub mod gate;
 pub mod http;
@@ -15,13 +17,17 @@ pub mod http_jobs;
 pub mod http_reach;
 pub mod http_url;
 pub mod runtime;
+pub mod socks5;
 pub mod tcp;
 mod tracker_gate;
 pub mod udp;
+mod udp_relay;
 pub mod utp;
 
 pub use bucket::{RateBucket, TokenBucket, Turn};
-pub use error::NetError;
+pub use connector::{Connector, Isolation, ListenScope, Login, ProxyHealth, Socks5};
+pub use endpoint::Endpoint;
+pub use error::{DialError, NetError, ProxyFault};
 pub use gate::{DatagramGate, GateLimits, Verdict};
 pub use http::HttpClient;
 pub use http_dial::{HttpDialer, HttpLimits};
@@ -31,5 +37,6 @@ pub use http_jobs::{HttpJobs, HttpOutcome};
 pub use http_reach::{Family, Reach};
 pub use http_url::HttpUrl;
 pub use runtime::{Runtime, RuntimeOptions};
+pub use socks5::Credentials;
 pub use udp::{Datagram, Udp, UdpLimits};
 pub use utp::{Utp, UtpConnection, UtpLimits};

@@ -1,10 +1,9 @@
-//! TCP listening and dialling.
+//! Addresses, and listening over TCP. Whether that may be is the connector's to say.
 
 use crate::error::NetError;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 
 /// Connections that the kernel may finish before we take them.
@@ -25,7 +24,7 @@ pub fn host(address: IpAddr) -> IpAddr {
 }
 
 /// Listens with SO_REUSEADDR, so that a restart need not wait for old connections to fade. Port 0 takes a free one.
-pub fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, NetError> {
+pub(crate) fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, NetError> {
     let _inside = handle.enter();
     let open = || -> io::Result<TcpListener> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -34,13 +33,6 @@ pub fn listen(handle: &Handle, address: SocketAddr) -> Result<TcpListener, NetEr
         socket.listen(BACKLOG)
     };
     open().map_err(|source| NetError::from_bind(address, source))
-}
-
-/// Dials, at most `timeout` long, and turns Nagle's delay off: we write whole batches.
-pub async fn dial(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = tokio::time::timeout(timeout, TcpStream::connect(address)).await??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 #[cfg(test)]

@@ -3,20 +3,26 @@
 //! A datagram that begins as a bencoded dictionary is a DHT message; one that begins as a header of uTP is that, when
 //! uTP is wanted; what answers a request to a tracker (BEP 15) begins with three zeros. No datagram begins as two of them.
 
+use crate::connector::Connector;
 use crate::error::NetError;
 use crate::gate::{DatagramGate, GateLimits, RateGate, Verdict};
 use crate::tracker_gate::{self, TrackerGate};
+use crate::udp_relay::{NOWHERE, UdpRelay};
 use crate::utp::{Parcel, Utp, UtpLimits};
+use librqbit_dualstack_sockets::PollSendToVectored;
 use parking_lot::Mutex;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// The largest payload of a UDP datagram.
 const RECEIVE_BYTES: usize = 65_535;
@@ -82,16 +88,104 @@ pub struct Udp {
     utp: Option<Arc<Utp>>,
 }
 
-/// The socket, and how addresses are written for it.
+/// The way that datagrams take.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    pub(crate) socket: UdpSocket,
+    way: Way,
     pub(crate) local: SocketAddr,
 }
 
+#[derive(Debug)]
+enum Way {
+    Socket(UdpSocket),
+    Relay(Arc<UdpRelay>, JoinHandle<()>),
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Way::Relay(_, keeper) = &self.way {
+            keeper.abort();
+        }
+    }
+}
+
 impl Wire {
+    /// Opens a socket of our own, or keeps a relay at the proxy, as the connector says.
+    fn open(connector: &Arc<Connector>, address: SocketAddr) -> Result<Self, NetError> {
+        match &**connector {
+            Connector::Direct => {
+                let open = || -> io::Result<Self> {
+                    let socket = std::net::UdpSocket::bind(address)?;
+                    socket.set_nonblocking(true)?;
+                    let local = socket.local_addr()?;
+                    Ok(Self { way: Way::Socket(UdpSocket::from_std(socket)?), local })
+                };
+                open().map_err(|source| NetError::from_bind(address, source))
+            }
+            Connector::Socks5(socks) if socks.udp => {
+                let relay = Arc::new(UdpRelay::default());
+                let keeper = tokio::spawn(Arc::clone(&relay).keep(Arc::clone(connector)));
+                Ok(Self { way: Way::Relay(relay, keeper), local: NOWHERE })
+            }
+            Connector::Socks5(_) => {
+                let reason = "in this privacy mode there is no UDP";
+                Err(NetError::Private { address, reason })
+            }
+        }
+    }
+
+    /// Waits until there may be something to receive; false when there never will be.
+    async fn readable(&self) -> bool {
+        match &self.way {
+            Way::Socket(socket) => socket.ready(Interest::READABLE).await.is_ok(),
+            Way::Relay(relay, _) => {
+                relay.readable().await;
+                true
+            }
+        }
+    }
+
+    /// Receives a datagram: who sent it, and where in the buffer it lies.
+    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(SocketAddr, Range<usize>)> {
+        match &self.way {
+            Way::Socket(socket) => {
+                let (length, from) = socket.try_recv_from(buffer)?;
+                Ok((canonical(from), 0..length))
+            }
+            Way::Relay(relay, _) => relay.try_receive(buffer),
+        }
+    }
+
+    pub(crate) async fn send_to(&self, payload: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match &self.way {
+            Way::Socket(socket) => socket.send_to(payload, self.mapped(to)).await,
+            Way::Relay(relay, _) => {
+                relay.send(&[IoSlice::new(payload)], &to.into());
+                Ok(payload.len())
+            }
+        }
+    }
+
+    pub(crate) fn poll_send_to(
+        &self,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+        to: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        match &self.way {
+            Way::Socket(socket) => match parts {
+                [part] => socket.poll_send_to(context, part, self.mapped(to)),
+                _ => socket.poll_send_to_vectored(context, parts, self.mapped(to)),
+            },
+            Way::Relay(relay, _) => {
+                relay.send(parts, &to.into());
+                Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()))
+            }
+        }
+    }
+
     /// An IPv6 socket reaches IPv4 by mapped addresses.
-    pub(crate) fn mapped(&self, to: SocketAddr) -> SocketAddr {
+    fn mapped(&self, to: SocketAddr) -> SocketAddr {
         match to.ip() {
             IpAddr::V4(v4) if self.local.is_ipv6() => SocketAddr::new(v4.to_ipv6_mapped().into(), to.port()),
             _ => to,
@@ -111,19 +205,14 @@ impl Udp {
     /// Binds and starts the task. `notify` is called, on a network thread, after datagrams were queued.
     pub fn bind(
         handle: &Handle,
+        connector: &Arc<Connector>,
         address: SocketAddr,
         limits: UdpLimits,
         notify: impl Fn() + Send + Sync + 'static,
     ) -> Result<Self, NetError> {
         let _inside = handle.enter();
-        let open = || -> io::Result<(UdpSocket, SocketAddr)> {
-            let socket = std::net::UdpSocket::bind(address)?;
-            socket.set_nonblocking(true)?;
-            let local = socket.local_addr()?;
-            Ok((UdpSocket::from_std(socket)?, local))
-        };
-        let (socket, local) = open().map_err(|source| NetError::from_bind(address, source))?;
-        let wire = Arc::new(Wire { socket, local });
+        let wire = Arc::new(Wire::open(connector, address)?);
+        let local = wire.local;
         let started = limits.utp.map(|utp| Utp::start(handle, Arc::clone(&wire), utp)).transpose();
         let started =
             started.map_err(|error| NetError::Listen { address, source: io::Error::other(error) })?;
@@ -207,17 +296,17 @@ struct Receiver {
 
 impl Receiver {
     /// Takes what the socket has, up to a batch; true when something was queued.
-    fn receive(&mut self, socket: &UdpSocket) -> bool {
+    fn receive(&mut self, wire: &Wire) -> bool {
         let mut queued = false;
         for _ in 0..BATCH {
-            let (length, from) = match socket.try_recv_from(&mut self.buffer) {
+            let (from, range) = match wire.try_receive(&mut self.buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // ICMP answers to what we sent surface here (port unreachable): nothing of this socket is broken.
+                // ICMP answers to what we sent surface here (port unreachable): nothing of this socket is broken. Neither
+                // is it by rubbish from a relay.
                 Err(_) => continue,
             };
-            let from = canonical(from);
-            let payload = self.buffer.get(..length).unwrap_or_default();
+            let payload = self.buffer.get(range).unwrap_or_default();
             if let Some(utp) = self.utp.as_ref().filter(|_| is_utp(payload)) {
                 let passes = !begins_utp(payload) || self.begins.take(from.ip(), self.start.elapsed());
                 let counter = if !passes {
@@ -278,11 +367,11 @@ async fn run(
 ) {
     loop {
         tokio::select! {
-            ready = wire.socket.ready(Interest::READABLE) => {
-                if ready.is_err() {
+            is_open = wire.readable() => {
+                if !is_open {
                     return;
                 }
-                if receiver.receive(&wire.socket) {
+                if receiver.receive(&wire) {
                     notify();
                 }
                 tokio::task::yield_now().await;
@@ -290,7 +379,7 @@ async fn run(
             outgoing = queue.recv() => {
                 let Some(Datagram { from: to, payload }) = outgoing else { return };
                 // A datagram that cannot be sent (unreachable, too long) is lost, as datagrams may be.
-                let _ = wire.socket.send_to(&payload, wire.mapped(to)).await;
+                let _ = wire.send_to(&payload, to).await;
             }
         }
     }
@@ -300,8 +389,9 @@ async fn run(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::{Udp, UdpLimits};
-    use crate::{Runtime, RuntimeOptions, tcp};
+    use crate::{Connector, Runtime, RuntimeOptions, tcp};
     use std::net::UdpSocket;
+    use std::sync::Arc;
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -313,8 +403,10 @@ mod tests {
             let _ = sender.send(());
         };
         let any = tcp::address("127.0.0.1", 0).unwrap();
-        let udp = Udp::bind(runtime.handle(), any, UdpLimits::default(), notify).unwrap();
-        let taken = Udp::bind(runtime.handle(), udp.local(), UdpLimits::default(), || ()).unwrap_err();
+        let direct = Arc::new(Connector::Direct);
+        let udp = Udp::bind(runtime.handle(), &direct, any, UdpLimits::default(), notify).unwrap();
+        let taken =
+            Udp::bind(runtime.handle(), &direct, udp.local(), UdpLimits::default(), || ()).unwrap_err();
         assert_eq!(taken.code(), "ERR_PORT_IN_USE");
 
         let peer = UdpSocket::bind(any).unwrap();

@@ -228,7 +228,7 @@ impl PollSendToVectored for Port {
         parts: &[IoSlice<'_>],
         to: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.wire.socket.poll_send_to_vectored(context, parts, self.wire.mapped(to))
+        self.wire.poll_send_to(context, parts, to)
     }
 }
 
@@ -253,7 +253,7 @@ impl Transport for Port {
         bytes: &'a [u8],
         to: SocketAddr,
     ) -> impl Future<Output = io::Result<usize>> + Send + Sync + 'a {
-        self.wire.socket.send_to(bytes, self.wire.mapped(to))
+        self.wire.send_to(bytes, to)
     }
 
     fn poll_send_to(
@@ -262,7 +262,7 @@ impl Transport for Port {
         bytes: &[u8],
         to: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        self.wire.socket.poll_send_to(context, bytes, self.wire.mapped(to))
+        self.wire.poll_send_to(context, &[IoSlice::new(bytes)], to)
     }
 
     fn bind_addr(&self) -> SocketAddr {

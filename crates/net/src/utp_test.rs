@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::{UtpConnection, UtpLimits};
-use crate::{Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
+use crate::{Connector, Runtime, RuntimeOptions, Udp, UdpLimits, tcp};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::Interest;
@@ -17,7 +18,8 @@ fn runtime() -> Runtime {
 
 fn bind(runtime: &Runtime, host: &str, utp: bool) -> Udp {
     let limits = UdpLimits { utp: utp.then(UtpLimits::default), ..UdpLimits::default() };
-    Udp::bind(runtime.handle(), tcp::address(host, 0).unwrap(), limits, || ()).unwrap()
+    Udp::bind(runtime.handle(), &Arc::new(Connector::Direct), tcp::address(host, 0).unwrap(), limits, || ())
+        .unwrap()
 }
 
 async fn write_all(connection: &mut UtpConnection, mut bytes: &[u8]) -> io::Result<()> {

@@ -9,9 +9,10 @@ use crate::limits::CloseReason;
 use crate::link::{Link, Start};
 use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
-use blockswarm_net::tcp;
+use blockswarm_net::{DialError, Endpoint, Isolation};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Dials, shakes hands and runs the link to its end.
@@ -71,7 +72,7 @@ async fn accepted(
         .map_err(|_| CloseReason::HandshakeTimeout)??;
     context.outbox.push_incoming(Incoming {
         link: shared.id,
-        address: shared.address,
+        address: shared.address.clone(),
         opened: opened(&theirs, &stream),
     });
     let answer = async {
@@ -132,18 +133,25 @@ fn opened(theirs: &Handshake, stream: &Stream) -> Opened {
 }
 
 async fn dial(context: &Context, shared: &LinkShared, transport: Transport) -> Result<Stream, CloseReason> {
-    let (address, timeout) = (shared.address, context.limits.dial_timeout);
-    let dialled = match transport {
-        Transport::Tcp => tcp::dial(address, timeout).await.map(Stream::tcp),
-        Transport::Utp => {
-            let utp = context.utp.lock().clone().ok_or(CloseReason::Refused)?;
-            utp.dial(address, timeout).await.map(Stream::utp)
+    let timeout = context.limits.dial_timeout;
+    match (transport, &shared.address) {
+        (Transport::Tcp, address) => {
+            let isolation = Isolation::Torrent(shared.torrent.load(Ordering::Acquire));
+            let dialled = context.connector.dial(address, isolation, timeout).await;
+            dialled.map(Stream::tcp).map_err(|error| match error {
+                DialError::TimedOut => CloseReason::DialTimeout,
+                DialError::Reset => CloseReason::Reset,
+                DialError::Proxy(_) => CloseReason::Proxy,
+                DialError::Refused | DialError::Forbidden => CloseReason::Refused,
+            })
         }
-        Transport::Http => return Err(CloseReason::Refused),
-    };
-    dialled.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => CloseReason::DialTimeout,
-        io::ErrorKind::ConnectionReset => CloseReason::Reset,
-        _ => CloseReason::Refused,
-    })
+        (Transport::Utp, Endpoint::Ip(address)) => {
+            let utp = context.utp.lock().clone().ok_or(CloseReason::Refused)?;
+            utp.dial(*address, timeout).await.map(Stream::utp).map_err(|error| match error.kind() {
+                io::ErrorKind::TimedOut => CloseReason::DialTimeout,
+                _ => CloseReason::Refused,
+            })
+        }
+        (Transport::Utp, Endpoint::Name { .. }) | (Transport::Http, _) => Err(CloseReason::Refused),
+    }
 }

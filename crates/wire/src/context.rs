@@ -5,7 +5,7 @@ use crate::docket::{Call, Case, Docket};
 use crate::encryption::EncryptionPolicy;
 use crate::events::{Outbox, Verdict};
 use crate::limits::Limits;
-use blockswarm_net::{HttpDialer, Utp};
+use blockswarm_net::{Connector, HttpDialer, Utp};
 use blockswarm_pieces::{PieceIndex, PieceOutcome, PieceVerdict, Store};
 use parking_lot::Mutex;
 use std::io;
@@ -64,6 +64,7 @@ pub(crate) struct Context {
     pub(crate) half_open_in: Arc<Semaphore>,
     /// Apart from those of TCP: whoever begins a connection over uTP may have forged its address.
     pub(crate) half_open_utp: Arc<Semaphore>,
+    pub(crate) connector: Arc<Connector>,
     pub(crate) http: Arc<HttpDialer>,
     /// Answers with leaves, which must be hashed, that are made at a time.
     pub(crate) hash_answers: Arc<Semaphore>,

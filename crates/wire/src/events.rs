@@ -4,10 +4,10 @@ use crate::hash_asking::HashAnswer;
 use crate::limits::CloseReason;
 use crate::peer_pieces::set_bit;
 use crate::shared::{LinkShared, Transport};
+use blockswarm_net::Endpoint;
 use blockswarm_pieces::{Fault, PieceVerdict};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -134,7 +134,7 @@ pub struct Incoming {
     /// Its number.
     pub link: u32,
     /// Where it comes from.
-    pub address: SocketAddr,
+    pub address: Endpoint,
     /// What the peer said.
     pub opened: Opened,
 }
@@ -147,7 +147,7 @@ pub struct LinkEvent {
     /// Its torrent.
     pub torrent: u32,
     /// The peer's address.
-    pub address: SocketAddr,
+    pub address: Endpoint,
     /// State and changes.
     pub record: Record,
     /// Blocks asked and waiting to be asked.

@@ -14,8 +14,8 @@ use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
 use crate::web_seed::{self, WebSeed};
 use blockswarm_net::{
-    Datagram, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits, HttpOutcome, NetError, Runtime,
-    RuntimeOptions, Udp, UdpLimits, Utp, tcp,
+    Connector, Datagram, Endpoint, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits, HttpOutcome,
+    NetError, ProxyFault, Runtime, RuntimeOptions, Udp, UdpLimits, Utp,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -42,8 +42,10 @@ const WRITE_TICK: Duration = Duration::from_secs(1);
 const UTP_FAREWELL: Duration = Duration::from_millis(100);
 
 /// Sizes of a hub.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HubOptions {
+    /// The one way out.
+    pub connector: Arc<Connector>,
     /// Threads of the runtime.
     pub threads: RuntimeOptions,
     /// Bounds of links.
@@ -111,7 +113,8 @@ impl Hub {
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
             half_open_utp: Arc::new(Semaphore::new((limits.half_open / 2).max(1))),
-            http: Arc::new(HttpDialer::new(http)),
+            http: Arc::new(HttpDialer::new(http, Arc::clone(&options.connector))),
+            connector: options.connector,
             hash_answers: Arc::new(Semaphore::new(HASH_ANSWERS)),
         };
         let budget = Budget::new(options.assembly_bytes);
@@ -126,7 +129,7 @@ impl Hub {
     /// Takes connections at an address; port 0 chooses one. May be called for several addresses.
     pub fn listen(&self, address: SocketAddr) -> Result<SocketAddr, NetError> {
         self.check_open()?;
-        let listener = tcp::listen(self.runtime.handle(), address)?;
+        let listener = self.core.context.connector.listen(self.runtime.handle(), address)?;
         let local = listener.local_addr().map_err(|source| NetError::Listen { address, source })?;
         self.runtime.handle().spawn(Arc::clone(&self.core).accept_all(listener));
         Ok(local)
@@ -136,7 +139,8 @@ impl Hub {
     pub fn bind_udp(&self, address: SocketAddr, limits: UdpLimits) -> Result<SocketAddr, NetError> {
         self.check_open()?;
         let outbox = Arc::clone(&self.core.context.outbox);
-        let udp = Udp::bind(self.runtime.handle(), address, limits, move || outbox.wake())?;
+        let connector = &self.core.context.connector;
+        let udp = Udp::bind(self.runtime.handle(), connector, address, limits, move || outbox.wake())?;
         let local = udp.local();
         *self.core.context.utp.lock() = udp.utp();
         if let Some(utp) = udp.utp() {
@@ -154,6 +158,11 @@ impl Hub {
     /// Reads the UDP socket's counters.
     pub fn udp<T>(&self, read: impl FnOnce(Option<&Udp>) -> T) -> T {
         read(self.udp.lock().as_ref())
+    }
+
+    /// What is wrong with the proxy, as long as nothing went through it since.
+    pub fn proxy_fault(&self) -> Option<ProxyFault> {
+        self.core.context.connector.health().and_then(|health| health.fault())
     }
 
     /// What incoming links may do, and whether those dialled encrypted may turn plain behind their handshake.
@@ -217,8 +226,8 @@ impl Hub {
     }
 
     /// Dials; returns the link's number at once. What comes of it is an event. `None`: no such torrent.
-    pub fn connect(&self, torrent: u32, address: SocketAddr, hello: Hello, how: How) -> Option<u32> {
-        self.begin(torrent, address, |context, link, store| {
+    pub fn connect(&self, torrent: u32, address: impl Into<Endpoint>, hello: Hello, how: How) -> Option<u32> {
+        self.begin(torrent, address.into(), |context, link, store| {
             connect::outgoing(context, link, store, hello, how)
         })
     }
@@ -227,7 +236,7 @@ impl Hub {
     /// when the torrent has none.
     pub fn connect_web_seed(&self, torrent: u32, seed: WebSeed) -> Option<u32> {
         let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        self.begin(torrent, nowhere, |context, link, store| async move {
+        self.begin(torrent, nowhere.into(), |context, link, store| async move {
             match store {
                 Some(store) => web_seed::run(context, link, Arc::clone(&store.0), seed).await,
                 None => CloseReason::Http("no-store".to_owned()),
@@ -238,7 +247,7 @@ impl Hub {
     fn begin<Life>(
         &self,
         torrent: u32,
-        address: SocketAddr,
+        address: Endpoint,
         live: impl FnOnce(Arc<Context>, Arc<LinkShared>, Option<Arc<StoreRef>>) -> Life,
     ) -> Option<u32>
     where
@@ -580,7 +589,7 @@ impl Core {
                 // Whoever cannot be told to send at once is gone.
                 Ok((stream, address)) => {
                     if stream.set_nodelay(true).is_ok() {
-                        self.take_in(Stream::tcp(stream), address);
+                        self.take_in(Stream::tcp(stream), address.into());
                     }
                 }
                 // Out of descriptors, or the peer was gone already: the listener itself is sound.
@@ -592,11 +601,11 @@ impl Core {
     /// Ends with the UDP socket.
     async fn accept_all_utp(self: Arc<Self>, utp: Arc<Utp>) {
         while let Ok((connection, address)) = utp.accept().await {
-            self.take_in(Stream::utp(connection), address);
+            self.take_in(Stream::utp(connection), address.into());
         }
     }
 
-    fn take_in(self: &Arc<Self>, stream: Stream, address: SocketAddr) {
+    fn take_in(self: &Arc<Self>, stream: Stream, address: Endpoint) {
         let mut registry = self.registry.lock();
         let limits = &self.context.limits;
         let places = match stream.transport() {
@@ -606,8 +615,7 @@ impl Core {
         // One host that opens connections and says nothing must leave places for others.
         let crowded = places.available_permits() <= limits.half_open / 2 && {
             let same = |link: &&Arc<LinkShared>| {
-                tcp::host(link.address.ip()) == tcp::host(address.ip())
-                    && link.torrent.load(Ordering::Acquire) == 0
+                link.address.is_same_host(&address) && link.torrent.load(Ordering::Acquire) == 0
             };
             registry.links.values().filter(same).count() >= limits.half_open.div_ceil(2)
         };

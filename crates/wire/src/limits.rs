@@ -106,6 +106,8 @@ pub enum CloseReason {
     Idle,
     /// Nobody listens there.
     Refused,
+    /// The proxy is to blame, and not whom it should have led to.
+    Proxy,
     /// The peer or the network ended it.
     Reset,
     /// No room for another link.
@@ -131,6 +133,7 @@ impl CloseReason {
             Self::BadHashes => "bad-hashes",
             Self::Idle => "idle",
             Self::Refused => "refused",
+            Self::Proxy => "proxy",
             Self::Reset => "reset",
             Self::Full => "full",
             Self::Http(reason) | Self::Ours(reason) => reason,

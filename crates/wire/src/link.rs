@@ -116,7 +116,7 @@ impl Link {
             serving: Serving::new(Arc::clone(&context.batches)),
             fetching: Fetching::new(context.limits.requests_out.min(UNSAID_REQUESTS), now.into_std()),
             control: TokenBucket::new(burst, refill, Duration::ZERO),
-            pace: Pace::new(shared.address),
+            pace: Pace::new(&shared.address),
             released: false,
             send_at: None,
             receive_at: None,

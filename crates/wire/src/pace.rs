@@ -1,7 +1,6 @@
 //! How fast a link may go: rates that it shares with others, counted in bytes as they are on the wire.
 
-use blockswarm_net::{RateBucket, Turn};
-use std::net::SocketAddr;
+use blockswarm_net::{Endpoint, RateBucket, Turn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,8 +38,9 @@ pub(crate) struct Lane {
 const SEGMENT_BYTES: i64 = 1_460;
 
 impl Pace {
-    pub(crate) fn new(peer: SocketAddr) -> Self {
-        let header_bytes = if peer.ip().to_canonical().is_ipv4() { 40 } else { 60 };
+    /// For packets with this peer, or with the proxy that leads to it.
+    pub(crate) fn new(peer: &Endpoint) -> Self {
+        let header_bytes = if peer.ip().is_none_or(|ip| ip.to_canonical().is_ipv4()) { 40 } else { 60 };
         let lane = |bucket| Lane { bucket, credit: 0, waiting: None };
         let (upload, download) = (lane(|class| &class.upload), lane(|class| &class.download));
         Self { classes: Vec::new(), header_bytes, upload, download }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn pace(classes: &[&Arc<RateClass>]) -> Pace {
-        let mut pace = Pace::new("192.0.2.7:1".parse().unwrap());
+        let mut pace = Pace::new(&"192.0.2.7:1".parse::<std::net::SocketAddr>().unwrap().into());
         pace.set_classes(classes.iter().map(|class| Arc::clone(class)).collect());
         pace
     }

@@ -4,9 +4,9 @@ use crate::events::{LinkEvent, Outbox, Record};
 use crate::hash_asking::HashesOf;
 use crate::limits::CloseReason;
 use crate::pace::RateClass;
+use blockswarm_net::Endpoint;
 use blockswarm_pieces::{HashSpan, PieceIndex, Store};
 use parking_lot::Mutex;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -114,7 +114,7 @@ impl std::fmt::Debug for StoreRef {
 /// A link's number, counters, record and commands.
 pub struct LinkShared {
     pub(crate) id: u32,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Endpoint,
     /// 0 while an incoming link is not accepted: then nothing of it is reported.
     pub(crate) torrent: AtomicU32,
     pub(crate) downloaded: AtomicU64,
@@ -139,7 +139,7 @@ pub struct LinkShared {
 }
 
 impl LinkShared {
-    pub(crate) fn new(id: u32, torrent: u32, address: SocketAddr, outbox: Arc<Outbox>) -> Arc<Self> {
+    pub(crate) fn new(id: u32, torrent: u32, address: Endpoint, outbox: Arc<Outbox>) -> Arc<Self> {
         Arc::new(Self {
             id,
             address,
@@ -228,7 +228,7 @@ impl LinkShared {
         LinkEvent {
             link: self.id,
             torrent: self.torrent.load(Ordering::Acquire),
-            address: self.address,
+            address: self.address.clone(),
             record,
             queued_blocks: self.queued_blocks.load(Ordering::Relaxed),
             downloaded_bytes: self.downloaded.load(Ordering::Relaxed),

@@ -64,7 +64,7 @@ pub(crate) async fn run(
     seed: WebSeed,
 ) -> CloseReason {
     let mut client = HttpClient::new(Arc::clone(&context.http), seed.reach);
-    let (now, shared_address) = (Instant::now(), shared.address);
+    let (now, pace) = (Instant::now(), Pace::new(&shared.address));
     let mut link = WebSeedLink {
         fetching: Fetching::new(MOST, now.into_std()),
         context,
@@ -74,7 +74,7 @@ pub(crate) async fn run(
         run: Run::default(),
         held: None,
         pieces: None,
-        pace: Pace::new(shared_address),
+        pace,
         tick_at: now,
         moved_bytes: 0,
     };

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 #![expect(dead_code, reason = "each test file uses a part")]
 
-use blockswarm_net::{RuntimeOptions, UdpLimits, tcp};
+use blockswarm_net::{Connector, RuntimeOptions, UdpLimits, tcp};
 use blockswarm_pieces::{Geometry, PieceHashes, Store, hash_bytes};
 use blockswarm_wire::events::{Drained, Incoming, LinkEvent, TorrentFault, Verdict};
 use blockswarm_wire::framing::Decoder;
@@ -89,7 +89,8 @@ impl Node {
     pub fn start_within(name: u8, limits: Limits, assembly_bytes: u64) -> Self {
         let (sender, woken) = mpsc::channel();
         let threads = RuntimeOptions { network_threads: 2, worker_threads: 2 };
-        let options = HubOptions { threads, limits, udp: UdpLimits::default(), assembly_bytes };
+        let (connector, udp) = (Arc::new(Connector::Direct), UdpLimits::default());
+        let options = HubOptions { connector, threads, limits, udp, assembly_bytes };
         let hub = Hub::start(options, move || {
             let _ = sender.send(());
         })
