@@ -1,5 +1,5 @@
 /** What is said to libtorrent beyond blocks, and what it says: peer exchange, super seeding, lost pieces. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { encode } from '../../src/bencode.js';
@@ -87,4 +87,15 @@ t.test('libtorrent super seeds us', { skip: noLibtorrent }, async (t) => {
   second.swarm.addPeers([seed.address, first.node.address]);
   await Promise.all([first.complete(), second.complete()]);
   t.ok(isWhole(one) && isWhole(two));
+});
+
+t.test('libtorrent is told of the pieces that we lost (BEP 54)', { skip: noLibtorrent }, async (t) => {
+  const { folder, torrent, empty } = torrentOf(t);
+  const seed = await startPeer(t, torrent, folder);
+  const leecher = await LibtorrentPeer.start(t, { folder: empty(), torrent, slow: true, peers: [seed.text] });
+  await leecher.seesPieces(LENGTH_BYTES / PIECE_BYTES);
+  // A file that cannot be read takes all its pieces along.
+  truncateSync(join(folder, 'content.bin'), PIECE_BYTES);
+  await leecher.seesPieces(LENGTH_BYTES / PIECE_BYTES, 0);
+  t.match(seed.swarm.status(), { state: 'paused', links: 1, hadPieces: 0 });
 });

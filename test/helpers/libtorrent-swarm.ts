@@ -11,6 +11,8 @@ export interface LibtorrentPeerOptions {
   readonly folder: string;
   readonly torrent: string;
   readonly superSeeding?: boolean;
+  /** It takes no more than 200 kB a second. */
+  readonly slow?: boolean;
   /** `host:port` of whom it dials. */
   readonly peers?: readonly string[];
 }
@@ -25,8 +27,17 @@ export class LibtorrentPeer {
   }
 
   static async start(t: Test, options: LibtorrentPeerOptions): Promise<LibtorrentPeer> {
-    const { folder, torrent, superSeeding, peers = [] } = options;
-    const args = ['-BW', 'ignore', script, folder, torrent, superSeeding ? 'super' : 'plain', ...peers];
+    const { folder, torrent, superSeeding, slow, peers = [] } = options;
+    const args = [
+      '-BW',
+      'ignore',
+      script,
+      ...(slow ? ['--slow'] : []),
+      folder,
+      torrent,
+      superSeeding ? 'super' : 'plain',
+      ...peers,
+    ];
     const program = new Program(t, python, args, { timeoutMs: 180_000 });
     const [, port] = await program.printed(/"port": (\d+)/);
     return new LibtorrentPeer(program, Number(port));
@@ -44,6 +55,13 @@ export class LibtorrentPeer {
   /** Resolves when it is connected to a port. */
   async metPort(port: number): Promise<void> {
     await this.#program.printed(new RegExp(`"peers": \\[[^\\]]*:${port}"`));
+  }
+
+  /** Resolves when its only peer has, as it was told, so many pieces, and then so many. */
+  async seesPieces(...counts: readonly number[]): Promise<void> {
+    await this.#program.printed(
+      new RegExp(counts.map((count) => `"theirPieces": \\[${count}\\]`).join('[^]*')),
+    );
   }
 
   get uploadedBytes(): number {

@@ -3,8 +3,9 @@
 
   FOLDER TORRENT plain|super [HOST:PORT…]
 
-The first line names its port; the others say whether it has everything, whom it is connected to, and what it uploaded.
-It ends with its stdin. With `--no-pex` it hears of nobody from its peers.
+The first line names its port; the others say whether it has everything, whom it is connected to and how many pieces these have, and what it uploaded.
+It ends with its stdin. With `--no-pex` it hears of nobody from its peers;
+`--slow`: it downloads no more than 200 kB a second.
 """
 import json
 import select
@@ -23,6 +24,8 @@ def main(folder, torrent, mode, *peers):
         wanted.flags |= lt.torrent_flags.super_seeding
     if "--no-pex" in FLAGS:
         wanted.flags |= lt.torrent_flags.disable_pex
+    if "--slow" in FLAGS:
+        wanted.download_limit = 200_000
     handle = this.add_torrent(wanted)
     checking = (lt.torrent_status.states.checking_files, lt.torrent_status.states.checking_resume_data)
     while handle.status().state in checking:
@@ -36,10 +39,12 @@ def main(folder, torrent, mode, *peers):
                 handle.connect_peer((host, int(port)))
         asked += 1
         status = handle.status()
-        connected = [":".join(map(str, peer.ip)) for peer in handle.get_peer_info()]
+        infos = handle.get_peer_info()
+        connected = [":".join(map(str, peer.ip)) for peer in infos]
         print(json.dumps({
             "seeding": status.is_seeding,
             "peers": connected,
+            "theirPieces": [sum(peer.pieces) for peer in infos],
             "uploadedBytes": status.total_payload_upload,
         }), flush=True)
 
