@@ -1,104 +1,171 @@
 /**
- * The mainline DHT (BEP 5, IPv4): finds peers by infohash and says where we are.
+ * The mainline DHT (BEP 5, 32, 42, 43, 44, 51): finds peers by infohash, says where we are, and keeps and finds items.
  *
- * `bittorrent-dht` does the routing, behind this interface and behind a socket that lets only sound datagrams in.
  * Walks are bounded in time, in peers, and in how many run at once: a stranger can always name one more node that is
  * closer. Nothing is resolved here: bootstrap addresses are IP literals.
  */
+import { setMaxListeners } from 'node:events';
+import { isIPv4 } from 'node:net';
+import type { Encodable } from '../bencode.js';
+import { formatPeerAddress, isMeantBy, type PeerAddress } from '../connector.js';
+import { sameBytes } from '../units.js';
+import { type AddressFamily, addressFamily, parseCompactAddress } from '../wire/compact-address.js';
+import { checkItem, type DhtItem, isMutable, isSigned, itemTarget } from './dht-item.js';
+import { DhtNode, type Question } from './dht-node.js';
+import { type DhtState, NO_DHT_STATE } from './dht-state.js';
+import { ExternalAddress } from './external-address.js';
+import { itemFields, parseItem } from './item-fields.js';
+import { ItemStore } from './item-store.js';
+import { bytesOf, integerOf, type KrpcReply, parseKrpc } from './krpc.js';
+import { ID_BYTES } from './node-id.js';
+import { ReplyAllowance } from './reply-allowance.js';
+import { Transactions } from './transactions.js';
+import { Turns } from './turns.js';
+import type { VisitedNode } from './walk.js';
+import { WriteTokens } from './write-token.js';
 
-import { Client } from 'bittorrent-dht';
-import { formatPeerAddress, type PeerAddress } from '../connector.js';
-import { type Datagram, DatagramSocket, type DatagramSocketOptions } from './datagram-socket.js';
-
-export interface DhtOptions extends DatagramSocketOptions {
-  /** Nodes to begin with; they may be asked wherever they are. */
-  bootstrap?: readonly PeerAddress[];
-  /** Our id, 20 bytes; random when absent. */
-  nodeId?: Uint8Array;
-  /** Longest time of one walk. */
-  lookupMs?: number;
-  /** Most peers of one lookup. */
-  peersPerLookup?: number;
-  /** Walks at the same time; further ones wait their turn. */
-  walks?: number;
-  /** How long a node has for its answer. */
-  answerMs?: number;
+/** A datagram that came in. */
+export interface Datagram {
+  readonly host: string;
+  readonly port: number;
+  readonly payload: Uint8Array;
 }
 
-const PEERS_KEPT = 10_000;
-const PEER_AGE_MS = 30 * 60 * 1000;
-const HASH_BYTES = 20;
+export interface DhtOptions {
+  /** Hands a datagram to the network; `false` when it could not be taken. */
+  readonly send: (payload: Uint8Array, host: string, port: number) => boolean;
+  /** Where the UDP port is bound: an IPv4 address, an IPv6 address, or `::` for both families. */
+  readonly address: PeerAddress;
+  /** Whether a datagram may go to an address that somebody told us. */
+  readonly mayDial: (address: PeerAddress) => boolean;
+  /** Nodes to begin with; they may be asked wherever they are. */
+  readonly bootstrap?: readonly PeerAddress[];
+  /** Ids and nodes of an earlier run; random ids when absent. */
+  readonly state?: DhtState;
+  /** Takes the votes of nodes on where we are, and decides our id; one of its own when absent. */
+  readonly externalAddress?: ExternalAddress;
+  /** BEP 43: asks, and answers nobody. */
+  readonly readOnly?: boolean;
+  /** Longest time of one walk. */
+  readonly lookupMs?: number;
+  /** Most peers of one lookup. */
+  readonly peersPerLookup?: number;
+  /** Walks at the same time; further ones wait their turn. */
+  readonly walks?: number;
+  /** How long a node has for its answer. */
+  readonly answerMs?: number;
+  /** Milliseconds since any fixed start. */
+  readonly clock?: () => number;
+}
+
+interface Waitable {
+  readonly signal?: AbortSignal;
+}
+
+/** What a node said that it keeps (BEP 51). */
+export interface InfohashSample {
+  readonly infoHashes: readonly Uint8Array[];
+  /** Infohashes that it keeps in all. */
+  readonly total: number;
+  /** It gives the same sample until then. */
+  readonly intervalMs: number;
+}
+
+const TICK_MS = 5000;
+/** Nodes that the user or peers named, and that may be asked wherever they are. */
+const MAX_NAMED = 1000;
+/** BEP 51: at most six hours. */
+const MAX_INTERVAL_S = 21_600;
+const MAX_SAMPLES_BYTES = 2000;
 
 /** A running DHT node. Datagrams for it come in through `deliver`. */
 export class Dht {
-  private readonly client: Client;
-  private readonly socket: DatagramSocket;
-  private readonly bootstrap: ReadonlySet<string>;
-  private readonly asked = new Set<string>();
-  private readonly closing = new AbortController();
-  private readonly lookupMs: number;
-  private readonly peersPerLookup: number;
-  private readonly walks: number;
-  private readonly answerMs: number;
-  private running = 0;
-  private readonly waiting: (() => void)[] = [];
-  private closed: Promise<void> | null = null;
+  readonly #options: DhtOptions;
+  readonly #nodes: readonly DhtNode[];
+  readonly #transactions: Transactions;
+  readonly #items: ItemStore;
+  readonly #external: ExternalAddress;
+  readonly #turns: Turns;
+  readonly #named: Set<string>;
+  readonly #closing = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #lookupMs: number;
+  readonly #peersPerLookup: number;
+  #refused = 0;
 
   constructor(options: DhtOptions) {
-    const {
-      bootstrap = [],
-      nodeId,
-      lookupMs = 30_000,
-      peersPerLookup = 500,
-      walks = 8,
-      answerMs = 2000,
-    } = options;
-    this.bootstrap = new Set(bootstrap.map(formatPeerAddress));
-    this.lookupMs = lookupMs;
-    this.peersPerLookup = peersPerLookup;
-    this.walks = walks;
-    this.answerMs = answerMs;
-    this.socket = new DatagramSocket({
-      ...options,
-      mayDial: (address) => this.isAsked(address) || options.mayDial(address),
+    const { bootstrap = [], state = NO_DHT_STATE, walks = 16, answerMs = 2000, readOnly = false } = options;
+    const { clock = () => performance.now() } = options;
+    this.#options = options;
+    this.#lookupMs = options.lookupMs ?? 30_000;
+    this.#peersPerLookup = options.peersPerLookup ?? 500;
+    this.#named = new Set(bootstrap.map(formatPeerAddress));
+    this.#turns = new Turns(walks);
+    this.#items = new ItemStore(clock);
+    this.#external = options.externalAddress ?? new ExternalAddress();
+    const send = (payload: Uint8Array, { host, port }: PeerAddress) => {
+      options.send(payload, host, port);
+    };
+    this.#transactions = new Transactions({ send, answerMs, readOnly });
+    const shared = {
+      transactions: this.#transactions,
+      items: this.#items,
+      tokens: new WriteTokens(clock),
+      allowance: new ReplyAllowance(clock),
+      externalAddress: this.#external,
+      mayDial: (address: PeerAddress) => this.#mayAsk(address),
+      ...{ clock, answerMs, send },
+    };
+    this.#nodes = familiesOf(options.address.host).map((family) => {
+      const { id, nodes: saved } = state[family];
+      const own = bootstrap.filter((address) => addressFamily(address) === family);
+      const other = () => this.#nodes.find((node) => node.family !== family) ?? null;
+      return new DhtNode({ ...shared, family, id, saved, bootstrap: own, other });
     });
-    this.client = new Client({
-      socket: this.socket,
-      bootstrap: bootstrap.map(({ host, port }) => ({ host, port })),
-      // Whatever comes here is sent as it is: the socket refuses what is no IP, and dns is never asked.
-      isIP: () => true,
-      timeout: answerMs,
-      maxPeers: PEERS_KEPT,
-      maxAge: PEER_AGE_MS,
-      ...(nodeId === undefined ? {} : { nodeId: Buffer.from(nodeId) }),
-    });
-    this.client.setMaxListeners(0);
-    // Warnings are other people's malformed answers. Errors cannot come from a socket that is bound already.
-    this.client.on('error', () => {});
-    this.client.listen();
+    // A listener for each walk.
+    setMaxListeners(0, this.#closing.signal);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
+    queueMicrotask(() => this.#tick());
   }
 
-  /** Datagrams that the native core received and that are no other protocol's. */
+  /** Takes what the native core received and is no other protocol's. Never throws for what a stranger sent. */
   deliver(datagrams: Iterable<Datagram>): void {
-    this.socket.deliver(datagrams);
+    for (const { host, port, payload } of datagrams) {
+      if (this.#closing.signal.aborted) return;
+      if (!this.#take({ host, port }, payload)) this.#refused++;
+    }
   }
 
   /** Adds a node that the user or a peer (BEP 5 PORT message) named: it is pinged, and kept when it answers. */
   addNode(address: PeerAddress, options: { asked?: boolean } = {}): void {
-    if (this.closed !== null) return;
     // Bounded, as whoever calls this in a loop may not know.
-    if (options.asked === true && this.asked.size < 1000) this.asked.add(formatPeerAddress(address));
-    this.client.addNode({ host: address.host, port: address.port });
+    if (options.asked === true && this.#named.size < MAX_NAMED) this.#named.add(formatPeerAddress(address));
+    const node = this.#nodeOf(address);
+    if (node && this.#mayAsk(address) && !this.#closing.signal.aborted) void node.ping(address);
   }
 
-  /** The nodes that answered lately: worth keeping for the next start. */
+  /** The nodes that answered lately. */
   nodes(): PeerAddress[] {
-    return this.client.nodes.toArray().map(({ host, port }) => ({ host, port }));
+    return this.#nodes.flatMap((node) => node.nodes().map(({ host, port }) => ({ host, port })));
   }
 
-  /** Datagrams refused for their shape. */
+  /** What is worth keeping for the next start. */
+  state(): DhtState {
+    const of = (family: AddressFamily) => {
+      const node = this.#nodes.find((each) => each.family === family);
+      return node ? { id: node.id, nodes: node.nodes() } : (this.#options.state ?? NO_DHT_STATE)[family];
+    };
+    return { ipv4: of('ipv4'), ipv6: of('ipv6') };
+  }
+
+  /** Where the world sees us, as far as the votes tell that the nodes' answers hold (BEP 42). */
+  get externalAddress(): ExternalAddress {
+    return this.#external;
+  }
+
+  /** Datagrams that were no question worth an answer, and no answer to a question of ours. */
   refusedDatagrams(): number {
-    return this.socket.refused;
+    return this.#refused;
   }
 
   /**
@@ -109,50 +176,31 @@ export class Dht {
    */
   async *lookup(
     infoHash: Uint8Array,
-    options: { signal?: AbortSignal } = {},
+    { signal }: Waitable = {},
   ): AsyncGenerator<PeerAddress, void, undefined> {
-    // The client hands this very object back with each peer: it tells walks for the same hash apart.
-    const key = infoHashBuffer(infoHash);
+    checkHash(infoHash, 'infoHash');
     const seen = new Set<string>();
-    const found: PeerAddress[] = [];
-    let ended = false;
-    let wake = () => {};
-    const walk = new AbortController();
-    const onPeer = ({ host, port }: PeerAddress, hash: Buffer) => {
-      if (hash !== key || seen.size >= this.peersPerLookup) return;
-      const name = formatPeerAddress({ host, port });
-      if (seen.has(name)) return;
-      seen.add(name);
-      found.push({ host, port });
-      if (seen.size >= this.peersPerLookup) walk.abort();
-      wake();
+    const take = (address: PeerAddress | null) => {
+      if (address === null || seen.size >= this.#peersPerLookup) return [];
+      const key = formatPeerAddress(address);
+      return seen.has(key) || !seen.add(key) ? [] : [address];
     };
-    const onAbort = () => {
-      walk.abort();
-      wake();
+    const own = this.#nodes.flatMap((node) =>
+      node.peers
+        .values(infoHash, this.#peersPerLookup)
+        .flatMap((compact) => take(parseCompactAddress(compact, node.family))),
+    );
+    const question = {
+      method: 'get_peers',
+      args: new Map([['info_hash', infoHash]]),
+      visit: (reply: KrpcReply, from: PeerAddress) => {
+        // A stranger out there may not point us at our own machine or network.
+        const peers = peersOf(reply).filter((peer) => isMeantBy(peer.host, from.host));
+        return { found: peers.flatMap(take), isEnough: seen.size >= this.#peersPerLookup };
+      },
     };
-    const { signal } = options;
-    signal?.throwIfAborted();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.client.on('peer', onPeer);
-    const walked = this.walk(key, walk.signal).finally(() => {
-      ended = true;
-      wake();
-    });
-    try {
-      for (;;) {
-        signal?.throwIfAborted();
-        const peer = found.shift();
-        if (peer !== undefined) yield peer;
-        else if (ended) return;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      this.client.off('peer', onPeer);
-      signal?.removeEventListener('abort', onAbort);
-      walk.abort();
-      await walked;
-    }
+    yield* own;
+    yield* this.#stream(infoHash, question, signal);
   }
 
   /**
@@ -161,102 +209,248 @@ export class Dht {
    *
    * @throws `signal.reason` when aborted
    */
-  async announce(
-    infoHash: Uint8Array,
-    port: number,
-    options: { signal?: AbortSignal } = {},
-  ): Promise<number> {
+  async announce(infoHash: Uint8Array, port: number, { signal }: Waitable = {}): Promise<number> {
     if (!Number.isInteger(port) || port < 1 || port > 65535) {
       throw new RangeError(`"port" expected integer in 1..65535, got ${port}`);
     }
-    const key = infoHashBuffer(infoHash);
-    const { signal } = options;
-    signal?.throwIfAborted();
-    // The walk leaves a table of the closest nodes with their write tokens. Without one the client would begin a
-    // walk of its own, which nothing bounds.
-    const walked = await this.walk(key, signal);
-    signal?.throwIfAborted();
-    if (!walked || this.closed !== null) return 0;
-    const announced = new Promise<number>((resolve) => {
-      this.client.announce(key, port, (_error, count) => resolve(count ?? 0));
-    });
-    const taken = await this.within(this.lookupMs, announced, signal);
-    signal?.throwIfAborted();
-    return taken ?? 0;
+    checkHash(infoHash, 'infoHash');
+    const args = new Map<string, Encodable>([['info_hash', infoHash]]);
+    const walked = await this.#walk(infoHash, { method: 'get_peers', args }, signal);
+    const fields = new Map(args).set('port', port).set('implied_port', 0);
+    return this.#write(walked, 'announce_peer', fields, signal);
+  }
+
+  /**
+   * Finds an item by its target (20 bytes): the SHA-1 of its value, or of its public key and salt. Of a mutable one the
+   * latest that any node has and that its key signed; `null` when none is found.
+   *
+   * @throws `signal.reason` when aborted
+   */
+  async getItem(
+    target: Uint8Array,
+    { publicKey, salt, signal }: Waitable & Pick<DhtItem, 'publicKey' | 'salt'> = {},
+  ): Promise<DhtItem | null> {
+    checkHash(target, 'target');
+    let best = this.#items.get(target);
+    const visit = (reply: KrpcReply) => {
+      const item = parseItem(reply.values, salt ?? null);
+      if (!item || !sameBytes(itemTarget(item), target)) return false;
+      if (!isMutable(item)) {
+        best = item;
+        return true;
+      }
+      const isNewer = best?.seq === undefined || item.seq > best.seq;
+      const isKeys = publicKey === undefined || sameBytes(item.publicKey, publicKey);
+      if (isNewer && isKeys && isSigned(item)) best = item;
+      return false;
+    };
+    // An immutable one that we keep ourselves is what it must be.
+    if (best && !isMutable(best)) return best;
+    await this.#walk(target, { method: 'get', args: new Map([['target', target]]), visit }, signal);
+    return best;
+  }
+
+  /**
+   * Puts an item to the nodes nearest to its target; `cas` is the `seq` of the one that it may replace. Gives the
+   * number of nodes that took it: 0 also when all of them have a newer one.
+   *
+   * @throws RangeError for an item that no node would take; `signal.reason` when aborted
+   */
+  async putItem(item: DhtItem, { cas, signal }: Waitable & { readonly cas?: number } = {}): Promise<number> {
+    checkItem(item);
+    const target = itemTarget(item);
+    const { salt } = item;
+    const args = new Map<string, Encodable>([['target', target]]);
+    const walked = await this.#walk(target, { method: 'get', args }, signal);
+    const fields: Map<string, Encodable> = itemFields(item);
+    if (salt?.length) fields.set('salt', salt);
+    if (cas !== undefined) fields.set('cas', cas);
+    const taken = await this.#write(walked, 'put', fields, signal);
+    // We are a node as well: whoever asks us gets it.
+    if (taken > 0 || walked.every(({ visited }) => visited.length === 0)) {
+      this.#items.put(item, this.#options.address.host, cas ?? null);
+    }
+    return taken;
+  }
+
+  /**
+   * Yields what the nodes on the way to a target (20 bytes) keep (BEP 51), as they answer.
+   *
+   * @throws `signal.reason` when aborted
+   */
+  async *sampleInfohashes(
+    target: Uint8Array,
+    { signal }: Waitable = {},
+  ): AsyncGenerator<InfohashSample, void, undefined> {
+    checkHash(target, 'target');
+    const visit = (reply: KrpcReply) => {
+      const sample = sampleOf(reply);
+      return { found: sample ? [sample] : [], isEnough: false };
+    };
+    yield* this.#stream(
+      target,
+      { method: 'sample_infohashes', args: new Map([['target', target]]), visit },
+      signal,
+    );
   }
 
   /** Stops; running lookups end. No timer is left. Idempotent. */
-  close(): Promise<void> {
-    this.closed ??= new Promise((resolve) => {
-      this.closing.abort();
-      for (const proceed of this.waiting.splice(0)) proceed();
-      this.client.destroy(resolve);
-    });
-    return this.closed;
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#closing.abort();
+    for (const node of this.#nodes) node.close();
+    this.#transactions.close();
   }
 
-  /** One walk to the nodes closest to a hash. `true` when it came to its end, by itself or as its time was up. */
-  private async walk(key: Buffer, signal?: AbortSignal): Promise<boolean> {
-    await this.turn(signal);
+  #tick(): void {
+    if (this.#closing.signal.aborted) return;
+    for (const node of this.#nodes) node.tick();
+  }
+
+  #take(from: PeerAddress, payload: Uint8Array): boolean {
+    const node = this.#nodeOf(from);
+    const message = node && from.port > 0 ? parseKrpc(payload) : null;
+    if (!node || !message) return false;
+    if (message.kind !== 'query') return this.#transactions.take(from, message);
+    return this.#options.readOnly === true || node.take(message, from, payload.length);
+  }
+
+  /** A walk in each family, in turn; what the answers hold comes out as they come in. */
+  async *#stream<T>(
+    target: Uint8Array,
+    question: Omit<Question, 'visit'> & {
+      readonly visit: (reply: KrpcReply, from: PeerAddress) => { found: readonly T[]; isEnough: boolean };
+    },
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<T, void, undefined> {
+    const found: T[] = [];
+    let hasEnded = false;
+    let wake = () => {};
+    const leave = new AbortController();
+    const onAbort = () => leave.abort(signal?.reason);
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const visit = (reply: KrpcReply, from: PeerAddress) => {
+      const seen = question.visit(reply, from);
+      found.push(...seen.found);
+      wake();
+      return seen.isEnough;
+    };
+    const walked = this.#walk(target, { ...question, visit }, leave.signal)
+      .catch(() => {})
+      .finally(() => {
+        hasEnded = true;
+        wake();
+      });
     try {
-      if (signal?.aborted === true || this.closed !== null) return false;
-      let stop = () => {};
-      const finished = new Promise<true>((resolve) => {
-        stop = this.client.lookup(key, () => resolve(true));
-      });
-      const inTime = await this.within(this.lookupMs, finished, signal);
-      stop();
-      // Stopped, it asks nobody more and ends when what is on its way is answered or timed out.
-      return (inTime ?? (await this.within(3 * this.answerMs, finished, signal))) === true;
+      for (;;) {
+        signal?.throwIfAborted();
+        const next = found.shift();
+        if (next !== undefined) yield next;
+        else if (hasEnded) return;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
     } finally {
-      this.running -= 1;
-      this.waiting.shift()?.();
+      signal?.removeEventListener('abort', onAbort);
+      leave.abort();
+      await walked;
     }
   }
 
-  /** Waits until fewer than `walks` are running, then counts this one. */
-  private async turn(signal?: AbortSignal): Promise<void> {
-    while (this.running >= this.walks && signal?.aborted !== true && this.closed === null) {
-      let proceed = () => {};
-      await new Promise<void>((resolve) => {
-        proceed = resolve;
-        this.waiting.push(proceed);
-        signal?.addEventListener('abort', proceed, { once: true });
-      });
-      signal?.removeEventListener('abort', proceed);
-      const place = this.waiting.indexOf(proceed);
-      if (place !== -1) this.waiting.splice(place, 1);
-    }
-    this.running += 1;
-  }
-
-  /** What `work` gives, or `null` when the time is up, the signal fires, or the node closes first. */
-  private within<T>(timeoutMs: number, work: Promise<T>, signal?: AbortSignal): Promise<T | null> {
-    return new Promise((resolve) => {
-      const done = (value: T | null) => {
+  /** The nearest nodes of each family that answered. Empty when the node closes first. */
+  async #walk(
+    target: Uint8Array,
+    question: Question,
+    signal: AbortSignal | undefined,
+  ): Promise<{ node: DhtNode; visited: readonly VisitedNode[] }[]> {
+    signal?.throwIfAborted();
+    const stop = new AbortController();
+    const onStop = () => stop.abort();
+    const closing = this.#closing.signal;
+    signal?.addEventListener('abort', onStop, { once: true });
+    closing.addEventListener('abort', onStop, { once: true });
+    if (closing.aborted) stop.abort();
+    try {
+      const hasTurn = await this.#turns.take(stop.signal).then(
+        () => true,
+        () => false,
+      );
+      signal?.throwIfAborted();
+      if (!hasTurn) return [];
+      const timer = setTimeout(onStop, this.#lookupMs);
+      try {
+        const walks = this.#nodes.map(async (node) => ({
+          node,
+          visited: await node.walk(target, question, stop.signal),
+        }));
+        return await Promise.all(walks);
+      } finally {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', giveUp);
-        this.closing.signal.removeEventListener('abort', giveUp);
-        resolve(value);
-      };
-      const giveUp = () => done(null);
-      const timer = setTimeout(giveUp, timeoutMs);
-      signal?.addEventListener('abort', giveUp, { once: true });
-      this.closing.signal.addEventListener('abort', giveUp, { once: true });
-      work.then(done, giveUp);
-      if (signal?.aborted === true || this.closing.signal.aborted) giveUp();
-    });
+        this.#turns.give();
+        signal?.throwIfAborted();
+      }
+    } finally {
+      signal?.removeEventListener('abort', onStop);
+      closing.removeEventListener('abort', onStop);
+    }
   }
 
-  private isAsked(address: PeerAddress): boolean {
-    const name = formatPeerAddress(address);
-    return this.bootstrap.has(name) || this.asked.has(name);
+  /** Asks the nodes that a walk found to keep something; gives how many said that they do. */
+  async #write(
+    walked: readonly { node: DhtNode; visited: readonly VisitedNode[] }[],
+    method: string,
+    fields: ReadonlyMap<string, Encodable>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const asked = walked.flatMap(({ node, visited }) =>
+      visited.map(async (to) => {
+        if (to.token === null) return false;
+        const args = new Map(fields).set('id', node.id).set('token', to.token);
+        return (await node.ask(to, method, args)).kind === 'reply';
+      }),
+    );
+    const taken = await Promise.all(asked);
+    signal?.throwIfAborted();
+    return taken.filter(Boolean).length;
+  }
+
+  #nodeOf(address: PeerAddress): DhtNode | undefined {
+    const family = addressFamily(address);
+    return this.#nodes.find((node) => node.family === family);
+  }
+
+  #mayAsk(address: PeerAddress): boolean {
+    return this.#named.has(formatPeerAddress(address)) || this.#options.mayDial(address);
   }
 }
 
-function infoHashBuffer(infoHash: Uint8Array): Buffer {
-  if (infoHash.length !== HASH_BYTES) {
-    throw new RangeError(`"infoHash" expected ${HASH_BYTES} bytes, got ${infoHash.length}`);
-  }
-  return Buffer.from(infoHash);
+/** A socket of `::` hears and reaches both. */
+function familiesOf(host: string): AddressFamily[] {
+  if (isIPv4(host)) return ['ipv4'];
+  return host === '::' ? ['ipv4', 'ipv6'] : ['ipv6'];
+}
+
+function peersOf({ values }: KrpcReply): PeerAddress[] {
+  const list = values.get('values');
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((compact) => {
+    if (!(compact instanceof Uint8Array)) return [];
+    return parseCompactAddress(compact, 'ipv4') ?? parseCompactAddress(compact, 'ipv6') ?? [];
+  });
+}
+
+function sampleOf({ values }: KrpcReply): InfohashSample | null {
+  const samples = bytesOf(values, 'samples', 0, MAX_SAMPLES_BYTES);
+  if (!samples || samples.length % ID_BYTES !== 0) return null;
+  const infoHashes = Array.from({ length: samples.length / ID_BYTES }, (_, at) =>
+    samples.slice(at * ID_BYTES, (at + 1) * ID_BYTES),
+  );
+  const intervalS = Math.min(MAX_INTERVAL_S, Math.max(0, integerOf(values, 'interval') ?? 0));
+  const total = Math.max(infoHashes.length, integerOf(values, 'num') ?? 0);
+  return { infoHashes, total, intervalMs: intervalS * 1000 };
+}
+
+function checkHash(hash: Uint8Array, name: string): void {
+  if (hash.length !== ID_BYTES)
+    throw new RangeError(`"${name}" expected ${ID_BYTES} bytes, got ${hash.length}`);
 }

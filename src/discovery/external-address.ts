@@ -35,6 +35,12 @@ export class ExternalAddress {
     return this.#hosts[family];
   }
 
+  /** How many networks say so. */
+  votes(family: AddressFamily): number {
+    const host = this.#hosts[family];
+    return [...this.#voices[family].values()].filter((named) => named === host).length;
+  }
+
   /** Goes up with every change. */
   get version(): number {
     return this.#version;

@@ -109,6 +109,7 @@ export class PeerNode {
         address: this.address,
         mayDial: (address) => dialPolicy.mayDial(address, 'learnt'),
         bootstrap: options.dht,
+        externalAddress: this.externalAddress,
       });
     this.#schedule = this.#dht && new DhtSchedule({ dht: this.#dht, port: () => this.address.port });
     this.#timer = setInterval(() => {

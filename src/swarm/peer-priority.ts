@@ -5,6 +5,7 @@
  */
 import type { PeerAddress } from '../connector.js';
 import { addressFamily, encodeCompactAddress } from '../wire/compact-address.js';
+import { crc32c } from '../wire/crc32c.js';
 
 /** By how many leading bytes of IP two addresses agree, which bits of the rest count. */
 const MASKS = {
@@ -40,17 +41,4 @@ export function peerPriority(one: PeerAddress, other: PeerAddress): number {
 
 function ordered(a: Uint8Array, b: Uint8Array): Uint8Array {
   return Buffer.concat(Buffer.compare(a, b) < 0 ? [a, b] : [b, a]);
-}
-
-/** CRC-32C (Castagnoli), reflected. */
-const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0x82f63b78 : 0);
-  return remainder;
-});
-
-function crc32c(bytes: Uint8Array): number {
-  let remainder = 0xffff_ffff;
-  for (const byte of bytes) remainder = (remainder >>> 8) ^ (TABLE[(remainder ^ byte) & 0xff] ?? 0);
-  return (remainder ^ 0xffff_ffff) >>> 0;
 }

@@ -1,0 +1,58 @@
+/** Datagrams that are no message of the DHT, each malformed in its own way: kept, and never to be taken for one. */
+const id = 'abcdefghij0123456789';
+const bytes = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'));
+const nested = (depth: number) => `d1:ad2:id20:${id}1:x${'l'.repeat(depth)}${'e'.repeat(depth)}e1:q4:ping1:t2:aa1:y1:qe`;
+
+const texts: Record<string, string> = {
+  nothing: '',
+  'one letter': 'd',
+  'an empty dictionary': 'de',
+  'an empty list': 'le',
+  'the five bytes that npm bencode never ends on': 'l-3:e',
+  'the same inside a reply': 'd1:rl-3:e1:t2:aa1:y1:re',
+  'a negative length': 'd1:t-2:aae',
+  'a length longer than the datagram': 'd1:t999999999:aae',
+  'a length of many digits': `d1:t${'9'.repeat(400)}:aae`,
+  'a length with a leading zero': `d1:ad2:id020:${id}e1:q4:ping1:t2:aa1:y1:qe`,
+  'an integer with a leading zero': `d1:ad2:id20:${id}4:porti01ee1:q4:ping1:t2:aa1:y1:qe`,
+  'minus zero': `d1:ad2:id20:${id}4:porti-0ee1:q4:ping1:t2:aa1:y1:qe`,
+  'a fraction': `d1:ad2:id20:${id}4:porti1.5ee1:q4:ping1:t2:aa1:y1:qe`,
+  'an integer without an end': `d1:ad2:id20:${id}4:porti123`,
+  'an integer of 65 bits': `d1:ad2:id20:${id}4:porti99999999999999999999999ee1:q4:ping1:t2:aa1:y1:qe`,
+  'keys that are not sorted': `d1:q4:ping1:ad2:id20:${id}e1:t2:aa1:y1:qe`,
+  'a key twice': `d1:ad2:id20:${id}2:id20:${id}e1:q4:ping1:t2:aa1:y1:qe`,
+  'a key that is a number': 'di1e2:aae',
+  'a key without a value': 'd1:t2:aa1:ye',
+  'bytes behind the end': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:y1:qe0`,
+  'two messages': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:y1:qe`.repeat(2),
+  'cut in the middle': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:y`,
+  'too deep': nested(12),
+  'far too deep': nested(900),
+  'too many values': `d1:ad2:id20:${id}1:xl${'0:'.repeat(600)}ee1:q4:ping1:t2:aa1:y1:qe`,
+  'too long': `d1:ad2:id20:${id}1:x2100:${'x'.repeat(2100)}e1:q4:ping1:t2:aa1:y1:qe`,
+  'no kind': `d1:ad2:id20:${id}e1:q4:ping1:t2:aae`,
+  'an unknown kind': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:y1:ze`,
+  'a kind that is a number': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:yi1ee`,
+  'a kind of two letters': `d1:ad2:id20:${id}e1:q4:ping1:t2:aa1:y2:qqe`,
+  'no transaction': `d1:ad2:id20:${id}e1:q4:ping1:y1:qe`,
+  'an empty transaction': `d1:ad2:id20:${id}e1:q4:ping1:t0:1:y1:qe`,
+  'a transaction that is a list': `d1:ad2:id20:${id}e1:q4:ping1:tle1:y1:qe`,
+  'a transaction too long to repeat': `d1:ad2:id20:${id}e1:q4:ping1:t33:${'t'.repeat(33)}1:y1:qe`,
+  'no arguments': 'd1:q4:ping1:t2:aa1:y1:qe',
+  'arguments that are a string': 'd1:a2:id1:q4:ping1:t2:aa1:y1:qe',
+  'no method': `d1:ad2:id20:${id}e1:t2:aa1:y1:qe`,
+  'a method that is a number': `d1:ad2:id20:${id}e1:qi4e1:t2:aa1:y1:qe`,
+  'a long method': `d1:ad2:id20:${id}e1:q40:${'p'.repeat(40)}1:t2:aa1:y1:qe`,
+  'no id': 'd1:ade1:q4:ping1:t2:aa1:y1:qe',
+  'a short id': `d1:ad2:id19:${id.slice(1)}e1:q4:ping1:t2:aa1:y1:qe`,
+  'a long id': `d1:ad2:id21:${id}xe1:q4:ping1:t2:aa1:y1:qe`,
+  'an id that is a number': 'd1:ad2:idi7ee1:q4:ping1:t2:aa1:y1:qe',
+  'a reply without values': 'd1:t2:aa1:y1:re',
+  'a reply that is a list': 'd1:rle1:t2:aa1:y1:re',
+  'a reply without an id': 'd1:rde1:t2:aa1:y1:re',
+  'a reply with a short id': 'd1:rd2:id2:xxe1:t2:aa1:y1:re',
+};
+
+export const MALFORMED_DATAGRAMS: readonly (readonly [string, Uint8Array])[] = Object.entries(texts).map(
+  ([what, text]) => [what, bytes(text)],
+);
