@@ -51,8 +51,9 @@ export class PeerNode {
   readonly externalAddress = new ExternalAddress();
   /** Of all torrents together; one that is only seeded may have all of them. */
   readonly maxConnections: number;
+  /** Null when none is wanted. */
+  readonly dht: Dht | null;
   readonly #reactor: Reactor;
-  readonly #dht: Dht | null;
   readonly #schedule: DhtSchedule | null;
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
@@ -102,7 +103,7 @@ export class PeerNode {
       rates: rateLimits(options, quotaRecord?.usage ?? null),
       ...(options.wake && { wake: options.wake }),
     });
-    this.#dht =
+    this.dht =
       options.dht &&
       new Dht({
         send: (payload, host, port) => this.#reactor.sendUdp(payload, host, port),
@@ -111,7 +112,7 @@ export class PeerNode {
         bootstrap: options.dht,
         externalAddress: this.externalAddress,
       });
-    this.#schedule = this.#dht && new DhtSchedule({ dht: this.#dht, port: () => this.address.port });
+    this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: () => this.address.port });
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
@@ -204,7 +205,7 @@ export class PeerNode {
     this.#stop.abort();
     this.session.close();
     await this.#schedule?.close();
-    await this.#dht?.close();
+    await this.dht?.close();
     await this.#reactor.shutdown();
     await this.#quotaRecord?.save(this.session.rates.usage);
   }
@@ -212,7 +213,7 @@ export class PeerNode {
   #pump(): void {
     if (this.#stop.signal.aborted) return;
     const batch = this.#reactor.drain();
-    this.#dht?.deliver(batch.datagrams);
+    this.dht?.deliver(batch.datagrams);
     this.session.apply(batch);
   }
 

@@ -10,7 +10,8 @@ export function udpDht(
   options: Partial<DhtOptions> & { host?: string } = {},
 ): { dht: Dht; address: PeerAddress } {
   const { host = '127.0.0.1', ...more } = options;
-  const sizes = { networkThreads: 1, workerThreads: 1, assemblyBytes: 2 ** 20 };
+  const connector = { kind: 'direct' } as const;
+  const sizes = { connector, networkThreads: 1, workerThreads: 1, assemblyBytes: 2 ** 20 };
   const reactor = new Reactor({ ...sizes, links: 1, halfOpenLinks: 1 }, () =>
     dht.deliver(reactor.drain().datagrams),
   );
