@@ -797,6 +797,8 @@ export interface Rates {
 /** The way out, sizes and waits; what is absent has the default of `crates/wire/src/limits.rs`. */
 export interface ReactorOptions {
   connector: ConnectorOptions
+  /** HTTP servers are not told which program asks. */
+  anonymous?: boolean
   /** Threads for sockets; they never wait for a disk. */
   networkThreads: number
   /** Threads that hash, and read and write files. */

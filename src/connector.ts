@@ -75,18 +75,23 @@ export function parsePeerAddress(text: string): PeerAddress {
 }
 
 /**
- * Parses an address and resolves a host name to all its IP literals, without doubles.
+ * Parses an address and resolves a host name to all its IP literals, without doubles. With `proxyNames` a name stays
+ * what it is: nothing is asked, whoever dials hands it on.
  *
  * @throws BlockswarmError ERR_ADDRESS when malformed or not resolvable; `signal.reason` when aborted
  */
 export async function resolvePeerAddress(
   text: string,
-  options: { signal?: AbortSignal; resolve?: Resolve } = {},
+  options: { signal?: AbortSignal; resolve?: Resolve; proxyNames?: boolean } = {},
 ): Promise<PeerAddress[]> {
-  const { signal, resolve = resolveByDns } = options;
+  const { signal, resolve = resolveByDns, proxyNames = false } = options;
   signal?.throwIfAborted();
   const { host, port } = parseHostPort(text);
-  if (normalizeHost(host) !== null) return [{ host, port }];
+  if (normalizeHost(host) !== null || proxyNames) return [{ host, port }];
+  // Asking DNS for it would tell whom we look for, and nobody there knows.
+  if (/\.(?:onion|i2p)$/.test(host)) {
+    throw new BlockswarmError('ERR_ADDRESS', `\`${host}\` can only be reached through a proxy (--privacy)`);
+  }
   let literals: readonly string[];
   try {
     literals = await abortable(resolve(host), signal);
@@ -102,15 +107,19 @@ export async function resolvePeerAddress(
 export interface DialPolicyOptions {
   /** Where we listen; port 0 when not yet known. Its own address is never dialled. */
   listening?: PeerAddress | null;
+  /** All goes through a proxy: names that the user gave may be dialled, and nobody else leads us into its network. */
+  proxied?: boolean;
 }
 
 /** Decides whether an address may be dialled. */
 export class DialPolicy {
   private readonly own: string | null;
   private readonly loopback: boolean;
+  private readonly proxied: boolean;
 
   constructor(options: DialPolicyOptions = {}) {
     const listening = options.listening ?? null;
+    this.proxied = options.proxied ?? false;
     const host = listening === null ? null : normalizeHost(listening.host);
     this.own = listening === null || host === null ? null : formatPeerAddress({ host, port: listening.port });
     this.loopback = host !== null && isLoopback(host);
@@ -119,16 +128,19 @@ export class DialPolicy {
   /**
    * Never: what is no unicast IP literal, port 0, our own listening address. Loopback and link-local addresses:
    * only when asked for, or loopback when we listen there ourselves; else any stranger could point us at the
-   * services of our own machine.
+   * services of our own machine. Through a proxy the same of private ones, and what they are is the proxy's to know:
+   * behind a name that it resolves nobody looks here.
    */
   mayDial(address: PeerAddress, origin: AddressOrigin): boolean {
     const { port } = address;
     const host = normalizeHost(address.host);
-    if (host === null || !Number.isInteger(port) || port < 1 || port > 65535) return false;
+    if (!Number.isInteger(port) || port < 1 || port > 65535) return false;
+    if (host === null) return this.proxied && origin === 'asked' && isHostname(address.host);
     if (formatPeerAddress({ host, port }) === this.own) return false;
     const family = isIPv4(host) ? 'ipv4' : 'ipv6';
     if (NEVER.check(host, family)) return false;
     if (isLoopback(host)) return origin === 'asked' || this.loopback;
+    if (this.proxied && PRIVATE.check(host, family)) return origin === 'asked';
     return origin === 'asked' || !LINK_LOCAL.check(host, family);
   }
 }

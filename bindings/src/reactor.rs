@@ -69,6 +69,8 @@ pub struct Rates {
 #[napi(object, object_to_js = false)]
 pub struct ReactorOptions {
     pub connector: ConnectorOptions,
+    /// HTTP servers are not told which program asks.
+    pub anonymous: Option<bool>,
     /// Threads for sockets; they never wait for a disk.
     pub network_threads: u32,
     /// Threads that hash, and read and write files.
@@ -118,7 +120,8 @@ impl ReactorOptions {
             worker_threads: self.worker_threads as usize,
         };
         let assembly_bytes = bytes(self.assembly_bytes);
-        Ok(HubOptions { connector, threads, limits, udp: UdpLimits::default(), assembly_bytes })
+        let anonymous = self.anonymous.unwrap_or(false);
+        Ok(HubOptions { connector, anonymous, threads, limits, udp: UdpLimits::default(), assembly_bytes })
     }
 }
 

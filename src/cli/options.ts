@@ -1,5 +1,15 @@
 /** Readers of options' values. */
+import { readFileSync } from 'node:fs';
+import { type ProxyLogin, proxyLogin } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
+
+/** `user:password`, the first line of a file. */
+export function loginFile(path: string): ProxyLogin {
+  const [line = ''] = readFileSync(path, 'utf8').split(/\r?\n/, 1);
+  const colon = line.indexOf(':');
+  if (colon < 0) throw new BlockswarmError('ERR_USAGE', `expected user:password in ${path}`);
+  return proxyLogin(line.slice(0, colon), line.slice(colon + 1));
+}
 
 /** For options that may be given often. */
 export function collect(value: string, all: readonly string[] = []): string[] {

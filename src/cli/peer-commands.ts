@@ -1,6 +1,6 @@
 /** The commands that fetch and seed, and their options. */
 import { type Command, Option } from 'commander';
-import { collect, rate, size, wholeNumber } from './options.js';
+import { collect, loginFile, rate, size, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 import { schedule } from './schedule.js';
 
@@ -28,6 +28,10 @@ Three ways, one at a time:
 All read-only. What no earlier run has looked at is hashed in the background,
 and what is right is served meanwhile. Torrents that no peer asks for cost next
 to nothing: they are opened when one comes.`;
+
+/** Of `--listen`. */
+export const listenText =
+  'where to listen for peers and the DHT, port 0 for any free one (default: 0.0.0.0:0; with --privacy: nowhere)';
 
 /** Gives a command the options of whoever meets peers. */
 export function peerOptions(command: Command): Command {
@@ -74,7 +78,21 @@ export function peerOptions(command: Command): Command {
         'required',
       ]),
     )
-    .option('--utp', 'meet peers over uTP, too (BEP 29)');
+    .option('--utp', 'meet peers over uTP, too (BEP 29)')
+    .addOption(
+      new Option(
+        '--privacy <mode>',
+        'proxy: all through --proxy; tor: through Tor, without UDP. Nothing goes another way (default: open)',
+      ).choices(['open', 'proxy', 'tor']),
+    )
+    .addOption(
+      new Option(
+        '--proxy <url>',
+        'socks5://[user:password@]host:port (for tor: socks5://127.0.0.1:9050)',
+      ).env('BLOCKSWARM_PROXY'),
+    )
+    .option('--proxy-login <file>', 'a file with user:password for the proxy', loginFile)
+    .option('--anonymous', 'tell peers and servers as little of this program as possible');
 }
 
 /** `peers`: gives a command the options of whoever meets peers. */
@@ -91,7 +109,7 @@ export function addPeerCommands(
         .description('fetch a torrent')
         .argument('<torrent|magnet|infohash>')
         .requiredOption('--out <dir>', 'the folder that it comes into')
-        .option('--listen <host:port>', 'where to listen for peers and the DHT', '0.0.0.0:0')
+        .option('--listen <host:port>', listenText)
         .option(
           '--timeout <seconds>',
           'give up after this long without a new piece',
@@ -120,11 +138,7 @@ export function addPeerCommands(
         .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
         .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
         .addOption(networkOption())
-        .option(
-          '--listen <host:port>',
-          'where to listen for peers and the DHT (port 0: any free one)',
-          '0.0.0.0:0',
-        )
+        .option('--listen <host:port>', listenText)
         .addHelpText('after', seedText),
     ),
     async () => (await import('./seed-command.js')).seedCommand,

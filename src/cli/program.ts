@@ -4,7 +4,7 @@ import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
 import { wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
-import { addPeerCommands, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
+import { addPeerCommands, listenText, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
 import { printable } from './printable.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
@@ -125,7 +125,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
           '--scratch <dir>',
           'where pieces wait for the engine (default: inside the new data directory)',
         )
-        .option('--listen <host:port>', 'where to listen for peers and the DHT', '0.0.0.0:0')
+        .option('--listen <host:port>', listenText)
         .option(
           '--timeout <seconds>',
           'give up after this long without a new piece',

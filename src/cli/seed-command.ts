@@ -1,5 +1,4 @@
 /** `blockswarm seed`: serves a data directory until it is stopped; or torrents, see torrent-seed-command.ts. */
-import { formatPeerAddress } from '../connector.js';
 import { BlockswarmError } from '../errors.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
@@ -42,7 +41,7 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     const ready = {
       event: 'ready',
       network: source.network.name,
-      listen: formatPeerAddress(peerNode.address),
+      listen: peerNode.listening,
       segments: source.sealed,
       torrents: torrents.length,
       lengthBytes: torrents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
@@ -54,7 +53,7 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     else {
       env.out(
         `ready: seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
-          `${formatBytes(ready.lengthBytes)}) on ${ready.listen}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}\n`,
+          `${formatBytes(ready.lengthBytes)}) on ${ready.listen ?? 'no port'}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}\n`,
       );
     }
     await stopped(env);

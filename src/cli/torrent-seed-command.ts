@@ -1,5 +1,4 @@
 /** `blockswarm seed TORRENT=PATH…` and `--torrents DIR`: serves any torrents until it is stopped. */
-import { formatPeerAddress } from '../connector.js';
 import { BlockswarmError } from '../errors.js';
 import { type NamedTorrent, TorrentSeeder, type TorrentSeedOptions } from '../node/torrent-seed.js';
 import { formatBytes } from '../units.js';
@@ -32,7 +31,7 @@ export async function torrentSeedCommand({
   );
   try {
     const { peerNode, library } = seeder;
-    const listen = formatPeerAddress(peerNode.address);
+    const listen = peerNode.listening;
     const ready = { event: 'ready', listen, torrents: library.size, unchecked: library.uncheckedCount };
     output.progress.clear();
     // The ready line is data: scripts wait for it, so it goes to stdout in either form.
@@ -40,7 +39,7 @@ export async function torrentSeedCommand({
     else {
       const toCheck = ready.unchecked > 0 ? `, ${ready.unchecked} of them to be checked` : '';
       const count = `${ready.torrents} ${ready.torrents === 1 ? 'torrent' : 'torrents'}`;
-      env.out(`ready: seeding ${count} on ${listen}${toCheck}\n`);
+      env.out(`ready: seeding ${count} on ${listen ?? 'no port'}${toCheck}\n`);
     }
     await stopped(env);
     const { uploadedBytes } = peerNode.stats();

@@ -1,18 +1,24 @@
 /** The addresses that a user named, and those to begin with when none was. */
-import { isLoopback, type PeerAddress, parseHostPort, resolvePeerAddress } from '../connector.js';
+
+import type { Privacy, PrivacyOptions } from '../connector/privacy.js';
+import { isLoopback, type PeerAddress, parsePeerAddress, resolvePeerAddress } from '../connector.js';
 import { PUBLIC_DHT_NODES } from '../discovery/bootstrap-nodes.js';
 import type { Report } from './report.js';
 
 /** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
-export async function resolveAll(texts: readonly string[] = [], signal: AbortSignal): Promise<PeerAddress[]> {
-  return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal })))).flat();
+export async function resolveAll(
+  texts: readonly string[] = [],
+  { proxyNames }: Privacy,
+  signal: AbortSignal,
+): Promise<PeerAddress[]> {
+  return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal, proxyNames })))).flat();
 }
 
-export interface DhtChoice {
+/** How the world is met, and whether by the DHT. */
+export interface DhtChoice extends PrivacyOptions {
   readonly dht: boolean;
   /** `host:port` of nodes to begin with; the public ones when none is named. */
   readonly dhtBootstrap?: readonly string[];
-  readonly listen: string;
 }
 
 /**
@@ -21,13 +27,22 @@ export interface DhtChoice {
  * @throws BlockswarmError ERR_ADDRESS for a node that the user named
  */
 export async function dhtNodes(
-  { dht, dhtBootstrap, listen }: DhtChoice,
+  { dht, dhtBootstrap }: DhtChoice,
+  privacy: Privacy,
   signal: AbortSignal,
   report: Report,
 ): Promise<PeerAddress[] | null> {
-  if (!dht) return null;
-  if (dhtBootstrap) return resolveAll(dhtBootstrap, signal);
-  if (isLoopback(parseHostPort(listen, { anyPort: true }).host)) return [];
+  if (!dht || !privacy.udp) return null;
+  if (privacy.proxyNames) {
+    // Their names would have to be looked up past the proxy.
+    if (dhtBootstrap) return dhtBootstrap.map(parsePeerAddress);
+    report.warn(
+      'no DHT: name a node to begin with by its IP address (--dht-bootstrap), or turn it off (--no-dht)',
+    );
+    return null;
+  }
+  if (dhtBootstrap) return resolveAll(dhtBootstrap, privacy, signal);
+  if (privacy.listen && isLoopback(privacy.listen.host)) return [];
   const found = await Promise.allSettled(
     PUBLIC_DHT_NODES.map((text) => resolvePeerAddress(text, { signal })),
   );

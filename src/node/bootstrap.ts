@@ -7,6 +7,7 @@
  * piece. What must survive a kill lies on disk at any moment: verified pieces in the scratch folder,
  * taken blocks in the engine's files. `NewDatadir` finds on the next start what the engine has not indexed.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
@@ -15,6 +16,7 @@ import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import type { CatalogueReader } from '../chain/catalogue.js';
 import { checkChainWork } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
+import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
@@ -222,11 +224,12 @@ class Bootstrap {
   }
 
   async #listen(statePath: string): Promise<PeerNode> {
-    const { listen, peer, quota } = this.#options;
-    const peers = await resolveAll(peer, this.#signal);
-    const dht = await dhtNodes(this.#options, this.#signal, this.#report);
+    const { peer, quota } = this.#options;
+    const privacy = privacyOf(this.#options, randomBytes);
+    const peers = await resolveAll(peer, privacy, this.#signal);
+    const dht = await dhtNodes(this.#options, privacy, this.#signal, this.#report);
     const quotaRecord = await QuotaRecord.open(quota, [statePath], this.#report);
-    const peerNode = new PeerNode({ ...peering(this.#options), listen, peers, dht, quotaRecord });
+    const peerNode = new PeerNode({ ...peering(this.#options), privacy, peers, dht, quotaRecord });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

@@ -3,6 +3,7 @@
  * another finds it over the DHT and bootstraps a second directory. Everything on loopback.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { datadirPaths } from '../bridge/datadir.js';
 import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import { segmentHeights } from '../chain/segment.js';
+import { privacyOf } from '../connector/privacy.js';
 import { formatPeerAddress } from '../connector.js';
 import { BlockswarmError, isErrorCode } from '../errors.js';
 import { lockFile, networkParams } from '../native.js';
@@ -80,7 +82,11 @@ export async function demo(options: DemoOptions, signal: AbortSignal, report: Re
     );
 
     // The DHT's first node: both processes know only this address.
-    const first = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: [] });
+    const first = new PeerNode({
+      privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+      peers: [],
+      dht: [],
+    });
     closers.push(() => first.close());
     const common = {
       listen: '127.0.0.1:0',

@@ -8,8 +8,8 @@ import type { Swarm } from '../swarm/swarm.js';
 
 export interface DhtScheduleOptions {
   readonly dht: Pick<Dht, 'lookup' | 'announce'>;
-  /** Where peers reach us. */
-  readonly port: () => number;
+  /** Where peers reach us; null: nowhere, and nobody is told. */
+  readonly port: () => number | null;
 }
 
 /** A torrent that still wants peers asks again after this time. */
@@ -146,8 +146,10 @@ export class DhtSchedule {
     if (this.#idle.has(key)) this.#toTheEnd(key, nowMs);
   }
 
-  #announce(name: Uint8Array): Promise<number> {
-    return this.#options.dht.announce(name, this.#options.port(), { signal: this.#stop.signal });
+  /** Gives the number of nodes that took it. Said to nobody, it counts as taken: there is nothing to be tried again. */
+  async #announce(name: Uint8Array): Promise<number> {
+    const port = this.#options.port();
+    return port === null ? 1 : this.#options.dht.announce(name, port, { signal: this.#stop.signal });
   }
 
   /** A Map is walked in the order of insertion. */

@@ -2,8 +2,10 @@
  * Fetches a torrent into a folder: its info dictionary when only the infohash is known, then its pieces. What is on
  * disk is safe at any moment, and the next run goes on from there.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { MAX_METAINFO_BYTES, parseMetainfo } from '../metainfo/metainfo.js';
@@ -89,6 +91,7 @@ async function run(
   closers: (() => Promise<void> | void)[],
 ): Promise<GetResult> {
   const startedMs = performance.now();
+  const privacy = privacyOf(options, randomBytes);
   const given = await readTorrentSource(options.source, signal);
   await mkdir(options.out, { recursive: true });
   const state = StateFolder.open(options.stateDir, options.out);
@@ -96,14 +99,14 @@ async function run(
   const source = await withSavedInfo(given, state.path, signal);
   const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
   closers.push(() => resumeDb.close());
-  const peers = await resolveAll([...(options.peer ?? []), ...source.peers], signal);
+  const peers = await resolveAll([...(options.peer ?? []), ...source.peers], privacy, signal);
   const peerNode = new PeerNode({
     ...peering(options),
-    listen: options.listen,
+    privacy,
     quotaRecord: await QuotaRecord.open(options.quota, [state.path], report),
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
     peers,
-    dht: await dhtNodes(options, signal, report),
+    dht: await dhtNodes(options, privacy, signal, report),
   });
   closers.push(() => peerNode.close());
   const { out: root, timeoutSeconds, check = false } = options;

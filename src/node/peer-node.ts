@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { DialPolicy, type PeerAddress, parseHostPort } from '../connector.js';
+import type { Privacy } from '../connector/privacy.js';
+import { DialPolicy, formatPeerAddress, type PeerAddress } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
@@ -22,8 +23,8 @@ import { type PeeringOptions, rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
 
 export interface PeerNodeOptions extends PeeringOptions {
-  /** Where to listen for peers (TCP), the DHT and uTP (UDP): one port for all. */
-  readonly listen: string;
+  /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
+  readonly privacy: Privacy;
   /** Peers that the user named; asked for every torrent. */
   readonly peers: readonly PeerAddress[];
   /** DHT nodes to begin with; null: no DHT. */
@@ -44,7 +45,10 @@ const assemblyBytes = Math.min(192 * 2 ** 20, Math.max(64 * 2 ** 20, totalmem() 
 const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
 
+const nowhere: PeerAddress = { host: '0.0.0.0', port: 0 };
+
 export class PeerNode {
+  /** Where it listens; 0.0.0.0:0 when it does not. */
   readonly address: PeerAddress;
   readonly session: Session;
   /** Where the world sees us. */
@@ -66,33 +70,36 @@ export class PeerNode {
 
   /** @throws BlockswarmError ERR_ADDRESS, ERR_PORT_IN_USE, ERR_LISTEN */
   constructor(options: PeerNodeOptions) {
-    const wanted = parseHostPort(options.listen, { anyPort: true });
+    const { privacy } = options;
     const threads = availableParallelism();
     this.#peers = options.peers;
     const { webSeeds = [] } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
-    const { encryption, utp = false, pex = true, quotaRecord = null } = options;
+    const { connector, listen, anonymous } = privacy;
+    const utp = (options.utp ?? false) && privacy.udp;
+    const { encryption, pex = true, quotaRecord = null } = options;
     this.#quotaRecord = quotaRecord;
     this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
-    this.#reactor = new Reactor({ connector: { kind: 'direct' }, ...sizes, ...limits }, () => this.#pump());
+    this.#reactor = new Reactor({ connector, anonymous, ...sizes, ...limits }, () => this.#pump());
     try {
-      this.address = this.#reactor.listen(wanted.host, wanted.port);
+      this.address = listen ? this.#reactor.listen(listen.host, listen.port) : nowhere;
       const { host, port } = this.address;
       if (options.dht || utp) this.#reactor.bindUdp(host, port, utp);
     } catch (error) {
       void this.#reactor.shutdown();
       throw error;
     }
-    const dialPolicy = new DialPolicy({ listening: this.address });
+    const dialPolicy = new DialPolicy({ listening: listen && this.address, proxied: !privacy.direct });
     this.session = new Session({
       host: this.#reactor,
-      peerId: newPeerId(),
+      peerId: anonymous ? () => randomBytes(20) : newPeerId(),
+      anonymous,
       clock: () => performance.now(),
       random: Math.random,
-      listenPort: () => this.address.port,
+      listenPort: () => (listen && !anonymous ? this.address.port : null),
       externalAddress: this.externalAddress,
       dialPolicy,
       limits,
@@ -111,8 +118,11 @@ export class PeerNode {
         mayDial: (address) => dialPolicy.mayDial(address, 'learnt'),
         bootstrap: options.dht,
         externalAddress: this.externalAddress,
+        readOnly: !privacy.direct,
       });
-    this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: () => this.address.port });
+    // Nobody finds us where our datagrams come from when a proxy sends them.
+    const dhtPort = () => (privacy.direct ? this.address.port : null);
+    this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: dhtPort });
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
@@ -129,6 +139,11 @@ export class PeerNode {
     this.#schedule?.add(swarm);
     this.#schedule?.tick(performance.now());
     return swarm;
+  }
+
+  /** `host:port` where it listens; null when it does not. */
+  get listening(): string | null {
+    return this.address === nowhere ? null : formatPeerAddress(this.address);
   }
 
   /** Whether peers are dialled for every torrent, because the user named them. */

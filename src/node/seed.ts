@@ -1,6 +1,8 @@
 /** Seeds the torrents of a data directory, in place: segments, and the catalogues that name them. */
+import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import type { SegmentKind } from '../metainfo/segment.js';
 import { type ExtentsHandle, fileExtents, ResumeDb, Store } from '../native.js';
@@ -54,16 +56,16 @@ export class Seeder {
 
   /** Scans, hashes, listens; resolves when peers may come. Errors as `Source.open` and `PeerNode`. */
   static async start(options: SeedOptions, signal: AbortSignal, report: Report): Promise<Seeder> {
+    const privacy = privacyOf(options, randomBytes);
     const source = await Source.open(options, signal);
     for (const warning of source.datadir.warnings()) report.warn(warning);
     const state = StateFolder.open(options.stateDir, options.datadir);
     try {
-      const peers = await resolveAll(options.peer, signal);
-      const dht = await dhtNodes(options, signal, report);
+      const peers = await resolveAll(options.peer, privacy, signal);
+      const dht = await dhtNodes(options, privacy, signal, report);
       // Before the hashing: a port in use is told at once.
       const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
-      const { listen } = options;
-      const peerNode = new PeerNode({ ...peering(options), listen, peers, dht, quotaRecord });
+      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, quotaRecord });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

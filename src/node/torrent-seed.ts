@@ -1,8 +1,9 @@
 /** Seeds torrents whose content lies in files of the user's, read-only: some that are named, or a folder of them. */
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { formatPeerAddress } from '../connector.js';
+import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
@@ -92,6 +93,7 @@ export class TorrentSeeder {
   ): Promise<TorrentSeeder> {
     const stop = new AbortController();
     signal.addEventListener('abort', () => stop.abort(), { once: true });
+    const privacy = privacyOf(options, randomBytes);
     const named = 'folder' in options.torrents ? null : await readNamed(options.torrents, signal);
     const homes = new Map<string, Home>();
     const closers: (() => Promise<void> | void)[] = [];
@@ -103,12 +105,12 @@ export class TorrentSeeder {
         closers.push(() => resumeDb.close());
         homes.set(folder, { state, resumeDb });
       }
-      const peers = await resolveAll(options.peer, signal);
-      const dht = await dhtNodes(options, signal, report);
+      const peers = await resolveAll(options.peer, privacy, signal);
+      const dht = await dhtNodes(options, privacy, signal, report);
       const wake = (torrent: number): Promise<void> => library.wake(torrent);
       const peerNode: PeerNode = new PeerNode({
         ...peering(options),
-        listen: options.listen,
+        privacy,
         peers,
         dht,
         wake,
@@ -182,7 +184,7 @@ export class TorrentSeeder {
     const open = peers.filter((peer) => peer.isOpen && !peer.isClosing);
     const { uploadedBytes } = this.peerNode.stats();
     const transfer = {
-      title: `seeding ${torrents} ${torrents === 1 ? 'torrent' : 'torrents'} on ${formatPeerAddress(this.peerNode.address)}`,
+      title: `seeding ${torrents} ${torrents === 1 ? 'torrent' : 'torrents'} on ${this.peerNode.listening ?? 'no port'}`,
       downloadBytesPerSecond: 0,
       uploadBytesPerSecond: open.reduce((sum, { uploadRate }) => sum + uploadRate, 0),
       uploadedBytes,

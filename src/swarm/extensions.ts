@@ -20,8 +20,10 @@ const MAX_HANDSHAKES = 16;
 
 /** What we say about ourselves. */
 export interface ExtensionInfo {
-  /** Name and version. */
+  /** Name and version; empty: none is told. */
   readonly client: string;
+  /** Nobody is told where we see them, nor believed where they see us: that is the proxy. */
+  readonly anonymous: boolean;
   /** Where we listen; null when we do not. */
   readonly listenPort: () => number | null;
   /** Requests that the byte mover queues for a peer. */
@@ -142,7 +144,7 @@ export class Extensions {
 
   /** The dictionary for a new connection. */
   handshake(options: { remote: PeerAddress; uploadOnly: boolean }): Uint8Array {
-    const { client, listenPort, requestQueue, prefersEncryption = null } = this.#options.info;
+    const { client, anonymous, listenPort, requestQueue, prefersEncryption = null } = this.#options.info;
     const parts = [...this.#byId.values()].map((extension) => extension.handshake?.() ?? {});
     const spoken = [...this.#byId].filter(([, { name }]) => !this.#withdrawn.has(name));
     return encodeExtensionHandshake({
@@ -152,7 +154,7 @@ export class Extensions {
       requestQueue,
       prefersEncryption,
       uploadOnly: options.uploadOnly || null,
-      yourIp: ipv4Bytes(options.remote.host),
+      yourIp: anonymous ? null : ipv4Bytes(options.remote.host),
       ...Object.assign({}, ...parts),
     });
   }
@@ -203,7 +205,8 @@ export class Extensions {
     this.#partners.set(peer.link, partner);
     partner.update(handshake, this.#spoken());
     if (partner.handshakes > MAX_HANDSHAKES) return FLOOD;
-    if (handshake.yourIp !== null) this.#options.seenAs?.(peer, handshake.yourIp);
+    if (handshake.yourIp !== null && !this.#options.info.anonymous)
+      this.#options.seenAs?.(peer, handshake.yourIp);
     if (handshake.listenPort !== null) this.#options.listensAt(peer, handshake.listenPort, nowMs);
     for (const extension of this.#spoken()) extension.onHandshake?.(partner, nowMs);
     return null;

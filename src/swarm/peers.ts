@@ -234,10 +234,13 @@ export class Peers {
     this.#ledger.close(peer.account);
     const { known } = peer;
     const hasOtherWay = isHalfOpen && known !== null && dialWays.failed(known, reason);
-    if (isHalfOpen && !hasOtherWay) backoff.failed(peer.address, reason, nowMs);
+    // It is the proxy that failed, and not whom it should have led to.
+    const isProxys = isHalfOpen && reason === 'proxy';
+    if (isHalfOpen && !hasOtherWay && !isProxys) backoff.failed(peer.address, reason, nowMs);
     if (!known) return;
     if (reason === 'self' || reason === 'banned') this.#book.forget(known);
     else if (hasOtherWay) this.#book.again(known, nowMs);
+    else if (isProxys) this.#book.closed(known, nowMs);
     else if (!peer.isOpen || BAD_ENDINGS.has(reason)) this.#book.failed(known, nowMs);
     else if (reason === 'turnover') this.#book.rests(known, nowMs);
     else this.#book.closed(known, nowMs);

@@ -20,8 +20,10 @@ import { Turnover, whomToEnd } from './turnover.js';
 
 export interface SessionOptions {
   readonly host: LinkHost;
-  /** 20 bytes. */
-  readonly peerId: Uint8Array;
+  /** 20 bytes; or a function that makes others for each torrent, so that nobody can tell them as one node's. */
+  readonly peerId: Uint8Array | (() => Uint8Array);
+  /** Peers are told neither the client's name, nor where we listen, nor where they come from. */
+  readonly anonymous?: boolean;
   /** Milliseconds that never go back; the same clock that `tick` is called with. */
   readonly clock: () => number;
   /** In `[0, 1)`. */
@@ -77,8 +79,10 @@ export class Session {
   #closed = false;
 
   constructor(options: SessionOptions) {
-    const { host, peerId, clock, random, encryption = 'allowed' } = options;
-    if (peerId.length !== 20) throw new RangeError(`"peerId" expected 20 bytes, got ${peerId.length}`);
+    const { host, peerId, clock, random, encryption = 'allowed', anonymous = false } = options;
+    const newPeerId = peerId instanceof Uint8Array ? () => peerId : peerId;
+    if (peerId instanceof Uint8Array && peerId.length !== 20)
+      throw new RangeError(`"peerId" expected 20 bytes, got ${peerId.length}`);
     this.bans = new BanList(options.banMs === undefined ? {} : { durationMs: options.banMs });
     this.#host = host;
     host.setEncryption(encryption);
@@ -95,7 +99,7 @@ export class Session {
     });
     this.#context = {
       host,
-      peerId,
+      newPeerId,
       random,
       clock,
       limits: this.#limits,
@@ -106,7 +110,8 @@ export class Session {
       dialWays: new DialWays(encryption, options.utp ?? false),
       dialPolicy: options.dialPolicy ?? new DialPolicy(),
       extension: {
-        client: options.client ?? 'blockswarm',
+        client: anonymous ? '' : (options.client ?? 'blockswarm'),
+        anonymous,
         listenPort: options.listenPort ?? (() => null),
         requestQueue: options.requestQueue ?? DEFAULT_REQUEST_QUEUE,
         prefersEncryption: encryption === 'preferred' || encryption === 'required',

@@ -20,7 +20,9 @@ import type { SwarmContent, SwarmEvents, SwarmOptions, SwarmState, SwarmStatus }
 import { WebSeeds } from './web-seeds.js';
 
 /** What a swarm shares with the others of its session. */
-export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'maxLinks'> {
+export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'maxLinks' | 'peerId'> {
+  /** 20 bytes, for a torrent. */
+  readonly newPeerId: () => Uint8Array;
   readonly clock: () => number;
   readonly extension: ExtensionInfo;
   /** Whether peers are exchanged (BEP 11). */
@@ -40,6 +42,7 @@ export class Swarm {
   readonly torrent: number;
   readonly #options: SwarmOptions;
   readonly #context: SwarmContext;
+  readonly #peerId: Uint8Array;
   readonly #host: LinkHost;
   readonly #events: SwarmEvents;
   readonly #peers: Peers;
@@ -73,8 +76,10 @@ export class Swarm {
     // Before the byte mover hears of it: a wrong length throws.
     const geometry = content ? new Geometry(content) : null;
     this.torrent = content ? this.#host.addTorrent(content.store) : this.#host.addTorrent();
+    this.#peerId = context.newPeerId();
     this.#peers = new Peers({
       ...context,
+      peerId: this.#peerId,
       torrent: this.torrent,
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
@@ -412,7 +417,7 @@ export class Swarm {
     return {
       infoHash,
       ...(other === null ? {} : { otherInfoHash: other }),
-      peerId: this.#context.peerId,
+      peerId: this.#peerId,
       v2: v2 !== null,
       extensionHandshake: this.#extensions.handshake({ remote, uploadOnly: this.#isUploadOnly }),
       ...(this.#isHiding ? { hideHave: true } : {}),

@@ -1,11 +1,14 @@
 /** What a user, a disk, a peer or a publisher may do wrong: each a clear error with its exit code, or a recovery. */
+
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { catalogueHead, catalogueRecord } from '../../src/chain/catalogue.js';
+import { privacyOf } from '../../src/connector/privacy.js';
 import { formatPeerAddress } from '../../src/connector.js';
 import { type HybridTorrent, makeHybrid, PIECE_LENGTH_BYTES } from '../../src/metainfo/hybrid.js';
 import type { Metainfo } from '../../src/metainfo/metainfo.js';
@@ -262,7 +265,11 @@ async function forged(t: Test, change: (blocks: Buffer) => void) {
 
 /** Serves a file as a torrent, whatever is in it. */
 function serve(t: Test, torrent: Metainfo, path: string): string {
-  const node = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null });
+  const node = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht: null,
+  });
   t.teardown(() => node.close());
   const store = Store.overExtents(torrent, fileExtents(path, torrent.lengthBytes));
   store.setServableAll();
@@ -328,7 +335,11 @@ t.test('a catalogue of too little work is refused with code 5', async (t) => {
 t.test('a seed whose file is cut pauses that torrent, says why, and serves the others', async (t) => {
   const folder = tempFolder(t);
   const { signal } = new AbortController();
-  const seed = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null });
+  const seed = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht: null,
+  });
   t.teardown(() => seed.close());
   const make = async (name: string, fill: number) => {
     const path = join(folder, name);
@@ -347,7 +358,11 @@ t.test('a seed whose file is cut pauses that torrent, says why, and serves the o
   seed.addContent(whole.torrent, whole.store);
   truncateSync(cut.path, PIECE_LENGTH_BYTES);
 
-  const leech = new PeerNode({ listen: '127.0.0.1:0', peers: [seed.address], dht: null });
+  const leech = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [seed.address],
+    dht: null,
+  });
   t.teardown(() => leech.close());
   const fetch = ({ torrent }: { torrent: HybridTorrent }) =>
     new Promise<void>((resolve) => {

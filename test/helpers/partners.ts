@@ -47,7 +47,7 @@ export class Partners {
     this.#names = extensions.map(({ name }) => name);
     this.extensions = new Extensions({
       host: this.host,
-      info: { client: 'test', listenPort: () => 6881, requestQueue: 500 },
+      info: { client: 'test', listenPort: () => 6881, anonymous: false, requestQueue: 500 },
       extensions,
       listensAt: nothing,
     });

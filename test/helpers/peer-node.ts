@@ -1,6 +1,8 @@
 /** A node of ours in the test's own process, with one torrent. */
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
+import { privacyOf } from '../../src/connector/privacy.js';
 import { parseMetainfo } from '../../src/metainfo/metainfo.js';
 import { PeerNode } from '../../src/node/peer-node.js';
 import type { PeeringOptions } from '../../src/node/peering.js';
@@ -29,7 +31,12 @@ export async function startPeer(
   const metainfo = parseMetainfo(readFileSync(torrent));
   const store = await openStore(metainfo, placeBelow(folder, metainfo), {});
   await store.recheck();
-  const node = new PeerNode({ listen: '127.0.0.1:0', peers: [], dht: null, ...peering });
+  const node = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht: null,
+    ...peering,
+  });
   t.teardown(() => node.close());
   const swarm = node.addContent(metainfo, store, options);
   const until = async (condition: (swarm: Swarm) => boolean) => {

@@ -23,7 +23,10 @@ const REDIRECTS: usize = 5;
 const MOVED: usize = 1_024;
 /// For the end of a body of which all that is wanted is there.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-pub(crate) const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSION"));
+/// Who we say we are.
+pub const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSION"));
+/// What half of the world says: servers turn away who says nothing.
+pub const ANONYMOUS_USER_AGENT: &str = "Mozilla/5.0";
 
 /// One user of one server: requests one after the other.
 pub struct HttpClient {
@@ -232,9 +235,10 @@ impl HttpClient {
             let Some(connection) = &mut self.connection else { return Err(HttpError::Reset) };
             let used = std::mem::replace(&mut connection.used, true);
             let Connection { driver, sender, .. } = connection;
+            let user_agent = self.dialer.user_agent;
             let asking = async {
                 sender.ready().await?;
-                sender.send_request(request(url, range)).await
+                sender.send_request(request(url, range, user_agent)).await
             };
             match tokio::time::timeout(self.dialer.limits.head_timeout, driver.drive(asking)).await {
                 Ok(Ok(response)) => return Ok(response),
@@ -316,7 +320,7 @@ impl Floor {
     }
 }
 
-fn request(url: &HttpUrl, range: &Range<u64>) -> Request<Empty<Bytes>> {
+fn request(url: &HttpUrl, range: &Range<u64>, user_agent: &str) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     // A URL that was read is sound: what cannot be put in is left out, and the server complains.
     if let Ok(target) = url.target().parse() {
@@ -326,7 +330,7 @@ fn request(url: &HttpUrl, range: &Range<u64>) -> Request<Empty<Bytes>> {
     let headers = request.headers_mut();
     for (name, value) in [
         (header::HOST, url.origin().authority()),
-        (header::USER_AGENT, USER_AGENT.to_owned()),
+        (header::USER_AGENT, user_agent.to_owned()),
         (header::ACCEPT, "*/*".to_owned()),
         (header::ACCEPT_ENCODING, "identity".to_owned()),
         (header::RANGE, format!("bytes={}-{last}", range.start)),

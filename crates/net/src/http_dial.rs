@@ -58,6 +58,7 @@ impl Default for HttpLimits {
 pub struct HttpDialer {
     pub(crate) limits: HttpLimits,
     connector: Arc<Connector>,
+    pub(crate) user_agent: &'static str,
     lookups: Arc<Semaphore>,
     hosts: Arc<Mutex<HashMap<String, usize>>>,
     tls: OnceCell<TlsConnector>,
@@ -98,9 +99,9 @@ impl Drop for Seat {
 
 impl HttpDialer {
     /// With no connection yet.
-    pub fn new(limits: HttpLimits, connector: Arc<Connector>) -> Self {
+    pub fn new(limits: HttpLimits, connector: Arc<Connector>, user_agent: &'static str) -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        Self { limits, connector, lookups, hosts: Arc::default(), tls: OnceCell::new() }
+        Self { limits, connector, user_agent, lookups, hosts: Arc::default(), tls: OnceCell::new() }
     }
 
     /// Connections now.

@@ -3,7 +3,6 @@
 
 use crate::connector::Isolation;
 use crate::endpoint::Endpoint;
-use crate::http::USER_AGENT;
 use crate::http_answer::retry_after;
 use crate::http_connection::{self, Driver, is_cut_short, next_data, told};
 use crate::http_dial::{Dialled, HttpDialer};
@@ -67,7 +66,7 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
     for _ in 0..=request.redirects {
         let Dialled { stream, place, to, seat } = dialer.dial(&here, request.reach, from, isolation).await?;
         let (mut sender, mut driver) = http_connection::open(stream).await?;
-        let asking = sender.send_request(head(&here, request));
+        let asking = sender.send_request(head(&here, request, dialer.user_agent));
         let (head, body) = driver.drive(asking).await.map_err(|error| told(&error))?.into_parts();
         if let Some(location) = moved(&head)? {
             from = Some(place);
@@ -110,13 +109,13 @@ async fn whole(driver: &mut Driver, mut body: Incoming, max_bytes: u64) -> Resul
     }
 }
 
-fn head(url: &HttpUrl, request: &HttpGet) -> Request<Empty<Bytes>> {
+fn head(url: &HttpUrl, request: &HttpGet, user_agent: &str) -> Request<Empty<Bytes>> {
     let mut head = Request::new(Empty::new());
     // A URL that was read is sound: what cannot be put in is left out, and the server complains.
     if let Ok(target) = url.target().parse() {
         *head.uri_mut() = target;
     }
-    let agent = request.user_agent.as_deref().unwrap_or(USER_AGENT);
+    let agent = request.user_agent.as_deref().unwrap_or(user_agent);
     for (name, value) in [
         (header::HOST, url.origin().authority()),
         (header::USER_AGENT, agent.to_owned()),

@@ -2,6 +2,7 @@
 
 use super::{HttpAnswer, HttpGet, get};
 use crate::connector::Connector;
+use crate::http::USER_AGENT;
 use crate::http_dial::{HttpDialer, HttpLimits};
 use crate::http_error::HttpError;
 use crate::http_reach::{Family, Reach};
@@ -63,7 +64,7 @@ impl Server {
 }
 
 fn run(request: &HttpGet) -> Result<HttpAnswer, HttpError> {
-    let dialer = HttpDialer::new(HttpLimits::default(), Arc::new(Connector::Direct));
+    let dialer = HttpDialer::new(HttpLimits::default(), Arc::new(Connector::Direct), USER_AGENT);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

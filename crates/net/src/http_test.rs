@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::HttpClient;
+use super::{HttpClient, USER_AGENT};
 use crate::connector::Connector;
 use crate::http_dial::{HttpDialer, HttpLimits};
 use crate::http_error::HttpError;
@@ -99,7 +99,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn client(reach: Reach, limits: HttpLimits) -> HttpClient {
-    HttpClient::new(Arc::new(HttpDialer::new(limits, Arc::new(Connector::Direct))), reach)
+    HttpClient::new(Arc::new(HttpDialer::new(limits, Arc::new(Connector::Direct), USER_AGENT)), reach)
 }
 
 async fn fetch(
@@ -306,6 +306,7 @@ fn a_host_has_so_many_connections_and_no_more() {
     let dialer = Arc::new(HttpDialer::new(
         HttpLimits { per_host: 1, ..HttpLimits::default() },
         Arc::new(Connector::Direct),
+        USER_AGENT,
     ));
     run(async {
         let mut first = HttpClient::new(Arc::clone(&dialer), ASKED);

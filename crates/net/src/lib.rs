@@ -29,7 +29,7 @@ pub use connector::{Connector, Isolation, ListenScope, Login, ProxyHealth, Socks
 pub use endpoint::Endpoint;
 pub use error::{DialError, NetError, ProxyFault};
 pub use gate::{DatagramGate, GateLimits, Verdict};
-pub use http::HttpClient;
+pub use http::{ANONYMOUS_USER_AGENT, HttpClient, USER_AGENT};
 pub use http_dial::{HttpDialer, HttpLimits};
 pub use http_error::HttpError;
 pub use http_get::{HttpAnswer, HttpGet};

@@ -14,8 +14,8 @@ use crate::shared::{Command, Hello, How, LinkShared, StoreRef, Transport};
 use crate::stream::Stream;
 use crate::web_seed::{self, WebSeed};
 use blockswarm_net::{
-    Connector, Datagram, Endpoint, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits, HttpOutcome,
-    NetError, ProxyFault, Runtime, RuntimeOptions, Udp, UdpLimits, Utp,
+    ANONYMOUS_USER_AGENT, Connector, Datagram, Endpoint, HttpDialer, HttpError, HttpGet, HttpJobs,
+    HttpLimits, HttpOutcome, NetError, ProxyFault, Runtime, RuntimeOptions, USER_AGENT, Udp, UdpLimits, Utp,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -46,6 +46,8 @@ const UTP_FAREWELL: Duration = Duration::from_millis(100);
 pub struct HubOptions {
     /// The one way out.
     pub connector: Arc<Connector>,
+    /// HTTP servers are not told which program asks.
+    pub anonymous: bool,
     /// Threads of the runtime.
     pub threads: RuntimeOptions,
     /// Bounds of links.
@@ -100,6 +102,7 @@ impl Hub {
             ..HttpLimits::default()
         };
         let single_bytes = BLOCK_BYTES as usize + PIECE_HEADER_BYTES;
+        let user_agent = if options.anonymous { ANONYMOUS_USER_AGENT } else { USER_AGENT };
         let context = Context {
             limits,
             start: Instant::now(),
@@ -113,7 +116,7 @@ impl Hub {
             half_open_out: Semaphore::new(limits.half_open.max(1)),
             half_open_in: Arc::new(Semaphore::new(limits.half_open.max(1))),
             half_open_utp: Arc::new(Semaphore::new((limits.half_open / 2).max(1))),
-            http: Arc::new(HttpDialer::new(http, Arc::clone(&options.connector))),
+            http: Arc::new(HttpDialer::new(http, Arc::clone(&options.connector), user_agent)),
             connector: options.connector,
             hash_answers: Arc::new(Semaphore::new(HASH_ANSWERS)),
         };

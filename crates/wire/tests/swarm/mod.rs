@@ -90,7 +90,7 @@ impl Node {
         let (sender, woken) = mpsc::channel();
         let threads = RuntimeOptions { network_threads: 2, worker_threads: 2 };
         let (connector, udp) = (Arc::new(Connector::Direct), UdpLimits::default());
-        let options = HubOptions { connector, threads, limits, udp, assembly_bytes };
+        let options = HubOptions { connector, anonymous: false, threads, limits, udp, assembly_bytes };
         let hub = Hub::start(options, move || {
             let _ = sender.send(());
         })
