@@ -8,6 +8,7 @@
   get TORRENT FOLDER PEER…            downloads from peers (host:port), set up for throughput
   seed FOLDER TORRENT                 seeds without checking, set up for throughput; ends with its stdin
   get-rc4, seed-rc4                   the same, and every byte is encrypted
+  get-utp, seed-utp                   the same over uTP, in no other way
 """
 import hashlib
 import json
@@ -37,6 +38,13 @@ rc4 = {
     "out_enc_policy": int(lt.enc_policy.forced),
     "allowed_enc_level": int(lt.enc_level.rc4),
     "prefer_rc4": True,
+}
+utp = {
+    **plain,
+    "enable_outgoing_utp": True,
+    "enable_incoming_utp": True,
+    "enable_outgoing_tcp": False,
+    "enable_incoming_tcp": False,
 }
 
 
@@ -112,12 +120,12 @@ def digest(*torrents):
         }))
 
 
-def get(torrent, folder, *peers, encryption=plain):
+def get(torrent, folder, *peers, carriage=plain):
     session = lt.session({
         **quiet,
-        **encryption,
         "allow_multiple_connections_per_ip": True,
         "enable_outgoing_utp": False,
+        **carriage,
         "max_out_request_queue": 1500,
         "aio_threads": 4,
         "hashing_threads": 2,
@@ -134,10 +142,10 @@ def get(torrent, folder, *peers, encryption=plain):
     handle.flush_cache()
 
 
-def seed(folder, torrent, encryption=plain):
+def seed(folder, torrent, carriage=plain):
     session = lt.session({
         **quiet,
-        **encryption,
+        **carriage,
         "allow_multiple_connections_per_ip": True,
         "unchoke_slots_limit": -1,
         "connections_limit": 8000,
@@ -166,7 +174,9 @@ if __name__ == "__main__":
         "digest": digest,
         "get": get,
         "seed": seed,
-        "get-rc4": partial(get, encryption=rc4),
-        "seed-rc4": partial(seed, encryption=rc4),
+        "get-rc4": partial(get, carriage=rc4),
+        "seed-rc4": partial(seed, carriage=rc4),
+        "get-utp": partial(get, carriage=utp),
+        "seed-utp": partial(seed, carriage=utp),
     }
     commands[sys.argv[1]](*sys.argv[2:])

@@ -22,10 +22,10 @@ export function blockswarm(home, ...args) {
   return started(process.execPath, [cli, 'seed', ...args, ...common], /"listen":"127\.0\.0\.1:(\d+)"/);
 }
 
-/** libtorrent, every byte encrypted with RC4. */
-export function libtorrentEncrypted({ folder, torrent }) {
+/** libtorrent, every byte encrypted with RC4 (`rc4`) or over uTP (`utp`). */
+export function libtorrentBy(carriage, { folder, torrent }) {
   const [python, ...options] = libtorrentCommand();
-  return started(python, [...options, 'seed-rc4', folder, torrent], /"port": (\d+)/);
+  return started(python, [...options, `seed-${carriage}`, folder, torrent], /"port": (\d+)/);
 }
 
 /**

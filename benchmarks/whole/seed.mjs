@@ -1,6 +1,6 @@
 // Seeding from the page cache to bare leechers that throw the bytes away: CPU seconds of the seeder for each GiB, and
 // MiB/s, over 1 to 200 connections; what an XOR to be undone costs; how long a newcomer waits for its first block while
-// 50 others are served; what RC4 costs; memory of 2,000 connections. Each seeder first serves the whole file to a leecher that checks
+// 50 others are served; what RC4 and uTP cost; memory of 2,000 connections. Each seeder first serves the whole file to a leecher that checks
 // every piece.
 import assert from 'node:assert/strict';
 import { randomFillSync } from 'node:crypto';
@@ -12,10 +12,12 @@ import { parseMetainfo } from '../../dist/metainfo/metainfo.js';
 import { cargoProgram } from '../cargo.mjs';
 import { makePayload } from '../payload.mjs';
 import { cpuSeconds, json, measured, pssMiB, start } from '../programs.mjs';
-import { blockswarm, cli, libtorrentCommand, libtorrentEncrypted, seeders } from '../seeders.mjs';
+import { blockswarm, cli, libtorrentBy, libtorrentCommand, seeders } from '../seeders.mjs';
 
 const gib = 2 ** 30;
-const lengthBytes = 2 * gib;
+const wholeBytes = 2 * gib;
+/** libtorrent sends some 7 MiB/s over uTP. */
+const utpLengthBytes = gib / 4;
 const connectionCounts = [1, 8, 50, 200];
 /** Peers that are slow are not waited for as often. */
 const peerRuns = 3;
@@ -76,7 +78,18 @@ export async function run({ folder, report, runs }) {
   }
   for (const connections of connectionCounts) addRows(report, connections, figures[connections], others);
   await measureXor({ folder, report, runs, load, libtorrent });
-  await measureEncrypted({ report, runs, libtorrent, file, home });
+  const carried = { report, runs, libtorrent, home };
+  const required = ['--encryption', 'required'];
+  await measureCarriage({
+    ...carried,
+    file,
+    name: 'under RC4',
+    carriage: 'rc4',
+    flags: required,
+    wantsLessCpu: true,
+  });
+  const few = await makeFile(home('utp-content'), libtorrent, utpLengthBytes);
+  await measureCarriage({ ...carried, file: few, name: 'over uTP', carriage: 'utp', flags: ['--utp'] });
   await measureLatency({ report, load, file, subjects, home });
   await measureMemory({ report, load, file, begin: subjects.blockswarm.begin });
 }
@@ -104,7 +117,7 @@ async function measureXor({ folder, report, runs, load, libtorrent }) {
   const made = await makeTorrent(libtorrent, 'hybrid', payload.segmentPath, torrent);
   const file = { ...made, lengthBytes: payload.lengthBytes, piecesPath: join(folder, 'segment.pieces') };
   writeFileSync(file.piecesPath, parseMetainfo(readFileSync(torrent)).pieces);
-  const passes = Math.ceil(lengthBytes / file.lengthBytes);
+  const passes = Math.ceil(wholeBytes / file.lengthBytes);
   const seen = {};
   for (const [subject, datadir] of [
     ['plain block files', payload.plain],
@@ -132,30 +145,57 @@ async function measureXor({ folder, report, runs, load, libtorrent }) {
   report.add({ ...row, subject: xored, peer: plain, metric: 'rate', unit: 'MiB/s', values: rate });
 }
 
-/** Every byte under RC4 (MSE), to the same leecher: libtorrent, which checks what it gets. */
-async function measureEncrypted({ report, runs, libtorrent, file, home }) {
+/**
+ * In another way than plain over TCP, to the same leecher: libtorrent, which checks what it gets. `carriage`: the ending of
+ * its commands.
+ */
+async function measureCarriage({
+  report,
+  runs,
+  libtorrent,
+  file,
+  home,
+  name,
+  carriage,
+  flags,
+  wantsLessCpu,
+}) {
   const seen = {};
   for (const [subject, begin] of [
-    ['libtorrent', () => libtorrentEncrypted(file)],
-    ['blockswarm', () => blockswarm(home('rc4'), `${file.torrent}=${file.path}`, '--encryption', 'required')],
+    ['libtorrent', () => libtorrentBy(carriage, file)],
+    ['blockswarm', () => blockswarm(home(carriage), `${file.torrent}=${file.path}`, ...flags)],
   ]) {
     await using(subject, begin, async ({ pid, port }) => {
-      const cpu = [];
+      const [cpu, rate] = [[], []];
       for (let i = 0; i < Math.min(runs, peerRuns); i++) {
-        const out = home('rc4-out');
+        const out = home(`${carriage}-out`);
         mkdirSync(out);
         const before = cpuSeconds(pid);
-        await measured([...libtorrent, 'get-rc4', file.torrent, out, `127.0.0.1:${port}`]);
+        const peer = `127.0.0.1:${port}`;
+        const { seconds } = await measured([...libtorrent, `get-${carriage}`, file.torrent, out, peer]);
         cpu.push((cpuSeconds(pid) - before) / (file.lengthBytes / gib));
+        rate.push(file.lengthBytes / 2 ** 20 / seconds);
         rmSync(out, { recursive: true });
       }
-      seen[subject] = cpu;
+      seen[subject] = { cpu, rate };
     });
   }
-  const row = { case: '1 connection under RC4', metric: 'cpu', unit: 's/GiB' };
-  report.add({ ...row, subject: 'libtorrent', values: seen.libtorrent });
-  const atMost = median(seen.libtorrent);
-  report.add({ ...row, subject: 'blockswarm', peer: 'libtorrent', values: seen.blockswarm, atMost });
+  const row = { case: `1 connection ${name}` };
+  const atMost = wantsLessCpu ? median(seen.libtorrent.cpu) : undefined;
+  for (const [subject, { cpu, rate }] of Object.entries(seen)) {
+    const isOurs = subject === 'blockswarm';
+    const peer = isOurs ? 'libtorrent' : undefined;
+    report.add({
+      ...row,
+      subject,
+      peer,
+      metric: 'cpu',
+      unit: 's/GiB',
+      values: cpu,
+      ...(isOurs && { atMost }),
+    });
+    report.add({ ...row, subject, peer, metric: 'rate', unit: 'MiB/s', values: rate });
+  }
 }
 
 /** From dialling to the first block, one newcomer after the other, while a crowd is served as fast as can be. */
@@ -210,7 +250,8 @@ async function measureMemory({ report, load, file, begin }) {
 }
 
 /** Random bytes: nothing on the way can make them smaller. */
-async function makeFile(folder, libtorrent) {
+async function makeFile(folder, libtorrent, lengthBytes = wholeBytes) {
+  mkdirSync(folder, { recursive: true });
   const path = join(folder, 'payload.bin');
   const chunk = Buffer.alloc(64 * 2 ** 20);
   const fd = openSync(path, 'w');

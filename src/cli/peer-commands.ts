@@ -78,7 +78,7 @@ export function peerOptions(command: Command): Command {
         'required',
       ]),
     )
-    .option('--utp', 'meet peers over uTP, too (BEP 29)')
+    .option('--utp', 'meet peers over uTP, too, where TCP does not reach them (BEP 29; slower)')
     .addOption(
       new Option(
         '--privacy <mode>',
