@@ -1,16 +1,9 @@
-//! Blocks: merkle root, witness commitment (BIP 141), regtest's proof of work (any hash with its top bit clear).
-use crate::transaction::{Coin, Output, Transaction, data_output, push_compact_size, sha256d};
+//! Blocks: merkle root, witness commitment (BIP 141), proof of work.
+use crate::grind::grind;
+use crate::network::Network;
+use crate::transaction::{Encoded, Output, Transaction, data_output, push_compact_size, sha256d};
 use std::io;
 
-/// First bytes of every record of a regtest block file.
-pub const REGTEST_MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
-/// Unix time of regtest's genesis; block *h* is dated 600 *h* seconds later.
-pub const GENESIS_TIME_SECONDS: u32 = 1_296_688_602;
-
-const SPACING_SECONDS: u32 = 600;
-const REGTEST_BITS: u32 = 0x207f_ffff;
-/// The one of Core's parameters; it is not the lowest that would do.
-const GENESIS_NONCE: u32 = 2;
 const VERSION: u32 = 0x2000_0000;
 /// Marks the commitment among a coinbase's outputs (BIP 141): pushed after `OP_RETURN` together with the hash.
 const COMMITMENT_HEAD: [u8; 5] = [0x24, 0xaa, 0x21, 0xa9, 0xed];
@@ -22,28 +15,36 @@ pub struct Block {
     pub height: u32,
     /// Its hash, internal order.
     pub hash: [u8; 32],
+    /// Whether it is of the chain with the most work; if not, of a branch that was left.
+    pub on_chain: bool,
     /// Full serialization with witness.
     pub bytes: Vec<u8>,
 }
 
 impl Block {
     /// Writes the record of Core's block files: `magic (4) | size u32 LE | block`.
-    pub fn write_record(&self, out: &mut impl io::Write) -> io::Result<()> {
-        out.write_all(&REGTEST_MAGIC)?;
+    pub fn write_record(&self, network: Network, out: &mut impl io::Write) -> io::Result<()> {
+        out.write_all(&network.magic())?;
         out.write_all(&(self.bytes.len() as u32).to_le_bytes())?;
         out.write_all(&self.bytes)
     }
 }
 
-/// The coins of one coinbase.
-#[derive(Debug)]
-pub struct Coinbase {
-    /// In output order.
-    pub coins: Vec<Coin>,
+/// Where a block belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Of which network.
+    pub network: Network,
+    /// Its height.
+    pub height: u32,
+    /// 0: the chain that stays.
+    pub branch: u32,
+    /// Hash of the block below, internal order.
+    pub parent: [u8; 32],
 }
 
-/// Regtest's genesis block (Core, `kernel/chainparams.cpp`, `CreateGenesisBlock`).
-pub fn genesis() -> Block {
+/// The genesis block (Core, `kernel/chainparams.cpp`, `CreateGenesisBlock`).
+pub fn genesis(network: Network) -> Block {
     const HEADLINE: &[u8] = b"The Times 03/Jan/2009 Chancellor on brink of second bailout for banks";
     const KEY: [u8; 65] = [
         0x04, 0x67, 0x8a, 0xfd, 0xb0, 0xfe, 0x55, 0x48, 0x27, 0x19, 0x67, 0xf1, 0xa6, 0x71, 0x30, 0xb7, 0x10,
@@ -65,57 +66,56 @@ pub fn genesis() -> Block {
     coinbase.extend_from_slice(&KEY);
     coinbase.push(0xac);
     coinbase.extend_from_slice(&0u32.to_le_bytes());
-    let header = mine(1, [0; 32], sha256d(&coinbase), GENESIS_TIME_SECONDS, GENESIS_NONCE);
+    let place = Place { network, height: 0, branch: 0, parent: [0; 32] };
+    let header = mine(place, 1, sha256d(&coinbase), network.genesis_nonce(), 1);
     let mut bytes = header.to_vec();
     bytes.push(1);
     bytes.extend_from_slice(&coinbase);
-    Block { height: 0, hash: sha256d(&header), bytes }
+    Block { height: 0, hash: sha256d(&header), on_chain: true, bytes }
 }
 
-/// A block of `transactions` behind a coinbase with `outputs`, to which the witness commitment is added.
+/// A block of `transactions` behind a coinbase with `outputs`, to which the witness commitment is added; and the
+/// coinbase's txid.
 pub fn assemble(
-    height: u32,
-    parent: [u8; 32],
+    place: Place,
     mut outputs: Vec<Output>,
-    transactions: &[Transaction],
-) -> (Block, Coinbase) {
-    let encoded: Vec<Vec<u8>> = transactions.iter().map(Transaction::encode_full).collect();
+    transactions: &[Encoded],
+    threads: usize,
+) -> (Block, [u8; 32]) {
     // The coinbase stands for itself as zeros in the witness tree; its reserved value is zeros as well.
     let mut leaves = vec![[0; 32]];
-    leaves.extend(encoded.iter().map(|bytes| sha256d(bytes)));
+    leaves.extend(transactions.iter().map(|transaction| transaction.wtxid));
     let mut commitment = COMMITMENT_HEAD.to_vec();
     commitment.extend_from_slice(&sha256d_pair(&merkle_root(leaves), &[0; 32]));
     outputs.push(data_output(&commitment));
-    let coinbase = Transaction::coinbase(height, outputs);
+    let coinbase = Transaction::coinbase(place.height, place.branch, outputs).encoded();
 
-    let mut leaves = vec![coinbase.txid()];
-    leaves.extend(transactions.iter().map(Transaction::txid));
-    let time = GENESIS_TIME_SECONDS + height * SPACING_SECONDS;
-    let header = mine(VERSION, parent, merkle_root(leaves), time, 0);
-    let mut bytes = header.to_vec();
+    let mut leaves = vec![coinbase.txid];
+    leaves.extend(transactions.iter().map(|transaction| transaction.txid));
+    let header = mine(place, VERSION, merkle_root(leaves), 0, threads);
+    let length: usize = transactions.iter().map(|transaction| transaction.bytes.len()).sum();
+    let mut bytes = Vec::with_capacity(length + coinbase.bytes.len() + 90);
+    bytes.extend_from_slice(&header);
     push_compact_size(&mut bytes, transactions.len() + 1);
-    bytes.extend_from_slice(&coinbase.encode_full());
-    for transaction in &encoded {
-        bytes.extend_from_slice(transaction);
+    bytes.extend_from_slice(&coinbase.bytes);
+    for transaction in transactions {
+        bytes.extend_from_slice(&transaction.bytes);
     }
-    (Block { height, hash: sha256d(&header), bytes }, Coinbase { coins: coinbase.coins() })
+    let block = Block { height: place.height, hash: sha256d(&header), on_chain: place.branch == 0, bytes };
+    (block, coinbase.txid)
 }
 
-/// The header with the lowest nonce from `nonce` on that meets regtest's target: two tries on average.
-fn mine(version: u32, parent: [u8; 32], merkle_root: [u8; 32], time: u32, mut nonce: u32) -> [u8; 80] {
+/// The header with the lowest nonce from `nonce` on that meets the target.
+fn mine(place: Place, version: u32, merkle_root: [u8; 32], nonce: u32, threads: usize) -> [u8; 80] {
+    let network = place.network;
+    let time = network.genesis_time_seconds() + place.height * network.spacing_seconds();
     let mut header = [0; 80];
     header[..4].copy_from_slice(&version.to_le_bytes());
-    header[4..36].copy_from_slice(&parent);
+    header[4..36].copy_from_slice(&place.parent);
     header[36..68].copy_from_slice(&merkle_root);
     header[68..72].copy_from_slice(&time.to_le_bytes());
-    header[72..76].copy_from_slice(&REGTEST_BITS.to_le_bytes());
-    // The hash is a number in little-endian order; the target is 7fffff followed by zeros.
-    let met = |hash: [u8; 32]| hash[31] < 0x7f;
-    header[76..].copy_from_slice(&nonce.to_le_bytes());
-    while !met(sha256d(&header)) {
-        nonce += 1;
-        header[76..].copy_from_slice(&nonce.to_le_bytes());
-    }
+    header[72..76].copy_from_slice(&network.bits().to_le_bytes());
+    grind(&mut header, network, nonce, threads);
     header
 }
 

@@ -12,9 +12,10 @@ const DIGEST: &str = "66548a54ca2a8a3dfc19deea74f0f6ddcd550bae4bb7fe223bb8be9308
 
 fn records(options: Options) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
+    let network = options.network;
     for block in Chain::new(options).unwrap() {
         let mut record = Vec::new();
-        block.write_record(&mut record).unwrap();
+        block.unwrap().write_record(network, &mut record).unwrap();
         records.push(record);
     }
     records
@@ -28,6 +29,7 @@ fn the_engine_accepts_every_block() {
     let manager = ChainstateManagerBuilder::new(&context, &path("data"), &path("data/blocks")).unwrap();
     let manager = manager.build().unwrap();
     for block in Chain::new(Options::default()).unwrap() {
+        let block = block.unwrap();
         let height = block.height;
         let result = manager.process_block(&Block::new(&block.bytes).unwrap());
         let expected_new = height > 0;
@@ -58,15 +60,15 @@ fn the_default_chain_is_the_same_everywhere_and_gives_pieces_of_every_kind() {
 
 #[test]
 fn a_shorter_chain_is_a_prefix_of_a_longer_one() {
-    let short = records(Options { blocks: 120, bytes_per_block: 3_000 });
-    let long = records(Options { blocks: 130, bytes_per_block: 3_000 });
+    let short = records(Options { blocks: 120, bytes_per_block: 3_000, ..Options::default() });
+    let long = records(Options { blocks: 130, bytes_per_block: 3_000, ..Options::default() });
     assert_eq!(short, long[..120]);
     assert!(short.iter().skip(1).all(|record| (2_300..=3_008).contains(&record.len())));
 }
 
 #[test]
 fn a_size_that_would_break_the_weight_limit_is_refused() {
-    assert!(Chain::new(Options { blocks: 1, bytes_per_block: 900_001 }).is_err());
+    assert!(Chain::new(Options { blocks: 1, bytes_per_block: 900_001, ..Options::default() }).is_err());
 }
 
 /// Bytes as hex.
