@@ -7,14 +7,20 @@ import {
   type ProvenRange,
 } from '../node/bootstrap.js';
 import { formatBytes, formatDuration } from '../units.js';
-import { stateDir, stopped } from './env.js';
+import { coreDatadir, stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
 
 interface Options
   extends Omit<
     BootstrapOptions,
-    'stateDir' | 'enginePath' | 'timeoutSeconds' | 'scratchBytes' | 'checkpointBytes' | 'finished'
+    | 'stateDir'
+    | 'coreDatadir'
+    | 'enginePath'
+    | 'timeoutSeconds'
+    | 'scratchBytes'
+    | 'checkpointBytes'
+    | 'finished'
   > {
   readonly stateDir?: string;
   readonly timeout: number;
@@ -29,6 +35,7 @@ export async function bootstrapCommand({ env, output, options }: CommandContext<
   const settings = {
     ...options,
     stateDir: stateDir(env, options.stateDir),
+    coreDatadir: coreDatadir(env),
     enginePath: fileURLToPath(new URL('../bridge/engine/child.js', import.meta.url)),
     timeoutSeconds: options.timeout,
     scratchBytes: options.scratchSize * 2 ** 20,

@@ -30,6 +30,11 @@ export function stateDir(env: Env, option: string | undefined): string {
   return `${base?.startsWith('/') ? base : `${env.homeDir}/.local/state`}/blockswarm`;
 }
 
+/** Where Core keeps its data when nothing else is said, as on Linux and the BSDs. */
+export function coreDatadir({ homeDir }: Env): string {
+  return `${homeDir}/.bitcoin`;
+}
+
 /** Resolves when the user asks to stop. */
 export function stopped({ signal }: Env): Promise<void> {
   return new Promise((resolve) => {

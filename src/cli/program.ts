@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
-import { wholeNumber } from './options.js';
+import { collect, wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
 import { addPeerCommands, listenText, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
 import { printable } from './printable.js';
@@ -116,10 +116,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         .description('fetch the chain, prove it, and leave a data directory that Bitcoin Core opens')
         .requiredOption('--datadir <dir>', 'the data directory to make')
         .addOption(networkOption())
-        .requiredOption(
-          '--catalogue <file|infohash>',
-          'the catalogue: a file, or the infohash of its torrent',
-        )
+        .addOption(catalogueOption())
         .option('--min-chain-work <hex>', "the least total work of the headers (default: the network's)")
         .option(
           '--scratch <dir>',
@@ -157,6 +154,12 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./demo-command.js')).demoCommand,
   );
   return program;
+}
+
+/** Where the catalogue comes from. */
+function catalogueOption(): Option {
+  const kinds = 'rendezvous, known, a file, an infohash, https://…, datadir[:DIR]; may be given often';
+  return new Option('--catalogue <source>', `${kinds} (default: rendezvous and known)`).argParser(collect);
 }
 
 /** How a command ended that did end. */

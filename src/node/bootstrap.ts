@@ -14,7 +14,6 @@ import { basename, join } from 'node:path';
 import { claimDatadir, datadirPaths, releaseDatadir, scratchDir } from '../bridge/datadir.js';
 import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import type { CatalogueReader } from '../chain/catalogue.js';
-import { checkChainWork } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
 import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
@@ -22,8 +21,10 @@ import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
-import { chainWorkFloor, readCatalogueFile } from './catalogue.js';
-import { fetchCatalogue, isInfoHash } from './catalogue-fetch.js';
+import { BadCatalogues } from './bad-catalogues.js';
+import { chainWorkFloor } from './catalogue.js';
+import { searchCatalogue } from './catalogue-search.js';
+import { catalogueSources } from './catalogue-sources/named.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
@@ -36,8 +37,10 @@ import { StateFolder } from './state.js';
 export interface BootstrapOptions extends DhtChoice, PeeringOptions {
   readonly datadir: string;
   readonly network: string;
-  /** A file, or the infohash (40 or 64 hex digits) of a catalogue torrent. */
-  readonly catalogue: string;
+  /** Sources of the catalogue: see `catalogueSources`. The defaults when absent. */
+  readonly catalogue?: readonly string[] | undefined;
+  /** Where Core keeps its data when nobody says otherwise: the source `datadir`. */
+  readonly coreDatadir?: string;
   readonly minChainWork?: string | undefined;
   readonly scratch?: string | undefined;
   readonly peer?: readonly string[];
@@ -92,6 +95,11 @@ const wantedAheadBytes = 256 * 2 ** 20;
 /** As much of the segment that the engine waits for is fetched at a time, so that it comes nearly in order. */
 const leadPieces = wantedAheadBytes / PIECE_LENGTH_BYTES;
 
+/** Catalogues tried one after the other: their authors lied about torrents, which only their blocks can show. */
+const maxCatalogues = 5;
+/** Patience for a segment about which sources disagree: perhaps nobody has what was made up. */
+const disputedSeconds = 60;
+
 /**
  * Runs the whole job. Interrupted (`signal`) or failed, it leaves what the next run resumes from.
  * @throws BlockswarmError with any code that `exitCode` maps; ERR_INTERRUPTED when the signal fired
@@ -101,11 +109,27 @@ export async function bootstrap(
   signal: AbortSignal,
   report: Report,
 ): Promise<BootstrapResult> {
-  const job = new Bootstrap(options, signal, report);
+  // A catalogue whose torrents turn out to be bad, or that nobody has, makes way for another one with the same headers.
+  const avoid = new Set<string>();
+  for (let tries = 1; ; tries++) {
+    const job = new Bootstrap(options, avoid, signal, report);
+    const outcome = await attempt(job, signal);
+    if ('result' in outcome) return outcome.result;
+    if (!job.hasOtherCatalogue || tries >= maxCatalogues) throw outcome.error;
+    report.warn(
+      `${outcome.error instanceof Error ? outcome.error.message : outcome.error} Another one is tried.`,
+    );
+  }
+}
+
+async function attempt(
+  job: Bootstrap,
+  signal: AbortSignal,
+): Promise<{ result: BootstrapResult } | { error: unknown }> {
   try {
-    return await job.run();
+    return { result: await job.run() };
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signal.aborted) return { error };
     throw new BlockswarmError(
       'ERR_INTERRUPTED',
       'interrupted; run the same command to go on where this ended',
@@ -142,9 +166,16 @@ class Bootstrap {
   #wake: (() => void) | null = null;
   #opening: Promise<void> | null = null;
   #height = 0;
+  /** Torrents (v1 infohash, hex) that nobody was found for though another catalogue names others. */
+  readonly #avoid: Set<string>;
+  #disputed: ReadonlySet<number> = new Set();
+  #bad: BadCatalogues | null = null;
+  #sourceCount = 0;
+  #gaveUp = false;
 
-  constructor(options: BootstrapOptions, signal: AbortSignal, report: Report) {
+  constructor(options: BootstrapOptions, avoid: Set<string>, signal: AbortSignal, report: Report) {
     this.#options = options;
+    this.#avoid = avoid;
     this.#report = report;
     this.#network = networkParams(options.network);
     this.#floor = chainWorkFloor(this.#network, options.minChainWork, report);
@@ -152,11 +183,16 @@ class Bootstrap {
     this.#signal.addEventListener('abort', () => this.#wake?.());
   }
 
+  /** It failed for its catalogue, and there are sources to ask for another one. */
+  get hasOtherCatalogue(): boolean {
+    return this.#gaveUp && this.#sourceCount > 0;
+  }
+
   async run(): Promise<BootstrapResult> {
     const { datadir, finished } = this.#options;
     const { statePath, scratch, netDir, blocksDir, resumeDb } = await this.#claim();
     const peerNode = await this.#listen(statePath);
-    const catalogue = await this.#catalogue(peerNode, scratch);
+    const catalogue = await this.#catalogue(peerNode, scratch, statePath);
     const engine = await this.#startEngine(netDir);
     const fresh = new NewDatadir({
       network: this.#network,
@@ -234,20 +270,41 @@ class Bootstrap {
     return peerNode;
   }
 
-  async #catalogue(peerNode: PeerNode, folder: string): Promise<CatalogueReader> {
-    const { catalogue: source, timeoutSeconds } = this.#options;
-    const shared = { network: this.#network, signal: this.#signal, report: this.#report };
-    const catalogue = isInfoHash(source)
-      ? await fetchCatalogue({ ...shared, infoHash: source, folder, peerNode, timeoutSeconds })
-      : await readCatalogueFile(source, this.#network, this.#signal);
-    checkChainWork(catalogue.chain, this.#floor);
-    const { records, chain } = catalogue;
+  async #catalogue(peerNode: PeerNode, folder: string, statePath: string): Promise<CatalogueReader> {
+    const { catalogue: names, timeoutSeconds, stateDir, coreDatadir = null } = this.#options;
+    const network = this.#network;
+    const bad = await BadCatalogues.open(statePath);
+    this.#bad = bad;
+    const sources = catalogueSources(names, { network, peerNode, stateDir, datadir: coreDatadir });
+    // A file alone, or a torrent that the user named alone, has no other to make way for.
+    const isOpen = sources.length > 1 || sources[0]?.name === 'rendezvous';
+    this.#sourceCount = isOpen ? sources.length : 0;
+    const chosen = await searchCatalogue({
+      network,
+      floor: this.#floor,
+      folder,
+      peerNode,
+      bad,
+      sources,
+      avoid: this.#avoid,
+      timeoutSeconds,
+      report: this.#report,
+      signal: this.#signal,
+    });
+    this.#disputed = chosen.disputed;
+    const { records, chain } = chosen.reader;
     const height = chain.height();
     this.#report.event(
-      { event: 'catalogue', segments: records.length, height, tipHash: displayHash(chain.hashAt(height)) },
-      `catalogue: ${records.length} segments, headers to height ${height}, work above the floor`,
+      {
+        event: 'catalogue',
+        segments: records.length,
+        height,
+        tipHash: displayHash(chain.hashAt(height)),
+        source: chosen.from,
+      },
+      `catalogue: ${records.length} segments, headers to height ${height}, work above the floor (${chosen.from})`,
     );
-    return catalogue;
+    return chosen.reader;
   }
 
   async #startEngine(datadirNet: string): Promise<EngineProcess> {
@@ -405,10 +462,14 @@ class Bootstrap {
 
   /** Waits until more than `beyondBytes` from the start of a segment are proven. */
   async #proven(download: SegmentDownload, beyondBytes: number, engine: EngineProcess): Promise<number> {
-    const patienceMs = this.#options.timeoutSeconds * 1000;
+    const { timeoutSeconds } = this.#options;
+    const isDisputed = this.#disputed.has(download.index);
+    const patienceSeconds = isDisputed ? Math.min(timeoutSeconds, disputedSeconds) : timeoutSeconds;
+    const patienceMs = patienceSeconds * 1000;
     for (;;) {
       this.#signal.throwIfAborted();
-      for (const { failure } of [engine, ...this.#downloads.values()]) if (failure) throw failure;
+      if (engine.failure) throw engine.failure;
+      for (const each of this.#downloads.values()) if (each.failure) throw await this.#failed(each);
       if (download.provenBytes > beyondBytes) return download.provenBytes;
       const woken = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), patienceMs);
@@ -420,12 +481,25 @@ class Bootstrap {
       this.#wake = null;
       if (woken) continue;
       const { name, infoHashV1 } = download.torrent;
+      if (isDisputed && infoHashV1) {
+        this.#gaveUp = !this.#avoid.has(toHex(infoHashV1));
+        this.#avoid.add(toHex(infoHashV1));
+      }
       throw new BlockswarmError(
         'ERR_NO_PEERS',
-        `no new piece for ${this.#options.timeoutSeconds} s; next is ${name} (infohash ${infoHashV1 && toHex(infoHashV1)}). ` +
+        `no new piece for ${patienceSeconds} s; next is ${name} (infohash ${infoHashV1 && toHex(infoHashV1)}). ` +
           'Name a peer that has it (--peer HOST:PORT), or run the same command later: it resumes.',
       );
     }
+  }
+
+  /** What ended a download; a torrent that is not the chain's is remembered. */
+  async #failed({ failure, torrent }: SegmentDownload): Promise<unknown> {
+    if (failure instanceof BlockswarmError && failure.code === 'ERR_TORRENT_BAD' && torrent.infoHashV1) {
+      this.#gaveUp = true;
+      await this.#bad?.add(torrent.infoHashV1, failure.message);
+    }
+    return failure;
   }
 
   #result(

@@ -98,7 +98,7 @@ export class DhtSchedule {
     const { signal } = this.#stop;
     if (nowMs >= due.lookupAtMs) {
       due.lookupAtMs = nowMs + LOOKUP_AGAIN_MS;
-      if (isLooking(swarm) && swarm.status().links < ENOUGH_PEERS) {
+      if (swarm.isLooking && swarm.status().links < ENOUGH_PEERS) {
         for (const name of due.names) {
           for await (const address of dht.lookup(name, { signal })) swarm.addPeers([address], 'dht');
         }
@@ -157,9 +157,4 @@ export class DhtSchedule {
     this.#idle.delete(key);
     this.#idle.set(key, dueMs);
   }
-}
-
-/** Whether it wants pieces, or the info dictionary. */
-function isLooking({ state }: Swarm): boolean {
-  return state === 'fetching' || state === 'metadata';
 }

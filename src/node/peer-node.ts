@@ -12,7 +12,7 @@ import { ExternalAddress } from '../discovery/external-address.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
-import { Reactor, type ReactorStats, type Store } from '../native.js';
+import { type HttpGetOptions, type HttpResult, Reactor, type ReactorStats, type Store } from '../native.js';
 import type { IdleName } from '../swarm/idle-torrents.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
@@ -208,6 +208,11 @@ export class PeerNode {
       const known = peer.known?.address;
       if (known && peer.downloadedBytes > 0) this.#proven.set(`${known.host} ${known.port}`, known);
     }
+  }
+
+  /** Asks for something short over HTTP(S): see `Reactor.httpGet`. */
+  httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
+    return this.#reactor.httpGet(url, options, signal);
   }
 
   stats(): ReactorStats {

@@ -4,14 +4,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
-import type { SegmentKind } from '../metainfo/segment.js';
-import { type ExtentsHandle, fileExtents, ResumeDb, Store } from '../native.js';
+import { parseFileName, type SegmentKind } from '../metainfo/segment.js';
+import { type ExtentsHandle, fileExtents, HeaderChain, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
+import type { CatalogueClaim } from '../wire/bs-catalogue.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
+import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
 import { resumeFileName, scrub } from './resume.js';
 import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
@@ -84,6 +86,11 @@ export class Seeder {
         const catalogues = await makeCatalogues(source, state, signal, report);
         served.push(...catalogues);
         const stores = new Map<HybridTorrent, Store>();
+        const claims = claimsOf(
+          source,
+          catalogues.map(([torrent]) => torrent),
+        );
+        if (claims.length > 0) new Rendezvous(peerNode, source.network).tell(claims);
         for (const [torrent, extents] of served)
           stores.set(torrent, serve(peerNode, torrent, extents, report));
         const seeder = new Seeder(
@@ -152,6 +159,21 @@ function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandl
   const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
   peerNode.addContent(torrent, store, { maxLinks: peerNode.maxConnections, events: { fault } });
   return store;
+}
+
+/** What is said at the rendezvous: the newest catalogue first. */
+function claimsOf({ network, datadir }: Source, catalogues: readonly HybridTorrent[]): CatalogueClaim[] {
+  const chain = new HeaderChain(network.name);
+  const claims: CatalogueClaim[] = [];
+  for (const { name, lengthBytes, infoHashV1, infoHashV2 } of catalogues) {
+    const count = parseFileName(name)?.number ?? 0;
+    const endHeight = count * network.interval;
+    chain.append(datadir.headers(chain.height() + 1, endHeight), Date.now() / 1000);
+    // A node follows the rules; whose headers do not is no source of catalogues.
+    if (chain.height() !== endHeight - 1) break;
+    claims.unshift({ infoHashV1, infoHashV2, lengthBytes, count, work: chain.workAt(endHeight - 1) });
+  }
+  return claims;
 }
 
 /** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */

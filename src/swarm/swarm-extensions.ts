@@ -3,7 +3,7 @@ import type { DialPolicy, PeerAddress } from '../connector.js';
 import { UT_HOLEPUNCH } from '../wire/holepunch.js';
 import { UT_PEX } from '../wire/pex.js';
 import { DontHave } from './dont-have.js';
-import { type ExtensionInfo, Extensions } from './extensions.js';
+import { type Extension, type ExtensionInfo, Extensions } from './extensions.js';
 import { Holepunch } from './holepunch.js';
 import type { LinkHost } from './link-host.js';
 import { MetadataExchange } from './metadata-exchange.js';
@@ -24,6 +24,8 @@ export interface SwarmExtensionsOptions {
   readonly infoHashV1: Uint8Array | null;
   readonly infoHashV2: Uint8Array | null;
   readonly infoBytes: Uint8Array | null;
+  /** Spoken in place of the exchange of metadata, where the infohash is that of no torrent. */
+  readonly meeting: Extension | null;
   readonly isPrivate: boolean;
   readonly pex: boolean;
   /** The info dictionary came. */
@@ -59,7 +61,7 @@ export class SwarmExtensions extends Extensions {
       seenAs: ({ address }, yourIp) => options.ownAddress.heard(address.host, yourIp),
       listensAt: (peer, port, nowMs) => peers.listensAt(peer, port, nowMs),
       extensions: [
-        new MetadataExchange({ ...options, found: options.foundMetadata }),
+        options.meeting ?? new MetadataExchange({ ...options, found: options.foundMetadata }),
         ...(options.pex ? [pex] : []),
         holepunch,
         dontHave,

@@ -1,5 +1,6 @@
 /** What the owner of a swarm gives it, is told by it, and may ask of it. */
 import type { WebSeedPaths } from '../metainfo/web-seed-paths.js';
+import type { Extension } from './extensions.js';
 import type { PieceStore, TorrentFault } from './link-host.js';
 import type { PickOrder, PickWindow } from './picker.js';
 import type { PipelineOptions } from './pipeline.js';
@@ -54,6 +55,11 @@ export interface SwarmOptions {
   readonly order?: PickOrder;
   /** Fetches only pieces near the first missing one: see `Swarm.setWindow`. */
   readonly window?: PickWindow;
+  /**
+   * The infohash is that of no torrent: who is met under it speaks this extension, and there is nothing to fetch. The swarm
+   * stays in the state `metadata`.
+   */
+  readonly meeting?: SwarmMeeting;
   readonly maxLinks?: number;
   readonly pipeline?: PipelineOptions;
   /** Asked while pieces are missing, when `content` says where their files are. */
@@ -61,6 +67,13 @@ export interface SwarmOptions {
   /** How long two that both have everything stay connected. */
   readonly seedGraceMs?: number;
   readonly events?: SwarmEvents;
+}
+
+/** What a swarm without a torrent is for. */
+export interface SwarmMeeting {
+  readonly extension: Extension;
+  /** Whether we look for people; else we only let ourselves be found. */
+  readonly isLooking: () => boolean;
 }
 
 /** Told to the owner, from within `Session.apply` and `tick`. A callback may call the swarm, also `close`. */

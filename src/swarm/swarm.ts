@@ -103,6 +103,7 @@ export class Swarm {
       infoHashV1,
       infoHashV2,
       infoBytes: options.infoBytes ?? null,
+      meeting: options.meeting?.extension ?? null,
       isPrivate: this.#private,
       foundMetadata: (infoBytes) => this.#events.metadata?.(infoBytes),
       foundPeers: () => this.#context.changed(this),
@@ -118,6 +119,12 @@ export class Swarm {
   /** Whether peers may come from its trackers only (BEP 27). */
   get private(): boolean {
     return this.#private;
+  }
+
+  /** Whether it wants to meet people: for pieces, for the info dictionary, or for what they say. */
+  get isLooking(): boolean {
+    if (this.#state === 'metadata') return this.#options.meeting?.isLooking() ?? true;
+    return this.#state === 'fetching';
   }
 
   /** Open and opening connections. */
@@ -334,8 +341,9 @@ export class Swarm {
     }
     this.#extensions.tick(nowMs);
     this.#superSeeding?.tick(nowMs);
-    // Who could give us the info dictionary sends no payload.
-    if (this.#state === 'fetching' || this.#state === 'seeding') this.#peers.turnOver(nowMs, this.#suits);
+    // Who could give us the info dictionary sends no payload; who was met has said it all soon.
+    if (this.#state === 'metadata' ? this.#options.meeting : this.#state !== 'paused')
+      this.#peers.turnOver(nowMs, this.#suits);
     if (this.#pause && nowMs >= this.#pause.untilMs) this.#resume(nowMs);
     this.#pieces?.pipeline.tick(nowMs);
     this.#linkWebSeeds(nowMs);
