@@ -14,6 +14,8 @@ const forTests = {
   folder: `debian-${release}`,
   execute: run,
 };
+/** The tests of trackers are skipped without one. */
+const forTrackers = { packages: ['opentracker'], folder: `debian-${release}-trackers`, execute: attempt };
 /** Benchmarks go on without a peer. */
 const forBenchmarks = {
   packages: ['mktorrent', 'transmission-cli', 'transmission-daemon'],
@@ -26,7 +28,7 @@ const peers = {
   transmission: ['transmission-daemon', /transmission-daemon ([4-9]|\d\d)\./],
 };
 
-/** The commands of both, or '' where none can be had: their tests are then skipped. */
+/** The command of each, and of a tracker, or '' where none can be had: their tests are then skipped. */
 export function ensureDebianPeers() {
   const found = {};
   for (const [name, [program, enough]] of Object.entries(peers)) {
@@ -34,7 +36,7 @@ export function ensureDebianPeers() {
     const version = output('sh', ['-c', `${program} --version 2>&1`]) ?? '';
     found[name] = enough.test(version) ? program : fromDebian(program, forTests);
   }
-  return found;
+  return { ...found, opentracker: fromDebian('opentracker', forTrackers) };
 }
 
 /** The command of a program that benchmarks are held against, or '' where it cannot be had. */
@@ -57,7 +59,7 @@ function fromDebian(program, { packages, folder: name, execute }) {
   const command = join(folder, program);
   writeFileSync(
     command,
-    `#!/bin/sh\nexec "${libraries}/${loader}" --library-path "${libraries}" "${root}/usr/bin/${program}" "$@"\n`,
+    `#!/bin/sh\nexec "${libraries}/${loader}" --library-path "${libraries}:${join(root, 'usr', 'lib')}" "${root}/usr/bin/${program}" "$@"\n`,
   );
   chmodSync(command, 0o755);
   return command;

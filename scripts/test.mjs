@@ -8,7 +8,7 @@ import { findRqbit } from './rqbit.mjs';
 import { say } from './run.mjs';
 import { setup } from './setup.mjs';
 
-const { bitcoind, python, aria2, transmission } = setup('test');
+const { bitcoind, python, aria2, transmission, opentracker } = setup('test');
 // Where the tests find their peers; empty means that there is none, and its tests are skipped.
 const env = {
   ...process.env,
@@ -16,6 +16,7 @@ const env = {
   BLOCKSWARM_PYTHON: python,
   BLOCKSWARM_ARIA2: aria2,
   BLOCKSWARM_TRANSMISSION: transmission,
+  BLOCKSWARM_OPENTRACKER: opentracker,
   BLOCKSWARM_RQBIT: findRqbit(),
 };
 const count = { passed: 0, failed: 0, skipped: 0 };

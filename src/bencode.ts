@@ -33,6 +33,8 @@ export interface BencodeLimits {
   maxDepth: number;
   /** Most values altogether; lists and dictionaries count as one each, keys not at all. */
   maxTokens: number;
+  /** Takes dictionaries whose keys are not sorted, for what is only read: each key is still there once. */
+  anyKeyOrder?: boolean;
 }
 
 /** Enough for any message of a peer; a `.torrent` brings its own limits. */
@@ -218,6 +220,7 @@ class Reader {
     const dict: BencodeDict = new Map();
     for (let key = this.firstKey(); key !== null; key = this.nextKey(key)) {
       const text = this.text(key);
+      if (this.limits.anyKeyOrder && dict.has(text)) throw fault(key[0], 'keys not unique');
       dict.set(text, this.value(depth));
     }
     return dict;
@@ -237,6 +240,7 @@ class Reader {
       return null;
     }
     const key = this.string();
+    if (this.limits.anyKeyOrder) return key;
     if (previous !== null && this.buffer.compare(this.buffer, ...previous, ...key) <= 0) {
       throw fault(keyOffset, 'keys not sorted or not unique');
     }

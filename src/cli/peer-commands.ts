@@ -38,6 +38,8 @@ export function peerOptions(command: Command): Command {
   return command
     .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
     .option('--no-dht', 'do not use the DHT')
+    .option('--tracker <url>', 'a tracker for all torrents that are not private; may be given often', collect)
+    .option('--no-trackers', 'ask no tracker')
     .option('--no-pex', 'do not exchange addresses of peers with peers (BEP 11)')
     .option(
       '--dht-bootstrap <host:port>',

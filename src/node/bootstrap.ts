@@ -265,7 +265,14 @@ class Bootstrap {
     const peers = await resolveAll(peer, privacy, this.#signal);
     const dht = await dhtNodes(this.#options, privacy, this.#signal, this.#report);
     const quotaRecord = await QuotaRecord.open(quota, [statePath], this.#report);
-    const peerNode = new PeerNode({ ...peering(this.#options), privacy, peers, dht, quotaRecord });
+    const peerNode = new PeerNode({
+      ...peering(this.#options),
+      privacy,
+      peers,
+      dht,
+      quotaRecord,
+      report: this.#report,
+    });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

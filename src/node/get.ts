@@ -107,6 +107,7 @@ async function run(
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
     peers,
     dht: await dhtNodes(options, privacy, signal, report),
+    report,
   });
   closers.push(() => peerNode.close());
   const { out: root, timeoutSeconds, check = false } = options;

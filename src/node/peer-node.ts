@@ -2,13 +2,14 @@
  * One BitTorrent node of the process: the reactor's sockets, the session's decisions, the DHT, and the pump
  * between them. Only here they are wired together.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Privacy } from '../connector/privacy.js';
 import { DialPolicy, formatPeerAddress, type PeerAddress } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
+import { TrackerClient, type TrackerStatus } from '../discovery/trackers/tracker-client.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
@@ -21,6 +22,9 @@ import type { WebSeedSource } from '../swarm/web-seeds.js';
 import { DhtSchedule } from './dht-schedule.js';
 import { type PeeringOptions, rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
+import type { Report } from './report.js';
+import { ipVersions, trackerNetwork } from './tracker-network.js';
+import { TrackerSchedule, type TrackerTiers } from './tracker-schedule.js';
 
 export interface PeerNodeOptions extends PeeringOptions {
   /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
@@ -29,6 +33,8 @@ export interface PeerNodeOptions extends PeeringOptions {
   readonly peers: readonly PeerAddress[];
   /** DHT nodes to begin with; null: no DHT. */
   readonly dht: readonly PeerAddress[] | null;
+  /** Told of trackers that fail or warn. */
+  readonly report?: Report;
   /** Opens an idle torrent, by `addContent`: a peer asks for it. */
   readonly wake?: (torrent: number) => Promise<void>;
   /** URLs that the user named, asked for every torrent beside its own web seeds; null: no web seed is asked. */
@@ -38,6 +44,8 @@ export interface PeerNodeOptions extends PeeringOptions {
 }
 
 const tickMs = 1000;
+/** Announcements are spread within a second. */
+const trackerTickMs = 200;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
 /** Pieces on their way in, over all torrents, in memory. */
@@ -59,6 +67,9 @@ export class PeerNode {
   readonly dht: Dht | null;
   readonly #reactor: Reactor;
   readonly #schedule: DhtSchedule | null;
+  readonly #tracker: TrackerClient | null;
+  readonly #trackers: TrackerSchedule | null;
+  readonly #trackerTimer: NodeJS.Timeout | undefined;
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -73,7 +84,7 @@ export class PeerNode {
     const { privacy } = options;
     const threads = availableParallelism();
     this.#peers = options.peers;
-    const { webSeeds = [] } = options;
+    const { webSeeds = [], tracker = [], trackers: asksTrackers = true } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
     const { connector, listen, anonymous } = privacy;
@@ -87,15 +98,16 @@ export class PeerNode {
     try {
       this.address = listen ? this.#reactor.listen(listen.host, listen.port) : nowhere;
       const { host, port } = this.address;
-      if (options.dht || utp) this.#reactor.bindUdp(host, port, utp);
+      if (options.dht || utp || (asksTrackers && privacy.udp)) this.#reactor.bindUdp(host, port, utp);
     } catch (error) {
       void this.#reactor.shutdown();
       throw error;
     }
     const dialPolicy = new DialPolicy({ listening: listen && this.address, proxied: !privacy.direct });
+    const peerId = newPeerId();
     this.session = new Session({
       host: this.#reactor,
-      peerId: anonymous ? () => randomBytes(20) : newPeerId(),
+      peerId: anonymous ? () => randomBytes(20) : peerId,
       anonymous,
       clock: () => performance.now(),
       random: Math.random,
@@ -123,6 +135,12 @@ export class PeerNode {
     // Nobody finds us where our datagrams come from when a proxy sends them.
     const dhtPort = () => (privacy.direct ? this.address.port : null);
     this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: dhtPort });
+    this.#tracker = asksTrackers ? this.#trackerClient(dialPolicy, peerId, options) : null;
+    this.#trackers =
+      this.#tracker && new TrackerSchedule({ client: this.#tracker, asked: tracker.map((url) => [url]) });
+    if (this.#trackers) {
+      this.#trackerTimer = setInterval(() => this.#trackers?.tick(performance.now()), trackerTickMs);
+    }
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
@@ -131,13 +149,18 @@ export class PeerNode {
   }
 
   /** Adds a torrent, and looks for its peers until the node or the swarm closes. */
-  add(options: SwarmOptions): Swarm {
+  add(options: SwarmOptions, trackerTiers: TrackerTiers = []): Swarm {
     const webSeeds = this.#webSeeds ? [...this.#webSeeds, ...(options.webSeeds ?? [])] : [];
-    const swarm = this.session.add({ ...options, webSeeds });
+    const complete = () => {
+      this.#trackers?.completed(swarm);
+      options.events?.complete?.();
+    };
+    const swarm: Swarm = this.session.add({ ...options, webSeeds, events: { ...options.events, complete } });
     swarm.addPeers(this.#peers, 'asked');
     swarm.addPeers(this.#proven.values(), 'dht');
     this.#schedule?.add(swarm);
     this.#schedule?.tick(performance.now());
+    this.#trackers?.add(swarm, trackerTiers);
     return swarm;
   }
 
@@ -146,13 +169,23 @@ export class PeerNode {
     return this.address === nowhere ? null : formatPeerAddress(this.address);
   }
 
+  /** What trackers say of a torrent. */
+  trackerStatus(swarm: Swarm): readonly TrackerStatus[] {
+    return this.#trackers?.status(swarm) ?? [];
+  }
+
   /** Whether peers are dialled for every torrent, because the user named them. */
   get hasNamedPeers(): boolean {
     return this.#peers.length > 0;
   }
 
   /** Keeps the names of a torrent that opens when a peer asks for it (`wake`, with this number), and announces them. */
-  addIdle(names: readonly IdleName[], torrent: number, { isPrivate = false } = {}): void {
+  addIdle(
+    names: readonly IdleName[],
+    torrent: number,
+    { isPrivate = false, trackerTiers = [] }: { isPrivate?: boolean; trackerTiers?: TrackerTiers } = {},
+  ): void {
+    this.#trackers?.addIdle(names, trackerTiers, isPrivate);
     for (const name of names) {
       this.session.addIdle(name, torrent);
       // BEP 27: nobody is told of it but its trackers.
@@ -161,6 +194,7 @@ export class PeerNode {
   }
 
   removeIdle(names: readonly IdleName[]): void {
+    this.#trackers?.removeIdle(names);
     for (const name of names) {
       this.session.removeIdle(name);
       this.#schedule?.removeIdle(name);
@@ -187,7 +221,7 @@ export class PeerNode {
       },
     };
     const own = { infoHashV1, infoHashV2, infoBytes, content, private: isPrivate, webSeeds };
-    const swarm = this.add({ ...own, ...more, events });
+    const swarm = this.add({ ...own, ...more, events }, torrent.trackerTiers);
     return swarm;
   }
 
@@ -222,6 +256,10 @@ export class PeerNode {
   /** Closes everything; idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    clearInterval(this.#trackerTimer);
+    // While answers still come in.
+    this.#trackers?.tick(performance.now());
+    await this.#trackers?.close();
     this.#stop.abort();
     this.session.close();
     await this.#schedule?.close();
@@ -230,10 +268,39 @@ export class PeerNode {
     await this.#quotaRecord?.save(this.session.rates.usage);
   }
 
+  #trackerClient(
+    dialPolicy: DialPolicy,
+    peerId: Uint8Array,
+    { privacy, report }: PeerNodeOptions,
+  ): TrackerClient {
+    const { address } = this;
+    const secret = randomBytes(20);
+    return new TrackerClient({
+      network: trackerNetwork({ reactor: this.#reactor, dialPolicy, address, privacy }),
+      clock: () => performance.now(),
+      random: Math.random,
+      // Trackers want one; whoever cannot be reached names one where nobody listens.
+      port: () => address.port || 1,
+      // In secret each torrent's is another.
+      peerId: (name) =>
+        privacy.anonymous ? createHash('sha1').update(secret).update(name, 'latin1').digest() : peerId,
+      ipVersions: ipVersions(address),
+      externalAddress: (vote) => this.externalAddress.vote({ ...vote, source: 'tracker' }),
+      warned: (tracker, message) =>
+        report?.event({ event: 'tracker-warning', tracker, message }, `${tracker} says: ${message}`),
+      failing: (tracker, reason, asked) => {
+        // A torrent names many that are gone; those that the user named should work.
+        if (asked) report?.warn(`tracker ${tracker} fails: ${reason}`);
+        else report?.event({ event: 'tracker-failing', tracker, reason }, '');
+      },
+    });
+  }
+
   #pump(): void {
     if (this.#stop.signal.aborted) return;
     const batch = this.#reactor.drain();
     this.dht?.deliver(batch.datagrams);
+    this.#tracker?.deliver(batch.trackerAnswers);
     this.session.apply(batch);
   }
 

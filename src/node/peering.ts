@@ -1,8 +1,11 @@
 /** How peers are met and served, as a job's options say it. What is absent has its default. */
+import { parseTrackerUrl } from '../discovery/trackers/tracker-url.js';
+import { BlockswarmError } from '../errors.js';
 import type { SeedChoker } from '../swarm/choker.js';
 import type { Encryption } from '../swarm/dial-ways.js';
 import { LAN, type RateLimitsOptions, type RateSchedule } from '../swarm/rate-limits.js';
 import type { QuotaUsage } from '../swarm/traffic-quota.js';
+import { shownUrl } from '../swarm/web-seeds.js';
 
 export type { RateSchedule };
 
@@ -19,6 +22,10 @@ export interface PeeringOptions {
   readonly utp?: boolean;
   /** Off: nobody is told of other peers, nor heard about them (BEP 11). */
   readonly pex?: boolean;
+  /** URLs of trackers for every torrent that is not private, beside those that it names. */
+  readonly tracker?: readonly string[];
+  /** Off: no tracker is asked. */
+  readonly trackers?: boolean;
   /** Bytes a second of all connections together; 0: no limit. */
   readonly maxUpload?: number;
   readonly maxDownload?: number;
@@ -30,7 +37,7 @@ export interface PeeringOptions {
   readonly limitLan?: boolean;
 }
 
-/** Of a job's options those that are about peers. */
+/** Of a job's options those that are about peers. @throws BlockswarmError ERR_USAGE */
 export function peering({
   maxConnections,
   uploadSlots,
@@ -38,6 +45,8 @@ export function peering({
   encryption,
   utp,
   pex,
+  tracker,
+  trackers,
   maxUpload,
   maxDownload,
   schedule,
@@ -51,12 +60,23 @@ export function peering({
     ...(encryption && { encryption }),
     ...(utp && { utp }),
     ...(pex !== undefined && { pex }),
+    ...(tracker && { tracker: checkTrackers(tracker) }),
+    ...(trackers !== undefined && { trackers }),
     ...(maxUpload !== undefined && { maxUpload }),
     ...(maxDownload !== undefined && { maxDownload }),
     ...(schedule && { schedule }),
     ...(quota !== undefined && { quota }),
     ...(limitLan && { limitLan }),
   };
+}
+
+function checkTrackers(urls: readonly string[]): readonly string[] {
+  const wrong = urls.find((url) => parseTrackerUrl(url) === null);
+  if (wrong === undefined) return urls;
+  throw new BlockswarmError(
+    'ERR_USAGE',
+    `not the http, https or udp URL of a tracker: \`${shownUrl(wrong)}\``,
+  );
 }
 
 /** What the session is told of rates, and of what was used of the quota before. */

@@ -67,7 +67,7 @@ export class Seeder {
       const dht = await dhtNodes(options, privacy, signal, report);
       // Before the hashing: a port in use is told at once.
       const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
-      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, quotaRecord });
+      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, quotaRecord, report });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

@@ -158,11 +158,11 @@ export class TorrentDownload {
     if (metainfo) {
       const { store, wanted } = await this.#open(metainfo);
       const more = { wanted: wanted.pieces, webSeeds, order, events };
-      this.#swarm = peerNode.addContent(metainfo, store, more);
+      this.#swarm = peerNode.addContent({ ...metainfo, trackerTiers: source.trackerTiers }, store, more);
       this.#isComplete = this.#swarm.state === 'seeding';
     } else {
       const { infoHashV1, infoHashV2 } = source;
-      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, order, events });
+      this.#swarm = peerNode.add({ infoHashV1, infoHashV2, webSeeds, order, events }, source.trackerTiers);
     }
     this.#lastProgressMs = performance.now();
   }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 import { fromHex } from '../units.js';
 import type { Report } from './report.js';
-import { type TorrentRow, torrentRow } from './torrent-library.js';
+import { sharedTiers, type TorrentRow, torrentRow } from './torrent-library.js';
+import type { TrackerTiers } from './tracker-schedule.js';
 import { writeWholeFile } from './whole-file.js';
 
 /** Told of what a look at the folder found. */
@@ -34,10 +35,10 @@ const MAX_INDEX_BYTES = 128 * 2 ** 20;
 const BATCH = 64;
 /** Each may be 16 MiB, and more in memory. */
 const PARSED_AT_ONCE = 8;
-const VERSION = 1;
+const VERSION = 2;
 
-/** A row as it is written: file name, mtime, size, infohashes in hex, length, private, checked. */
-type Written = [string, number, number, string | null, string | null, number, 0 | 1, 0 | 1];
+/** A row as it is written: file name, mtime, size, infohashes in hex, length, private, checked, place of its trackers. */
+type Written = [string, number, number, string | null, string | null, number, 0 | 1, 0 | 1, number];
 
 export class TorrentFolder {
   readonly #folder: string;
@@ -57,13 +58,15 @@ export class TorrentFolder {
   async load(): Promise<void> {
     try {
       if ((await stat(this.#indexPath)).size > MAX_INDEX_BYTES) return;
-      const { version, torrents } = JSON.parse(await readFile(this.#indexPath, 'utf8')) as {
+      const { version, torrents, trackerTiers } = JSON.parse(await readFile(this.#indexPath, 'utf8')) as {
         version: unknown;
         torrents: unknown;
+        trackerTiers: unknown;
       };
-      if (version !== VERSION || !Array.isArray(torrents)) return;
+      if (version !== VERSION || !Array.isArray(torrents) || !Array.isArray(trackerTiers)) return;
+      const tiers = trackerTiers.map(readTiers);
       for (const written of torrents) {
-        const row = readRow(this.#folder, written);
+        const row = readRow(this.#folder, written, tiers);
         if (row) this.#remembered.set(row.torrentPath, row);
       }
     } catch {
@@ -73,8 +76,15 @@ export class TorrentFolder {
 
   /** Keeps the rows for the next run. @throws BlockswarmError ERR_DISK_FULL, ERR_IO */
   async save(): Promise<void> {
-    const torrents = [...this.#known.values()].map(writtenRow);
-    await writeWholeFile(this.#indexPath, Buffer.from(JSON.stringify({ version: VERSION, torrents })), true);
+    // Thousands of torrents name the same trackers: each list is written once.
+    const places = new Map<TrackerTiers, number>();
+    const torrents = [...this.#known.values()].map((row) => {
+      const place = places.get(row.trackerTiers) ?? places.size;
+      places.set(row.trackerTiers, place);
+      return writtenRow(row, place);
+    });
+    const index = { version: VERSION, torrents, trackerTiers: [...places.keys()] };
+    await writeWholeFile(this.#indexPath, Buffer.from(JSON.stringify(index)), true);
   }
 
   /**
@@ -157,7 +167,7 @@ function isSame(row: TorrentRow | undefined, sizes: FileState): boolean {
   return row?.mtimeMs === sizes.mtimeMs && row.sizeBytes === sizes.sizeBytes;
 }
 
-function writtenRow(row: TorrentRow): Written {
+function writtenRow(row: TorrentRow, tiers: number): Written {
   const hex = (text: string | null) => text && Buffer.from(text, 'latin1').toString('hex');
   return [
     row.torrentPath.slice(row.torrentPath.lastIndexOf('/') + 1),
@@ -168,12 +178,23 @@ function writtenRow(row: TorrentRow): Written {
     row.lengthBytes,
     row.isPrivate ? 1 : 0,
     row.isChecked ? 1 : 0,
+    tiers,
   ];
 }
 
-function readRow(folder: string, written: unknown): TorrentRow | null {
-  if (!Array.isArray(written) || written.length !== 8) return null;
-  const [name, mtimeMs, sizeBytes, v1, v2, lengthBytes, isPrivate, isChecked] = written as Written;
+/** What is none is passed over. */
+function readTiers(written: unknown): TrackerTiers {
+  if (!Array.isArray(written)) return [];
+  const tiers = written.map((tier) =>
+    Array.isArray(tier) ? tier.filter((url) => typeof url === 'string') : [],
+  );
+  return sharedTiers(tiers.filter((tier) => tier.length > 0));
+}
+
+function readRow(folder: string, written: unknown, tiers: readonly TrackerTiers[]): TorrentRow | null {
+  if (!Array.isArray(written) || written.length !== 9) return null;
+  const [name, mtimeMs, sizeBytes, v1, v2, lengthBytes, isPrivate, isChecked, place] = written as Written;
+  const trackerTiers = tiers[place];
   const text = (hex: unknown, bytes: number) =>
     typeof hex === 'string' ? (fromHex(hex, bytes) ?? undefined) : hex === null ? null : undefined;
   const [infoHashV1, infoHashV2] = [text(v1, 20), text(v2, 32)];
@@ -184,7 +205,7 @@ function readRow(folder: string, written: unknown): TorrentRow | null {
     infoHashV1 !== undefined &&
     infoHashV2 !== undefined &&
     (infoHashV1 !== null || infoHashV2 !== null);
-  if (!isSound) return null;
+  if (!isSound || !trackerTiers) return null;
   return {
     torrentPath: join(folder, name),
     mtimeMs,
@@ -193,6 +214,7 @@ function readRow(folder: string, written: unknown): TorrentRow | null {
     infoHashV2: infoHashV2 && Buffer.from(infoHashV2).toString('latin1'),
     lengthBytes,
     isPrivate: isPrivate === 1,
+    trackerTiers,
     isChecked: isChecked === 1,
   };
 }

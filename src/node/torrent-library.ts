@@ -14,6 +14,7 @@ import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { type ContentPlace, checkRanges, contentKey, openStore } from './torrent-content.js';
 import { readTorrentFile } from './torrent-file.js';
+import type { TrackerTiers } from './tracker-schedule.js';
 
 /** What is kept of a torrent that rests. Infohashes are text, a character for each byte: the least memory. */
 export interface TorrentRow {
@@ -25,6 +26,8 @@ export interface TorrentRow {
   readonly infoHashV2: string | null;
   readonly lengthBytes: number;
   readonly isPrivate: boolean;
+  /** The same object for all torrents that name the same: see `sharedTiers`. */
+  readonly trackerTiers: TrackerTiers;
   /** What is on disk was hashed, now or in an earlier run that kept what it found. */
   isChecked: boolean;
 }
@@ -104,7 +107,8 @@ export class TorrentLibrary {
     const number = ++this.#lastNumber;
     this.#rows.set(number, row);
     for (const name of names) this.#numbers.set(name, number);
-    this.#options.peerNode.addIdle(swarmNames(row), number, { isPrivate: row.isPrivate });
+    const { isPrivate, trackerTiers } = row;
+    this.#options.peerNode.addIdle(swarmNames(row), number, { isPrivate, trackerTiers });
     if (!row.isChecked) this.#unchecked.add(number);
     return number;
   }
@@ -337,8 +341,19 @@ export async function torrentRow(torrentPath: string, signal: AbortSignal): Prom
     infoHashV2: metainfo.infoHashV2 && characters(metainfo.infoHashV2),
     lengthBytes: metainfo.lengthBytes,
     isPrivate: metainfo.private,
+    trackerTiers: sharedTiers(metainfo.trackerTiers),
     isChecked: false,
   };
+}
+
+const knownTiers = new Map<string, TrackerTiers>();
+
+/** One object for each list of trackers: thousands of torrents name the same. */
+export function sharedTiers(tiers: TrackerTiers): TrackerTiers {
+  const key = JSON.stringify(tiers);
+  const known = knownTiers.get(key) ?? tiers;
+  knownTiers.set(key, known);
+  return known;
 }
 
 function characters(hash: Uint8Array): string {

@@ -113,6 +113,7 @@ export class TorrentSeeder {
         privacy,
         peers,
         dht,
+        report,
         wake,
         quotaRecord: await QuotaRecord.open(options.quota, statePaths(homes), report),
       });

@@ -10,7 +10,8 @@ export interface TorrentSource extends InfoHashes {
   readonly metainfo: Metainfo | null;
   /** To show until the real one is known; not proven by anything. */
   readonly name: string | null;
-  readonly trackers: readonly string[];
+  /** In tiers (BEP 12); a link's have no order. */
+  readonly trackerTiers: readonly (readonly string[])[];
   readonly webSeeds: readonly string[];
   /** `host:port` of peers to begin with. */
   readonly peers: readonly string[];
@@ -20,12 +21,15 @@ export interface TorrentSource extends InfoHashes {
 
 /** @throws BlockswarmError ERR_IO, ERR_BENCODE, ERR_METAINFO */
 export async function readTorrentSource(text: string, signal: AbortSignal): Promise<TorrentSource> {
-  if (isMagnet(text)) return { ...parseMagnet(text), metainfo: null };
-  const nothing = { name: null, trackers: [], webSeeds: [], peers: [], selectedFiles: null };
+  if (isMagnet(text)) {
+    const { trackers, ...link } = parseMagnet(text);
+    return { ...link, trackerTiers: trackers.map((url) => [url]), metainfo: null };
+  }
+  const nothing = { name: null, trackerTiers: [], webSeeds: [], peers: [], selectedFiles: null };
   if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i.test(text)) {
     return { ...nothing, ...parseInfoHash(text), metainfo: null };
   }
   const metainfo = await readTorrentFile(text, signal);
   const { infoHashV1, infoHashV2, name, trackerTiers, webSeeds } = metainfo;
-  return { ...nothing, infoHashV1, infoHashV2, metainfo, name, trackers: trackerTiers.flat(), webSeeds };
+  return { ...nothing, infoHashV1, infoHashV2, metainfo, name, trackerTiers, webSeeds };
 }

@@ -69,6 +69,15 @@ export class Pieces {
     return this.picker.geometry.pieceCount;
   }
 
+  /** Bytes of the pieces that we do not have. */
+  get leftBytes(): number {
+    const { geometry, hadCount } = this.picker;
+    const last = geometry.pieceCount - 1;
+    const missing = geometry.pieceCount - hadCount;
+    const shorter = this.picker.has(last) ? 0 : geometry.pieceLengthBytes - geometry.pieceBytes(last);
+    return missing === 0 ? 0 : missing * geometry.pieceLengthBytes - shorter;
+  }
+
   get lengthBytes(): number {
     return this.picker.geometry.lengthBytes;
   }

@@ -100,6 +100,8 @@ export interface SwarmStatus {
   readonly pieceCount: number;
   readonly hadPieces: number;
   readonly wantedLeft: number;
+  /** Of the whole torrent what we do not have; null while its length is not known. */
+  readonly leftBytes: number | null;
   readonly downloadRate: number;
   readonly uploadRate: number;
   readonly downloadedBytes: number;

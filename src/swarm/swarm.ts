@@ -156,6 +156,7 @@ export class Swarm {
       pieceCount: picker?.geometry.pieceCount ?? 0,
       hadPieces: picker?.hadCount ?? 0,
       wantedLeft: picker?.wantedLeft ?? 0,
+      leftBytes: this.#pieces?.leftBytes ?? null,
       downloadRate,
       uploadRate,
       downloadedBytes,

@@ -14,6 +14,8 @@ interface Peer {
 }
 
 export class Tracker {
+  /** All that it was told. */
+  readonly announces: { infoHash: string; event: string; left: number; port: number; numWant: number }[] = [];
   readonly #server: Server;
   /** By infohash in hex, then by address. A hybrid torrent announces both hashes, the v2 one cut to 20 bytes. */
   readonly #swarms = new Map<string, Map<string, Peer>>();
@@ -58,6 +60,13 @@ export class Tracker {
     if (infoHash.length !== 20 || !(port > 0 && port < 65_536)) {
       return encode(new Map([['failure reason', 'no info_hash or port']]));
     }
+    this.announces.push({
+      infoHash: Buffer.from(infoHash, 'latin1').toString('hex'),
+      event: query.get('event') ?? '',
+      left: Number(query.get('left')),
+      port,
+      numWant: Number(query.get('numwant')),
+    });
     const swarm = this.#swarm(Buffer.from(infoHash, 'latin1').toString('hex'));
     const peer = { host, port, id: query.get('peer_id') ?? '', left: Number(query.get('left') ?? 1) };
     const key = `${host}:${port}`;
