@@ -1,5 +1,4 @@
 /** One torrent on its way from the swarm to its files. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { BlockswarmError } from '../errors.js';
 import { wrapInfo } from '../metainfo/build.js';
 import { filePieces, torrentShape } from '../metainfo/file-pieces.js';
@@ -91,12 +90,15 @@ export class TorrentDownload {
   /** What is kept for the next run has all the hashes that there are. */
   #hasKeptLayers = false;
   #background: Promise<void>[] = [];
+  /** Ends the rest before the next look at how it goes. */
+  #wake: (() => void) | null = null;
   #lastProgressMs = performance.now();
   #lastSaveMs = performance.now();
 
   constructor(options: TorrentDownloadOptions) {
     this.#options = options;
     this.#signal = AbortSignal.any([options.signal, this.#stop.signal]);
+    this.#signal.addEventListener('abort', () => this.#wake?.());
   }
 
   /**
@@ -112,7 +114,7 @@ export class TorrentDownload {
       this.#checkPatience();
       this.#showProgress();
       if (performance.now() - this.#lastSaveMs >= saveMs) await this.#save(true);
-      await delay(progressMs, undefined, { signal: this.#signal });
+      await this.#rest();
     }
   }
 
@@ -138,6 +140,19 @@ export class TorrentDownload {
     });
   }
 
+  /** Until it is time to show how it goes; shorter when all is had, or something failed. */
+  async #rest(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, progressMs);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
+    this.#signal.throwIfAborted();
+  }
+
   async #begin(): Promise<void> {
     const { source, peerNode } = this.#options;
     const { metainfo } = source;
@@ -151,6 +166,7 @@ export class TorrentDownload {
       },
       complete: () => {
         this.#isComplete = true;
+        this.#wake?.();
       },
       ioError: (message) => this.#fail(pieceWriteError(this.#name, message)),
       fault: ({ message }) => this.#fail(pieceWriteError(this.#name, message)),
@@ -339,5 +355,6 @@ export class TorrentDownload {
 
   #fail(error: unknown): void {
     this.#failure ??= error;
+    this.#wake?.();
   }
 }
