@@ -2,10 +2,11 @@
 import { BlockswarmError } from '../errors.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
-import { stateDir, stopped } from './env.js';
+import { stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
+import { seeding } from './seeding.js';
 import { type TorrentSeedCommandOptions, torrentSeedCommand } from './torrent-seed-command.js';
 
 type DatadirOptions = Omit<SeedOptions, 'stateDir'> & OutputOptions & { readonly stateDir?: string };
@@ -39,7 +40,6 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     const { source, peerNode, torrents, catalogue } = seeder;
     const v1 = catalogue?.infoHashV1;
     const ready = {
-      event: 'ready',
       network: source.network.name,
       listen: peerNode.listening,
       segments: source.sealed,
@@ -47,22 +47,10 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
       lengthBytes: torrents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
       catalogueInfoHashV1: v1 ? toHex(v1) : null,
     };
-    output.progress.clear();
-    // The ready line is data: scripts wait for it, so it goes to stdout in either form.
-    if (options.json || options.jsonLines) output.result(ready, () => '');
-    else {
-      env.out(
-        `ready: seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
-          `${formatBytes(ready.lengthBytes)}) on ${ready.listen ?? 'no port'}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}\n`,
-      );
-    }
-    await stopped(env);
-    const { uploadedBytes } = peerNode.stats();
-    const seconds = (performance.now() - startedMs) / 1000;
-    output.event(
-      { event: 'stopped', uploadedBytes, seconds },
-      `stopped: ${formatBytes(uploadedBytes)} uploaded`,
-    );
+    const text =
+      `seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
+      `${formatBytes(ready.lengthBytes)}) on ${ready.listen ?? 'no port'}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}`;
+    await seeding({ env, output, options, stats: () => peerNode.stats(), ready, text, startedMs });
   } finally {
     await seeder.close();
   }

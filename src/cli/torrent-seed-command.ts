@@ -1,11 +1,11 @@
 /** `blockswarm seed TORRENT=PATH…` and `--torrents DIR`: serves any torrents until it is stopped. */
 import { BlockswarmError } from '../errors.js';
 import { type NamedTorrent, TorrentSeeder, type TorrentSeedOptions } from '../node/torrent-seed.js';
-import { formatBytes } from '../units.js';
-import { stateDir, stopped } from './env.js';
+import { stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
+import { seeding } from './seeding.js';
 
 export interface TorrentSeedCommandOptions
   extends Omit<TorrentSeedOptions, 'stateDir' | 'torrents'>,
@@ -31,23 +31,11 @@ export async function torrentSeedCommand({
   );
   try {
     const { peerNode, library } = seeder;
-    const listen = peerNode.listening;
-    const ready = { event: 'ready', listen, torrents: library.size, unchecked: library.uncheckedCount };
-    output.progress.clear();
-    // The ready line is data: scripts wait for it, so it goes to stdout in either form.
-    if (options.json || options.jsonLines) output.result(ready, () => '');
-    else {
-      const toCheck = ready.unchecked > 0 ? `, ${ready.unchecked} of them to be checked` : '';
-      const count = `${ready.torrents} ${ready.torrents === 1 ? 'torrent' : 'torrents'}`;
-      env.out(`ready: seeding ${count} on ${listen ?? 'no port'}${toCheck}\n`);
-    }
-    await stopped(env);
-    const { uploadedBytes } = peerNode.stats();
-    const seconds = (performance.now() - startedMs) / 1000;
-    output.event(
-      { event: 'stopped', uploadedBytes, seconds },
-      `stopped: ${formatBytes(uploadedBytes)} uploaded`,
-    );
+    const ready = { listen: peerNode.listening, torrents: library.size, unchecked: library.uncheckedCount };
+    const toCheck = ready.unchecked > 0 ? `, ${ready.unchecked} of them to be checked` : '';
+    const count = `${ready.torrents} ${ready.torrents === 1 ? 'torrent' : 'torrents'}`;
+    const text = `seeding ${count} on ${ready.listen ?? 'no port'}${toCheck}`;
+    await seeding({ env, output, options, stats: () => peerNode.stats(), ready, text, startedMs });
   } finally {
     await seeder.close();
   }
