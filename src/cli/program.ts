@@ -105,6 +105,21 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./catalogue-command.js')).catalogueShowCommand,
   );
 
+  add(
+    catalogue
+      .command('keygen')
+      .description('make the key of somebody who publishes catalogues, in a new file')
+      .argument('<file>'),
+    async () => (await import('./publish-command.js')).keygenCommand,
+  );
+  add(
+    peers(source(catalogue.command('publish')))
+      .description('seed a data directory, and say in the DHT, under a key, which catalogue is its newest')
+      .requiredOption('--key <file>', 'the key: `catalogue keygen` makes one')
+      .option('--listen <host:port>', listenText),
+    async () => (await import('./publish-command.js')).publishCommand,
+  );
+
   addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
 
   addPeerCommands(program, add, peers, networkOption);
@@ -158,7 +173,8 @@ function buildProgram(env: Env, outcome: Outcome): Command {
 
 /** Where the catalogue comes from. */
 function catalogueOption(): Option {
-  const kinds = 'rendezvous, known, a file, an infohash, https://…, datadir[:DIR]; may be given often';
+  const kinds =
+    'rendezvous, known, dht:KEY, a file, an infohash, https://…, datadir[:DIR]; may be given often';
   return new Option('--catalogue <source>', `${kinds} (default: rendezvous and known)`).argParser(collect);
 }
 

@@ -35,6 +35,8 @@ export class Seeder {
   readonly torrents: readonly HybridTorrent[];
   /** The newest catalogue; null when a segment has no undo data. */
   readonly catalogue: HybridTorrent | null;
+  /** What is said of the catalogues; the newest is the first. */
+  readonly claims: readonly CatalogueClaim[];
   readonly #state: StateFolder;
   readonly #resumeDb: ResumeDb;
   readonly #stop = new AbortController();
@@ -45,6 +47,7 @@ export class Seeder {
     peerNode: PeerNode,
     torrents: readonly HybridTorrent[],
     catalogue: HybridTorrent | null,
+    claims: readonly CatalogueClaim[],
     state: StateFolder,
     resumeDb: ResumeDb,
   ) {
@@ -52,6 +55,7 @@ export class Seeder {
     this.peerNode = peerNode;
     this.torrents = torrents;
     this.catalogue = catalogue;
+    this.claims = claims;
     this.#state = state;
     this.#resumeDb = resumeDb;
   }
@@ -98,6 +102,7 @@ export class Seeder {
           peerNode,
           served.map(([torrent]) => torrent),
           catalogues.at(-1)?.[0] ?? null,
+          claims,
           state,
           resumeDb,
         );
@@ -111,6 +116,11 @@ export class Seeder {
       state.close();
       throw error;
     }
+  }
+
+  /** Where the state of this data directory is kept. */
+  get statePath(): string {
+    return this.#state.path;
   }
 
   async close(): Promise<void> {

@@ -1,10 +1,12 @@
 /** Sources of catalogues by the names that users give them. */
 import { BlockswarmError } from '../../errors.js';
 import type { Network } from '../../native.js';
+import { fromHex } from '../../units.js';
 import { isInfoHash } from '../catalogue-fetch.js';
 import type { PeerNode } from '../peer-node.js';
 import { Rendezvous } from '../rendezvous.js';
 import { DatadirSource } from './datadir.js';
+import { DhtItemSource } from './dht-item.js';
 import { FileSource } from './file.js';
 import { InfoHashSource } from './infohash.js';
 import { KnownSource } from './known.js';
@@ -24,7 +26,7 @@ export interface SourceNeeds {
 }
 
 /**
- * `rendezvous`, `known`, `datadir[:DIR]`, `http(s)://…`, an infohash (40 or 64 hex digits), or a file.
+ * `rendezvous`, `known`, `dht:KEY` (32 bytes, hex), `datadir[:DIR]`, `http(s)://…`, an infohash (40 or 64 hex digits), or a file.
  * @throws BlockswarmError ERR_USAGE
  */
 export function catalogueSources(
@@ -42,6 +44,11 @@ function sourceOf(name: string, { network, peerNode, stateDir, datadir }: Source
     const path = name.slice('datadir:'.length) || datadir;
     if (!path) throw new BlockswarmError('ERR_USAGE', '--catalogue datadir needs a folder: datadir:DIR');
     return new DatadirSource(path, stateDir);
+  }
+  if (name.startsWith('dht:')) {
+    const publicKey = fromHex(name.slice('dht:'.length), 32);
+    if (!publicKey) throw new BlockswarmError('ERR_USAGE', '--catalogue dht:KEY expects 64 hex digits');
+    return new DhtItemSource(publicKey);
   }
   if (/^https?:\/\//i.test(name)) return new UrlSource(name);
   if (isInfoHash(name)) return new InfoHashSource(name);

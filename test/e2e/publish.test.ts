@@ -1,0 +1,60 @@
+/** A catalogue published under a key in the DHT (BEP 46), and found by that key alone. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import t from 'tap';
+import { privacyOf } from '../../src/connector/privacy.js';
+import { formatPeerAddress } from '../../src/connector.js';
+import { PeerNode } from '../../src/node/peer-node.js';
+import { cliJson, startCli } from '../helpers/cli.js';
+import { regtestChain } from '../helpers/regtest-chain.js';
+import { tempFolder } from '../helpers/temp.js';
+
+t.test('what is published under a key is found by it, and its number never goes down', async (t) => {
+  const chain = await regtestChain(t);
+  const hub = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht: [],
+  });
+  t.teardown(() => hub.close());
+  const folder = tempFolder(t);
+  const key = join(folder, 'key');
+  const { publicKey } = await cliJson<{ publicKey: string }>(t, ['catalogue', 'keygen', key]);
+  const net = [
+    '--network',
+    'regtest',
+    '--listen',
+    '127.0.0.1:0',
+    '--dht-bootstrap',
+    formatPeerAddress(hub.address),
+  ];
+  const state = ['--state-dir', join(folder, 'state')];
+  const publish = () =>
+    startCli(t, [
+      'catalogue',
+      'publish',
+      '--key',
+      key,
+      '--datadir',
+      chain.datadir,
+      ...net,
+      ...state,
+      '--json-lines',
+    ]);
+  const published = /"event":"published".*"seq":(\d+),"nodes":([1-9]\d*)/;
+  const first = publish();
+  const [, seq = ''] = await first.printed(published);
+  t.ok(Math.abs(Number(seq) - Date.now() / 1000) < 300, 'Unix seconds of signing');
+  t.equal((await first.stop()).code, 0);
+  const second = publish();
+  const [, later = ''] = await second.printed(published);
+  t.ok(Number(later) > Number(seq));
+  t.notMatch(second.stdout + second.stderr, /seed":/);
+
+  const { stdout, stderr, code } = await startCli(t, [
+    ...['bootstrap', '--datadir', join(folder, 'new'), '--catalogue', `dht:${publicKey}`],
+    ...[...net, ...state, '--json-lines'],
+  ]).finished;
+  t.equal(code, 0, stderr);
+  t.match(stdout, new RegExp(`"event":"catalogue","segments":3.*"source":"dht:${publicKey}"`));
+});
