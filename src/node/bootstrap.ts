@@ -25,6 +25,7 @@ import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
 import { searchCatalogue } from './catalogue-search.js';
 import { catalogueSources } from './catalogue-sources/named.js';
+import { DhtRecord } from './dht-record.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
@@ -265,14 +266,10 @@ class Bootstrap {
     const peers = await resolveAll(peer, privacy, this.#signal);
     const dht = await dhtNodes(this.#options, privacy, this.#signal, this.#report);
     const quotaRecord = await QuotaRecord.open(quota, [statePath], this.#report);
-    const peerNode = new PeerNode({
-      ...peering(this.#options),
-      privacy,
-      peers,
-      dht,
-      quotaRecord,
-      report: this.#report,
-    });
+    const dhtRecord = await DhtRecord.open([statePath], this.#report);
+    const records = { quotaRecord, dhtRecord };
+    const report = this.#report;
+    const peerNode = new PeerNode({ ...peering(this.#options), privacy, peers, dht, ...records, report });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

@@ -1,6 +1,6 @@
 /**
- * When each torrent asks the DHT for peers and says where we are: one schedule over all of them, and no timer or
- * promise for a torrent that rests.
+ * When each torrent asks the DHT for peers and says where we are: one schedule over all of them, without bursts, and no
+ * timer or promise for a torrent that rests.
  */
 import type { Dht } from '../discovery/dht.js';
 import type { IdleName } from '../swarm/idle-torrents.js';
@@ -14,35 +14,55 @@ export interface DhtScheduleOptions {
 
 /** A torrent that still wants peers asks again after this time. */
 const LOOKUP_AGAIN_MS = 15_000;
-/** The same while it has no peer at all, or nobody took our announcement. */
+/** The same while it has no peer at all. */
 const HURRY_MS = 1000;
-/** BEP 5: announcements are forgotten after about half an hour. */
-const ANNOUNCE_AGAIN_MS = 15 * 60_000;
 /** With this many peers a torrent looks for no more. */
 const ENOUGH_PEERS = 30;
-/** Idle torrents announced at a time: the DHT has more walks, for those that wait. */
-const IDLE_WALKS = 4;
-/** While nobody takes announcements the idle ones wait, longer each time. */
-const REST_MAX_MS = 60_000;
+/** Lookups at a time. */
+const LOOKUPS = 8;
+/** BEP 5: announcements are forgotten after about half an hour. */
+const ANNOUNCE_AGAIN_MS = 15 * 60_000;
+/** All names are to be announced in this time, */
+const ROUND_S = 10 * 60;
+/** at no more than so many a second, each some 40 datagrams, and never less than a few. */
+const MAX_PER_SECOND = 20;
+const MIN_PER_SECOND = 4;
+/** Announcements at a time; the DHT has more walks, for those that look. */
+const ANNOUNCEMENTS = 24;
+/** While nobody takes announcements one at a time is tried, after this time at most. */
+const REST_MAX_MS = 5000;
 
-/** What an open torrent is due for. */
-interface Due {
-  readonly names: readonly Uint8Array[];
+/** An open torrent. */
+interface Looking {
+  readonly names: readonly IdleName[];
   lookupAtMs: number;
-  announceAtMs: number;
   isBusy: boolean;
+}
+
+/** A name that is announced: an open torrent's, an idle one's, or both. */
+interface Announced {
+  swarm: Swarm | null;
+  isIdle: boolean;
+  /** When it is due again; 0: as soon as it is its turn. */
+  dueMs: number;
 }
 
 export class DhtSchedule {
   readonly #options: DhtScheduleOptions;
-  readonly #swarms = new Map<Swarm, Due>();
-  /** When each is due. The first is due first. */
-  readonly #idle = new Map<IdleName, number>();
+  readonly #swarms = new Map<Swarm, Looking>();
+  readonly #announced = new Map<IdleName, Announced>();
+  /** Not yet announced, and those that were, the first to be due again first. A name is in one, or under way. */
+  readonly #fresh = new Set<IdleName>();
+  readonly #later = new Set<IdleName>();
   readonly #jobs = new Set<Promise<void>>();
   readonly #stop = new AbortController();
-  #idleWalks = 0;
+  #lookups = 0;
+  #announcements = 0;
+  #nowMs = Number.NEGATIVE_INFINITY;
+  /** How many announcements may begin. */
+  #tokens = 0;
   #restMs = 0;
-  #restUntilMs = 0;
+  #restUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DhtScheduleOptions) {
     this.#options = options;
@@ -50,35 +70,33 @@ export class DhtSchedule {
 
   /** Looks after an open torrent until it closes. */
   add(swarm: Swarm): void {
-    const names = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((name) => name != null);
-    this.#swarms.set(swarm, { names, lookupAtMs: 0, announceAtMs: 0, isBusy: false });
+    const hashes = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((hash) => hash != null);
+    const names = hashes.map((hash) => Buffer.from(hash).toString('latin1'));
+    this.#swarms.set(swarm, { names, lookupAtMs: 0, isBusy: false });
+    for (const name of names) this.#entry(name).swarm = swarm;
   }
 
   /** Announces a torrent that is not open from time to time, until it is removed. */
   addIdle(name: IdleName): void {
-    this.#idle.set(name, 0);
+    this.#entry(name).isIdle = true;
   }
 
   removeIdle(name: IdleName): void {
-    this.#idle.delete(name);
+    const entry = this.#announced.get(name);
+    if (!entry) return;
+    entry.isIdle = false;
+    this.#forget(name, entry);
   }
 
   /** Does what is due; to be called about once a second. */
   tick(nowMs: number): void {
     if (this.#stop.signal.aborted) return;
-    for (const [swarm, due] of this.#swarms) {
-      // BEP 27: nobody is asked for a private torrent but its trackers.
-      if (swarm.state === 'closed' || swarm.private) this.#swarms.delete(swarm);
-      else if (!due.isBusy && nowMs >= Math.min(due.lookupAtMs, due.announceAtMs)) {
-        due.isBusy = true;
-        this.#run(
-          this.#attend(swarm, due, nowMs).finally(() => {
-            due.isBusy = false;
-          }),
-        );
-      }
-    }
-    this.#announceIdle(nowMs);
+    const perSecond = Math.min(MAX_PER_SECOND, Math.max(MIN_PER_SECOND, this.#announced.size / ROUND_S));
+    const gained = (perSecond * Math.max(0, nowMs - this.#nowMs)) / 1000;
+    this.#tokens = Math.min(perSecond, this.#tokens + gained);
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    for (const [swarm, looking] of this.#swarms) this.#attend(swarm, looking);
+    this.#announceDue();
   }
 
   /** Ends all that is under way. */
@@ -93,68 +111,102 @@ export class DhtSchedule {
     this.#jobs.add(job);
   }
 
-  async #attend(swarm: Swarm, due: Due, nowMs: number): Promise<void> {
-    const { dht } = this.#options;
-    const { signal } = this.#stop;
-    if (nowMs >= due.lookupAtMs) {
-      due.lookupAtMs = nowMs + LOOKUP_AGAIN_MS;
-      if (swarm.isLooking && swarm.status().links < ENOUGH_PEERS) {
-        for (const name of due.names) {
-          for await (const address of dht.lookup(name, { signal })) swarm.addPeers([address], 'dht');
-        }
-        if (swarm.status().links === 0) due.lookupAtMs = nowMs + HURRY_MS;
-      }
+  #entry(name: IdleName): Announced {
+    let entry = this.#announced.get(name);
+    if (!entry) {
+      entry = { swarm: null, isIdle: false, dueMs: 0 };
+      this.#announced.set(name, entry);
+      this.#fresh.add(name);
     }
-    if (nowMs >= due.announceAtMs && swarm.state !== 'paused' && !swarm.private) {
-      due.announceAtMs = nowMs + HURRY_MS;
-      let taken = 0;
-      for (const name of due.names) {
-        // Those of the idle table are announced from there.
-        if (this.#idle.has(Buffer.from(name).toString('latin1'))) taken++;
-        else taken += await this.#announce(name);
-      }
-      // Nobody took it: the DHT is not there yet.
-      if (taken > 0) due.announceAtMs = nowMs + ANNOUNCE_AGAIN_MS;
-    }
+    return entry;
   }
 
-  #announceIdle(nowMs: number): void {
-    while (this.#idleWalks < IDLE_WALKS && nowMs >= this.#restUntilMs) {
-      const [first] = this.#idle;
-      if (!first || first[1] > nowMs || this.#stop.signal.aborted) return;
-      const [key] = first;
-      this.#toTheEnd(key, nowMs + ANNOUNCE_AGAIN_MS);
-      this.#idleWalks++;
+  #forget(name: IdleName, entry: Announced): void {
+    if (entry.isIdle || entry.swarm) return;
+    this.#announced.delete(name);
+    this.#fresh.delete(name);
+    this.#later.delete(name);
+  }
+
+  #attend(swarm: Swarm, looking: Looking): void {
+    // BEP 27: nobody is asked for a private torrent but its trackers.
+    if (swarm.state === 'closed' || swarm.private) {
+      this.#swarms.delete(swarm);
+      for (const name of looking.names) {
+        const entry = this.#announced.get(name);
+        if (entry?.swarm !== swarm) continue;
+        entry.swarm = null;
+        this.#forget(name, entry);
+      }
+      return;
+    }
+    if (looking.isBusy || this.#nowMs < looking.lookupAtMs || this.#lookups >= LOOKUPS) return;
+    if (!swarm.isLooking || swarm.status().links >= ENOUGH_PEERS) return;
+    looking.isBusy = true;
+    looking.lookupAtMs = this.#nowMs + LOOKUP_AGAIN_MS;
+    this.#lookups++;
+    // The others come first next time.
+    this.#swarms.delete(swarm);
+    this.#swarms.set(swarm, looking);
+    this.#run(
+      this.#lookup(swarm, looking).finally(() => {
+        looking.isBusy = false;
+        this.#lookups--;
+      }),
+    );
+  }
+
+  async #lookup(swarm: Swarm, looking: Looking): Promise<void> {
+    const { signal } = this.#stop;
+    for (const name of looking.names) {
+      const found = this.#options.dht.lookup(Buffer.from(name, 'latin1'), { signal });
+      for await (const address of found) swarm.addPeers([address], 'dht');
+    }
+    if (swarm.status().links === 0) looking.lookupAtMs = this.#nowMs + HURRY_MS;
+  }
+
+  #announceDue(): void {
+    const port = this.#options.port();
+    if (port === null) return;
+    const most = this.#restMs > 0 ? 1 : ANNOUNCEMENTS;
+    for (const name of this.#due()) {
+      if (this.#tokens < 1 || this.#announcements >= most || this.#nowMs < this.#restUntilMs) return;
+      const entry = this.#announced.get(name);
+      if (!entry || (!entry.isIdle && entry.swarm?.state === 'paused')) continue;
+      this.#tokens--;
+      this.#announcements++;
+      this.#fresh.delete(name);
+      this.#later.delete(name);
       this.#run(
-        this.#announceOne(key).finally(() => {
-          this.#idleWalks--;
-          this.#announceIdle(performance.now());
+        this.#announce(name, port).finally(() => {
+          this.#announcements--;
         }),
       );
     }
   }
 
-  async #announceOne(key: IdleName): Promise<void> {
-    const taken = await this.#announce(Buffer.from(key, 'latin1'));
+  *#due(): Generator<IdleName, void, undefined> {
+    yield* this.#fresh;
+    for (const name of this.#later) {
+      if ((this.#announced.get(name)?.dueMs ?? 0) > this.#nowMs) return;
+      yield name;
+    }
+  }
+
+  async #announce(name: IdleName, port: number): Promise<void> {
+    const { signal } = this.#stop;
+    const taken = await this.#options.dht.announce(Buffer.from(name, 'latin1'), port, { signal });
+    const entry = this.#announced.get(name);
     if (taken > 0) {
       this.#restMs = 0;
+      if (!entry) return;
+      this.#later.add(name);
+      entry.dueMs = this.#nowMs + ANNOUNCE_AGAIN_MS;
       return;
     }
-    const nowMs = performance.now();
+    // Nobody took it: the DHT is not there yet.
     this.#restMs = Math.min(REST_MAX_MS, Math.max(HURRY_MS, this.#restMs * 2));
-    this.#restUntilMs = nowMs + this.#restMs;
-    if (this.#idle.has(key)) this.#toTheEnd(key, nowMs);
-  }
-
-  /** Gives the number of nodes that took it. Said to nobody, it counts as taken: there is nothing to be tried again. */
-  async #announce(name: Uint8Array): Promise<number> {
-    const port = this.#options.port();
-    return port === null ? 1 : this.#options.dht.announce(name, port, { signal: this.#stop.signal });
-  }
-
-  /** A Map is walked in the order of insertion. */
-  #toTheEnd(key: IdleName, dueMs: number): void {
-    this.#idle.delete(key);
-    this.#idle.set(key, dueMs);
+    this.#restUntilMs = this.#nowMs + this.#restMs;
+    if (entry) this.#fresh.add(name);
   }
 }

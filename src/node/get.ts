@@ -14,6 +14,7 @@ import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { DhtRecord } from './dht-record.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
@@ -104,6 +105,7 @@ async function run(
     ...peering(options),
     privacy,
     quotaRecord: await QuotaRecord.open(options.quota, [state.path], report),
+    dhtRecord: await DhtRecord.open([state.path], report),
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
     peers,
     dht: await dhtNodes(options, privacy, signal, report),

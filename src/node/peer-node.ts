@@ -19,6 +19,7 @@ import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
+import type { DhtRecord } from './dht-record.js';
 import { DhtSchedule } from './dht-schedule.js';
 import { type PeeringOptions, rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
@@ -35,6 +36,8 @@ export interface PeerNodeOptions extends PeeringOptions {
   readonly dht: readonly PeerAddress[] | null;
   /** Told of trackers that fail or warn. */
   readonly report?: Report;
+  /** Where it is written down what the DHT node is to begin with next time. */
+  readonly dhtRecord?: DhtRecord | null;
   /** Opens an idle torrent, by `addContent`: a peer asks for it. */
   readonly wake?: (torrent: number) => Promise<void>;
   /** URLs that the user named, asked for every torrent beside its own web seeds; null: no web seed is asked. */
@@ -74,6 +77,7 @@ export class PeerNode {
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #quotaRecord: QuotaRecord | null;
+  readonly #dhtRecord: DhtRecord | null;
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
@@ -90,7 +94,10 @@ export class PeerNode {
     const { connector, listen, anonymous } = privacy;
     const utp = (options.utp ?? false) && privacy.udp;
     const { encryption, pex = true, quotaRecord = null } = options;
+    // Its id and nodes would tell that two runs are one.
+    const dhtRecord = privacy.direct ? (options.dhtRecord ?? null) : null;
     this.#quotaRecord = quotaRecord;
+    this.#dhtRecord = dhtRecord;
     this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
@@ -131,6 +138,7 @@ export class PeerNode {
         bootstrap: options.dht,
         externalAddress: this.externalAddress,
         readOnly: !privacy.direct,
+        ...(dhtRecord && { state: dhtRecord.state }),
       });
     // Nobody finds us where our datagrams come from when a proxy sends them.
     const dhtPort = () => (privacy.direct ? this.address.port : null);
@@ -145,6 +153,7 @@ export class PeerNode {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
       this.#schedule?.tick(performance.now());
+      if (this.dht) this.#dhtRecord?.tick(this.dht, performance.now());
     }, tickMs);
   }
 
@@ -264,6 +273,7 @@ export class PeerNode {
     this.session.close();
     await this.#schedule?.close();
     await this.dht?.close();
+    if (this.dht) await this.#dhtRecord?.save(this.dht.state());
     await this.#reactor.shutdown();
     await this.#quotaRecord?.save(this.session.rates.usage);
   }

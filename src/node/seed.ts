@@ -10,6 +10,7 @@ import type { TorrentFault } from '../swarm/link-host.js';
 import type { CatalogueClaim } from '../wire/bs-catalogue.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
+import { DhtRecord } from './dht-record.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
@@ -71,7 +72,9 @@ export class Seeder {
       const dht = await dhtNodes(options, privacy, signal, report);
       // Before the hashing: a port in use is told at once.
       const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
-      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, quotaRecord, report });
+      const dhtRecord = await DhtRecord.open([state.path], report);
+      const records = { quotaRecord, dhtRecord };
+      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, ...records, report });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

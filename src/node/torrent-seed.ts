@@ -8,6 +8,7 @@ import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { DhtRecord } from './dht-record.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
@@ -116,6 +117,7 @@ export class TorrentSeeder {
         report,
         wake,
         quotaRecord: await QuotaRecord.open(options.quota, statePaths(homes), report),
+        dhtRecord: await DhtRecord.open(statePaths(homes), report),
       });
       closers.push(() => peerNode.close());
       const contents = new Map(named?.map(({ row, content }) => [row.torrentPath, content]));

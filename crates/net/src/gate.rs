@@ -1,14 +1,14 @@
-//! What a datagram must be before anything else of the process sees it.
+//! What a datagram of the DHT must be before anything else of the process sees it.
 //!
-//! `bittorrent-dht` hands every datagram to npm's `bencode`, which loops forever on the five bytes `l-3:e`, takes
-//! unsorted keys, floats and trailing bytes, and lets a `__proto__` key replace an object's prototype. So a datagram
-//! passes only when it is one canonical bencoded dictionary (BEP 3, BEP 5) within small limits, and only as often as
-//! its address, its neighbourhood and the whole process may receive. Pure: no socket, the clock comes in.
+//! Two ways in. An answer passes when its sender was just asked, once for each question, whatever the rates: so a flood
+//! does not silence whom we asked. Anything else passes only as often as its address, its neighbourhood and the whole
+//! process may receive; who goes on when refused is banned for a while. Both only as one canonical bencoded dictionary
+//! (BEP 3, BEP 5) within small limits. Pure: no socket, the clock comes in.
 
 use crate::bucket::TokenBucket;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// Containers inside containers. A DHT message has 3; libtorrent stops at 10 too.
@@ -17,6 +17,13 @@ const DEPTH: usize = 10;
 const TOKENS: usize = 500;
 /// No DHT message is longer: an Ethernet frame less the headers, with room for jumbo-minded peers.
 const DATAGRAM_BYTES: usize = 2_048;
+/// `y` is the last key of a message, so its kind is seen at its end: query, reply, error.
+const QUERY_END: &[u8] = b"1:y1:qe";
+const ANSWER_ENDS: [&[u8]; 2] = [b"1:y1:re", b"1:y1:ee"];
+/// Nobody waits for an answer any longer.
+const ANSWER_AGE: Duration = Duration::from_secs(15);
+/// Questions to one address that may be unanswered.
+const QUESTIONS: u32 = 64;
 
 /// Rates in datagrams. The defaults are wide for one honest node and narrow for a flood.
 #[derive(Debug, Clone, Copy)]
@@ -29,18 +36,26 @@ pub struct GateLimits {
     pub global: (u32, u32),
     /// Addresses, and prefixes, remembered: at most twice as many are held.
     pub table: usize,
+    /// An address or prefix that was refused so often more than it passed is refused outright, for so long.
+    pub ban: Option<(u32, Duration)>,
 }
 
 impl Default for GateLimits {
     fn default() -> Self {
-        Self { address: (100, 20), prefix: (200, 50), global: (2_000, 1_000), table: 4_096 }
+        Self {
+            address: (100, 20),
+            prefix: (200, 50),
+            global: (2_000, 1_000),
+            table: 4_096,
+            ban: Some((200, Duration::from_secs(300))),
+        }
     }
 }
 
 impl GateLimits {
     /// For connections begun over uTP: each may cost a task, memory, and answers to an address that may be forged.
     pub fn connections() -> Self {
-        Self { address: (16, 2), prefix: (64, 8), global: (512, 256), table: 4_096 }
+        Self { address: (16, 2), prefix: (64, 8), global: (512, 256), table: 4_096, ban: None }
     }
 }
 
@@ -49,30 +64,52 @@ impl GateLimits {
 pub enum Verdict {
     /// Hand it on.
     Pass,
-    /// Not one strict bencoded dictionary within the limits.
+    /// Not one strict bencoded dictionary within the limits, or an answer that nobody asked for.
     Malformed,
     /// Well-formed, but too many of them.
     TooMany,
 }
 
-/// The gate: shape first (linear in at most 2 KiB), so that rubbish uses up nobody's tokens.
+/// The gate. Shape is looked at (linear in at most 2 KiB) before rates, so that rubbish uses up nobody's tokens.
 #[derive(Debug)]
 pub struct DatagramGate {
     rates: RateGate,
+    /// How many answers may come from where, and until when.
+    asked: Generations<SocketAddr, (u32, Duration)>,
 }
 
 impl DatagramGate {
     /// An open gate. `now` is the time since any fixed start, as in [`DatagramGate::admit`].
     pub fn new(limits: GateLimits, now: Duration) -> Self {
-        Self { rates: RateGate::new(limits, now) }
+        Self { rates: RateGate::new(limits, now), asked: Generations::new(limits.table) }
+    }
+
+    /// Notes what is sent: a question lets in an answer.
+    pub fn sent(&mut self, to: SocketAddr, payload: &[u8], now: Duration) {
+        if payload.ends_with(QUERY_END) {
+            let (answers, until) = self.asked.entry(to, || (0, now));
+            *answers = if *until < now { 1 } else { (*answers + 1).min(QUESTIONS) };
+            *until = now + ANSWER_AGE;
+        }
     }
 
     /// Judges one datagram.
-    pub fn admit(&mut self, from: IpAddr, payload: &[u8], now: Duration) -> Verdict {
+    pub fn admit(&mut self, from: SocketAddr, payload: &[u8], now: Duration) -> Verdict {
+        if ANSWER_ENDS.iter().any(|end| payload.ends_with(end)) {
+            let Some((answers, until)) = self.asked.get(&from) else { return Verdict::Malformed };
+            if *answers == 0 || *until < now || !is_strict_dictionary(payload) {
+                return Verdict::Malformed;
+            }
+            *answers -= 1;
+            return Verdict::Pass;
+        }
+        if self.rates.is_banned(from.ip(), now) {
+            return Verdict::TooMany;
+        }
         if !is_strict_dictionary(payload) {
             return Verdict::Malformed;
         }
-        if self.rates.take(from, now) { Verdict::Pass } else { Verdict::TooMany }
+        if self.rates.take(from.ip(), now) { Verdict::Pass } else { Verdict::TooMany }
     }
 }
 
@@ -80,8 +117,8 @@ impl DatagramGate {
 #[derive(Debug)]
 pub(crate) struct RateGate {
     limits: GateLimits,
-    addresses: Buckets<IpAddr>,
-    prefixes: Buckets<IpAddr>,
+    addresses: Generations<IpAddr, Rate>,
+    prefixes: Generations<IpAddr, Rate>,
     global: TokenBucket,
 }
 
@@ -89,17 +126,59 @@ impl RateGate {
     pub(crate) fn new(limits: GateLimits, now: Duration) -> Self {
         Self {
             limits,
-            addresses: Buckets::new(limits.table),
-            prefixes: Buckets::new(limits.table),
+            addresses: Generations::new(limits.table),
+            prefixes: Generations::new(limits.table),
             global: TokenBucket::new(limits.global.0, limits.global.1, now),
         }
     }
 
     pub(crate) fn take(&mut self, from: IpAddr, now: Duration) -> bool {
         let address = from.to_canonical();
-        self.addresses.take(address, self.limits.address, now)
-            && self.prefixes.take(prefix(address), self.limits.prefix, now)
+        let GateLimits { address: of_address, prefix: of_prefix, ban, .. } = self.limits;
+        // The programs of this machine share an address, and nobody else can forge it.
+        let ban = ban.filter(|_| !address.is_loopback());
+        self.addresses.entry(address, || Rate::new(of_address, now)).take(ban, now)
+            && self.prefixes.entry(prefix(address), || Rate::new(of_prefix, now)).take(ban, now)
             && self.global.take(1, now)
+    }
+
+    fn is_banned(&mut self, from: IpAddr, now: Duration) -> bool {
+        let address = from.to_canonical();
+        self.addresses.get(&address).is_some_and(|rate| now < rate.banned_until)
+            || self.prefixes.get(&prefix(address)).is_some_and(|rate| now < rate.banned_until)
+    }
+}
+
+/// The rate of one address or prefix, and how it keeps to it.
+#[derive(Debug)]
+struct Rate {
+    bucket: TokenBucket,
+    /// Refused, less passed.
+    refused: u32,
+    banned_until: Duration,
+}
+
+impl Rate {
+    fn new((burst, per_second): (u32, u32), now: Duration) -> Self {
+        Self { bucket: TokenBucket::new(burst, per_second, now), refused: 0, banned_until: Duration::ZERO }
+    }
+
+    fn take(&mut self, ban: Option<(u32, Duration)>, now: Duration) -> bool {
+        if now < self.banned_until {
+            return false;
+        }
+        if self.bucket.take(1, now) {
+            self.refused = self.refused.saturating_sub(1);
+            return true;
+        }
+        self.refused += 1;
+        if let Some((most, time)) = ban
+            && self.refused > most
+        {
+            self.refused = 0;
+            self.banned_until = now + time;
+        }
+        false
     }
 }
 
@@ -113,31 +192,32 @@ fn prefix(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Buckets by key, in two generations: a full young one becomes the old one, the old one is forgotten. Constant
-/// work and bounded memory; who is forgotten starts with a full bucket, and the global bucket bounds that.
+/// What is known of each key, in two generations: a full young one becomes the old one, the old one is forgotten.
+/// Constant work and bounded memory; who is forgotten starts anew, and the global bucket bounds that.
 #[derive(Debug)]
-struct Buckets<K> {
+struct Generations<K, V> {
     capacity: usize,
-    young: HashMap<K, TokenBucket>,
-    old: HashMap<K, TokenBucket>,
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
 }
 
-impl<K: Eq + Hash + Copy> Buckets<K> {
+impl<K: Eq + Hash + Copy, V> Generations<K, V> {
     fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), young: HashMap::new(), old: HashMap::new() }
     }
 
-    fn take(&mut self, key: K, (burst, per_second): (u32, u32), now: Duration) -> bool {
-        if let Some(bucket) = self.young.get_mut(&key) {
-            return bucket.take(1, now);
-        }
-        let mut bucket = self.old.remove(&key).unwrap_or_else(|| TokenBucket::new(burst, per_second, now));
-        let passes = bucket.take(1, now);
-        if self.young.len() >= self.capacity {
+    fn get(&mut self, key: &K) -> Option<&mut V> {
+        self.young.get_mut(key).or_else(|| self.old.get_mut(key))
+    }
+
+    fn entry(&mut self, key: K, first: impl FnOnce() -> V) -> &mut V {
+        if !self.young.contains_key(&key) && self.young.len() >= self.capacity {
+            let value = self.old.remove(&key);
             self.old = std::mem::take(&mut self.young);
+            return self.young.entry(key).or_insert_with(|| value.unwrap_or_else(first));
         }
-        self.young.insert(key, bucket);
-        passes
+        let old = &mut self.old;
+        self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_else(first))
     }
 }
 

@@ -3,8 +3,12 @@
 use super::{DatagramGate, GateLimits, Verdict, is_strict_dictionary};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
+
+fn at(ip: IpAddr) -> SocketAddr {
+    SocketAddr::new(ip, 6_881)
+}
 
 #[test]
 fn passes_the_messages_of_bep_5() {
@@ -214,12 +218,12 @@ proptest! {
     fn rates_and_table_stay_within_their_limits(
         steps in proptest::collection::vec((0u8..4, 0u8..6, 0u64..200), 1..400)
     ) {
-        let limits = GateLimits { address: (3, 2), prefix: (5, 4), global: (8, 7), table: 4 };
+        let limits = GateLimits { address: (3, 2), prefix: (5, 4), global: (8, 7), table: 4, ban: None };
         let mut gate = DatagramGate::new(limits, Duration::ZERO);
         let (mut now_ms, mut passed) = (0u64, 0u64);
         for (net, host, wait_ms) in steps {
             now_ms += wait_ms;
-            let from = IpAddr::V4(Ipv4Addr::new(10, 0, net, host));
+            let from = at(IpAddr::V4(Ipv4Addr::new(10, 0, net, host)));
             match gate.admit(from, b"de", Duration::from_millis(now_ms)) {
                 Verdict::Pass => passed += 1,
                 verdict => prop_assert_eq!(verdict, Verdict::TooMany),
@@ -232,24 +236,97 @@ proptest! {
 
 #[test]
 fn one_address_cannot_use_up_what_others_may_send() {
-    let mut gate = DatagramGate::new(GateLimits::default(), Duration::ZERO);
-    let loud = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    let limits = GateLimits { ban: None, ..GateLimits::default() };
+    let mut gate = DatagramGate::new(limits, Duration::ZERO);
+    let loud = at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
     let passed = (0..10_000).filter(|_| gate.admit(loud, b"de", Duration::ZERO) == Verdict::Pass).count();
     assert_eq!(passed, 100);
-    let neighbour = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+    let neighbour = at(IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped()));
     let passed =
         (0..10_000).filter(|_| gate.admit(neighbour, b"de", Duration::ZERO) == Verdict::Pass).count();
     assert_eq!(passed, 100, "the prefix has 200, and an IPv4 address written as IPv6 is the same address");
-    let far = IpAddr::V4(Ipv4Addr::new(192, 0, 3, 1));
+    let far = at(IpAddr::V4(Ipv4Addr::new(192, 0, 3, 1)));
     assert_eq!(gate.admit(far, b"de", Duration::ZERO), Verdict::Pass);
     assert_eq!(gate.admit(loud, b"l-3:e", Duration::ZERO), Verdict::Malformed);
 }
 
 #[test]
 fn a_slash_64_is_one_neighbourhood() {
-    let limits = GateLimits { prefix: (2, 0), ..GateLimits::default() };
+    let limits = GateLimits { prefix: (2, 0), ban: None, ..GateLimits::default() };
     let mut gate = DatagramGate::new(limits, Duration::ZERO);
-    let from = |low: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, low));
+    let from = |low: u16| at(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, low)));
     let passed = (0..50).filter(|low| gate.admit(from(*low), b"de", Duration::ZERO) == Verdict::Pass).count();
     assert_eq!(passed, 2);
+}
+
+const QUERY: &[u8] = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe";
+const REPLY: &[u8] = b"d1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re";
+const ERROR: &[u8] = b"d1:eli201e1:xe1:t2:aa1:y1:ee";
+
+#[test]
+fn an_answer_passes_once_for_each_question_and_from_nowhere_else() {
+    let mut gate = DatagramGate::new(GateLimits::default(), Duration::ZERO);
+    let asked = at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    assert_eq!(gate.admit(asked, REPLY, Duration::ZERO), Verdict::Malformed, "nobody was asked");
+    gate.sent(asked, REPLY, Duration::ZERO);
+    assert_eq!(
+        gate.admit(asked, REPLY, Duration::ZERO),
+        Verdict::Malformed,
+        "an answer of ours is no question"
+    );
+    for _ in 0..2 {
+        gate.sent(asked, QUERY, Duration::ZERO);
+    }
+    let elsewhere = SocketAddr::new(asked.ip(), 6_882);
+    assert_eq!(gate.admit(elsewhere, REPLY, Duration::ZERO), Verdict::Malformed);
+    assert_eq!(gate.admit(asked, b"d1:rl-3:e1:t2:aa1:y1:re", Duration::ZERO), Verdict::Malformed);
+    assert_eq!(gate.admit(asked, REPLY, Duration::ZERO), Verdict::Pass);
+    assert_eq!(gate.admit(asked, ERROR, Duration::from_secs(14)), Verdict::Pass);
+    assert_eq!(gate.admit(asked, REPLY, Duration::from_secs(14)), Verdict::Malformed, "as many as questions");
+    gate.sent(asked, QUERY, Duration::from_secs(20));
+    assert_eq!(gate.admit(asked, REPLY, Duration::from_secs(36)), Verdict::Malformed, "too late");
+}
+
+#[test]
+fn a_flood_from_forged_addresses_does_not_silence_whom_we_asked() {
+    let mut gate = DatagramGate::new(GateLimits::default(), Duration::ZERO);
+    let asked = at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    gate.sent(asked, QUERY, Duration::ZERO);
+    let mut passed = 0;
+    for n in 0..20_000u32 {
+        let forged = at(IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n * 259)));
+        passed += u32::from(gate.admit(forged, QUERY, Duration::ZERO) == Verdict::Pass);
+        assert_eq!(gate.admit(forged, REPLY, Duration::ZERO), Verdict::Malformed);
+    }
+    assert_eq!(passed, 2_000);
+    assert_eq!(gate.admit(asked, REPLY, Duration::ZERO), Verdict::Pass);
+}
+
+#[test]
+fn who_goes_on_when_refused_is_banned_for_a_while_and_its_neighbours_are_not() {
+    let mut gate = DatagramGate::new(GateLimits::default(), Duration::ZERO);
+    let loud = at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
+    for _ in 0..400 {
+        gate.admit(loud, QUERY, Duration::ZERO);
+    }
+    let later = Duration::from_secs(299);
+    assert_eq!(gate.admit(loud, QUERY, later), Verdict::TooMany, "banned");
+    assert_eq!(gate.admit(loud, b"l-3:e", later), Verdict::TooMany, "not even looked at");
+    assert_eq!(gate.admit(at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9))), QUERY, later), Verdict::Pass);
+    gate.sent(loud, QUERY, later);
+    assert_eq!(gate.admit(loud, REPLY, later), Verdict::Pass, "its answers pass");
+    assert_eq!(gate.admit(loud, QUERY, Duration::from_secs(301)), Verdict::Pass);
+}
+
+#[test]
+fn a_neighbourhood_that_goes_on_when_refused_is_banned() {
+    let mut gate = DatagramGate::new(GateLimits::default(), Duration::ZERO);
+    let of = |host: u8| at(IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)));
+    for _ in 0..40 {
+        for host in 1..=20 {
+            gate.admit(of(host), QUERY, Duration::ZERO);
+        }
+    }
+    assert_eq!(gate.admit(of(99), QUERY, Duration::from_secs(200)), Verdict::TooMany);
+    assert_eq!(gate.admit(of(99), QUERY, Duration::from_secs(301)), Verdict::Pass);
 }

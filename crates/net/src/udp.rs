@@ -338,7 +338,7 @@ impl Receiver {
                 counter.fetch_add(1, Ordering::Relaxed);
                 continue;
             }
-            let counter = match self.gate.admit(from.ip(), payload, self.start.elapsed()) {
+            let counter = match self.gate.admit(from, payload, self.start.elapsed()) {
                 Verdict::Malformed => &self.counters.malformed,
                 Verdict::TooMany => &self.counters.too_many,
                 Verdict::Pass => {
@@ -387,6 +387,7 @@ async fn run(
             }
             outgoing = queue.recv() => {
                 let Some(Datagram { from: to, payload }) = outgoing else { return };
+                receiver.gate.sent(canonical(to), &payload, receiver.start.elapsed());
                 // A datagram that cannot be sent (unreachable, too long) is lost, as datagrams may be.
                 let _ = wire.send_to(&payload, to).await;
             }
