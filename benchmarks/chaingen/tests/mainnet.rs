@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// The last block of [`signed`], cut at 112.
+const TIP: &str = "3dffe25e8312c1636d2cd35043a9e3f102b76c84c7da87cfb7aea40f226d3cc4";
+
 fn signed() -> Options {
     Options {
         blocks: 150,
@@ -114,6 +117,8 @@ fn a_chain_is_the_same_with_any_number_of_threads_and_another_with_another_seed(
     let mut options = Options { blocks: 112, forks: vec![stale(104, 2)], ..signed() };
     options.threads = 1;
     let one = made(&options);
+    let shown = tip(&one).iter().rev().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    assert_eq!(shown, TIP, "the same on every host");
     options.threads = 5;
     assert!(one == made(&options), "five threads make the same blocks");
     options.seed = 1;
