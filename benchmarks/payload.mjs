@@ -1,9 +1,8 @@
 // What benchmarks hash and serve: a regtest chain of full blocks, as one file of records, as the flat file of its
 // first segment, and as a data directory without undo data (seeding blocks needs none).
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cargoProgram } from './cargo.mjs';
+import { cachedRecords } from './chains.mjs';
 
 const segmentBlocks = 144;
 /** Core's limit for a block file. */
@@ -11,15 +10,7 @@ const fileBytesLimit = 128 * 2 ** 20;
 
 /** Makes the chain in a folder; returns where things lie. */
 export function makePayload(folder) {
-  const recordsPath = join(folder, 'records.dat');
-  execFileSync(cargoProgram('chaingen'), [
-    '--out',
-    recordsPath,
-    '--blocks',
-    '600',
-    '--bytes-per-block',
-    '900000',
-  ]);
+  const recordsPath = cachedRecords(['--blocks=600', '--bytes-per-block=900000']);
   const bytes = readFileSync(recordsPath);
   const offsets = [0];
   for (let at = 0; at < bytes.length; offsets.push(at)) at += 8 + bytes.readUInt32LE(at + 4);

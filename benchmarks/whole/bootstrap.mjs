@@ -2,7 +2,7 @@
 // child process, against a plain loop around the engine. `regtest`: one process bootstraps from another over
 // loopback, against the plain loop that is handed the same blocks.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { EngineProcess } from '../../dist/bridge/engine/parent.js';
 import { displayHash } from '../../dist/units.js';
 import { root } from '../../scripts/cache.mjs';
 import { cargoProgram } from '../cargo.mjs';
+import { cachedDatadir, cachedRecords } from '../chains.mjs';
 import { cpuSeconds, json, pssMiB, start } from '../programs.mjs';
 
 const cli = join(root, 'dist', 'cli', 'main.js');
@@ -18,7 +19,7 @@ const childPath = join(root, 'dist', 'bridge', 'engine', 'child.js');
 const samplePath = join(root, 'src', 'node', 'sample', 'mainnet-0-14131.dat');
 const sampleHash = '00000000b3e750f37fdb42e1018799a9f44b546d393b130b369590a072430a1c';
 const watchMs = 50;
-const regtest = { blocks: 600, bytesPerBlock: 400_000, sealed: 3 * 144 };
+const regtest = { chain: ['--blocks=600', '--bytes-per-block=400000'], sealed: 3 * 144 };
 
 export async function run(context) {
   await demo(context);
@@ -123,12 +124,9 @@ async function fed(networkName, recordsPath, datadirNet) {
 }
 
 async function network({ folder, report, runs }) {
-  const recordsPath = join(folder, 'records.dat');
-  const { blocks, bytesPerBlock, sealed } = regtest;
-  const args = ['--out', recordsPath, '--blocks', String(blocks), '--bytes-per-block', String(bytesPerBlock)];
-  execFileSync(cargoProgram('chaingen'), args);
-  const source = join(folder, 'source');
-  await fed('regtest', recordsPath, join(source, 'regtest'));
+  const { chain, sealed } = regtest;
+  const recordsPath = cachedRecords(chain);
+  const source = cachedDatadir(chain);
   const sealedPath = join(folder, 'sealed.dat');
   const records = readFileSync(recordsPath);
   let end = 0;
