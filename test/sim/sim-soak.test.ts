@@ -122,7 +122,7 @@ t.test('in worlds made by chance the honest get everything, and liars are found'
   const sum = (key: 'needed' | 'duplicates') => all.reduce((total, each) => total + each[key], 0);
   if (seeds.length === WORLDS) {
     t.ok(
-      sum('duplicates') < 0.06 * sum('needed'),
+      sum('duplicates') < 0.05 * sum('needed'),
       `${sum('duplicates')} of ${sum('needed')} blocks came twice`,
     );
   }
