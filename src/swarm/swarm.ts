@@ -7,7 +7,8 @@ import type { PeerAddress } from '../connector.js';
 import { Blame } from './blame.js';
 import type { ExtensionInfo } from './extensions.js';
 import { Geometry } from './geometry.js';
-import type { Hello, Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
+import { Greetings, speaksV2 } from './greetings.js';
+import type { Incoming, LinkEvent, LinkHost, PieceVerdict, TorrentFault } from './link-host.js';
 import type { Peer } from './peer.js';
 import type { KnownPeer, PeerSource } from './peer-book.js';
 import { Peers, type PeersOptions } from './peers.js';
@@ -42,12 +43,12 @@ export class Swarm {
   readonly torrent: number;
   readonly #options: SwarmOptions;
   readonly #context: SwarmContext;
-  readonly #peerId: Uint8Array;
   readonly #host: LinkHost;
   readonly #events: SwarmEvents;
   readonly #peers: Peers;
   readonly #blame: Blame;
   readonly #extensions: SwarmExtensions;
+  readonly #greetings: Greetings;
   readonly #webSeeds: WebSeeds;
   /** Null while only the infohash is known. */
   #pieces: Pieces | null = null;
@@ -63,23 +64,26 @@ export class Swarm {
 
   constructor(context: SwarmContext, options: SwarmOptions) {
     const { infoHashV1, infoHashV2, content } = options;
-    if (infoHashV1 === null && infoHashV2 === null)
-      throw new TypeError('"infoHashV1" or "infoHashV2" is needed');
-    checkLength('infoHashV1', infoHashV1, 20);
-    checkLength('infoHashV2', infoHashV2, 32);
+    const peerId = context.newPeerId();
+    // Before the byte mover hears of it: a wrong length throws.
+    this.#greetings = new Greetings({
+      infoHashV1,
+      infoHashV2,
+      peerId,
+      extensionHandshake: (remote) => this.#extensions.handshake({ remote, uploadOnly: this.#isUploadOnly }),
+      hidesHave: () => this.#isHiding,
+    });
     this.infoHashV1 = infoHashV1;
     this.infoHashV2 = infoHashV2;
     this.#options = options;
     this.#context = context;
     this.#host = context.host;
     this.#events = options.events ?? {};
-    // Before the byte mover hears of it: a wrong length throws.
     const geometry = content ? new Geometry(content) : null;
     this.torrent = content ? this.#host.addTorrent(content.store) : this.#host.addTorrent();
-    this.#peerId = context.newPeerId();
     this.#peers = new Peers({
       ...context,
-      peerId: this.#peerId,
+      peerId,
       torrent: this.torrent,
       ...(options.maxLinks === undefined ? {} : { maxLinks: options.maxLinks }),
     });
@@ -239,7 +243,7 @@ export class Swarm {
   /** Dials one address that is due. Called by the session, which shares out the global limits. */
   dial(nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
-    const peer = this.#peers.dial(nowMs, this.#suits, (known) => this.#helloTo(known));
+    const peer = this.#peers.dial(nowMs, this.#suits, (known) => this.#greetings.dialled(known));
     if (peer) this.#greeted(peer);
     return peer !== null;
   }
@@ -257,11 +261,7 @@ export class Swarm {
   /** Lets a connection from outside in; false when it is not welcome. */
   onIncoming(incoming: Incoming, nowMs: number): boolean {
     if (this.#state === 'closed' || this.#state === 'paused') return false;
-    const v1 = this.infoHashV1;
-    // Who speaks v2 as well is answered by that name (BEP 52, "upgrade").
-    const upgrades = this.infoHashV2 !== null && speaksV2(incoming.reserved);
-    const asV2 = v1 === null || upgrades || Buffer.compare(incoming.infoHash, v1) !== 0;
-    const peer = this.#peers.accept(incoming, this.#hello(asV2, incoming), nowMs);
+    const peer = this.#peers.accept(incoming, this.#greetings.answer(incoming), nowMs);
     if (!peer) return false;
     peer.peerId = incoming.peerId;
     this.#greeted(peer);
@@ -385,7 +385,7 @@ export class Swarm {
   /** Dials out of turn: a relay told that the peer dials us now (BEP 55). */
   #dialNow(address: PeerAddress, nowMs: number): void {
     if (this.#state === 'closed' || this.#state === 'paused') return;
-    const peer = this.#peers.dialNow(address, 'pex', (known) => this.#helloTo(known), nowMs);
+    const peer = this.#peers.dialNow(address, 'pex', (known) => this.#greetings.dialled(known), nowMs);
     if (peer) this.#greeted(peer);
   }
 
@@ -400,12 +400,6 @@ export class Swarm {
     peer.hidesHave = this.#isHiding;
   }
 
-  #helloTo(known: KnownPeer): Hello {
-    // Of a hybrid's two names the other one is tried next: v2-only peers know but that one.
-    const useV2 = this.infoHashV1 === null || (this.infoHashV2 !== null && known.failures % 2 === 1);
-    return this.#hello(useV2, known.address);
-  }
-
   /** Begins with web seeds that are due, while pieces are missing. */
   #linkWebSeeds(nowMs: number): void {
     const paths = this.#pieces?.content.webSeedPaths;
@@ -416,21 +410,6 @@ export class Swarm {
       const peer = this.#peers.beginWebSeed(begun.link, begun.url, nowMs);
       this.#blame.remember(peer.link, peer.address);
     }
-  }
-
-  #hello(asV2: boolean, remote: PeerAddress): Hello {
-    const v1 = this.infoHashV1;
-    const v2 = this.infoHashV2?.subarray(0, 20) ?? null;
-    const [infoHash, other] = asV2 ? [v2, v1] : [v1, v2];
-    if (infoHash === null) throw new TypeError('"infoHashV1" or "infoHashV2" is needed');
-    return {
-      infoHash,
-      ...(other === null ? {} : { otherInfoHash: other }),
-      peerId: this.#peerId,
-      v2: v2 !== null,
-      extensionHandshake: this.#extensions.handshake({ remote, uploadOnly: this.#isUploadOnly }),
-      ...(this.#isHiding ? { hideHave: true } : {}),
-    };
   }
 
   #startOff(peer: Peer): void {
@@ -578,16 +557,5 @@ export class Swarm {
     if (!peer.uploadOnly && !peer.have.complete(pieces.pieceCount)) return false;
     const sinceMs = Math.max(peer.openedAtMs, this.#seedingSinceMs);
     return nowMs - sinceMs >= (this.#options.seedGraceMs ?? SEED_GRACE_MS);
-  }
-}
-
-/** Whether the reserved bytes have the bit of BEP 52. */
-function speaksV2(reserved: Uint8Array | undefined): boolean {
-  return ((reserved?.[7] ?? 0) & 0x10) !== 0;
-}
-
-function checkLength(name: string, bytes: Uint8Array | null, length: number): void {
-  if (bytes !== null && bytes.length !== length) {
-    throw new RangeError(`"${name}" expected ${length} bytes, got ${bytes.length}`);
   }
 }
