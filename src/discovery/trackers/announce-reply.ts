@@ -32,7 +32,9 @@ export function parseAnnounceReply(body: Uint8Array, status = 200): AnnounceRepl
   }
   const interval = milliseconds(reply.get('interval'));
   const peers = [...readPeers(reply.get('peers')), ...compactPeers(reply.get('peers6'), 'ipv6')];
-  if (interval === null && reply.get('peers') === undefined && peers.length === 0) {
+  const given = reply.get('peers');
+  const isList = given instanceof Uint8Array || Array.isArray(given);
+  if (interval === null && !isList && peers.length === 0) {
     return { failure: 'the answer is not that of a tracker', of: 'tracker', retryMs: null };
   }
   const warning = reply.get('warning message');

@@ -40,7 +40,7 @@ export class TrackerHost {
   /** Rows that are due, those that cannot wait first. */
   readonly urgent = new Set<number>();
   readonly ready = new Set<number>();
-  /** When it may be asked again, that it is not asked too often. */
+  /** When the pauses after all its requests so far are over. */
   nextMs = 0;
 
   take(): number | null {

@@ -112,7 +112,9 @@ export class TrackerClient {
     const torrent = this.#table.addTorrent(names);
     for (const number of numbers) {
       const [tracker] = this.#trackers.tiers[number]?.trackers ?? [];
-      if (tracker) this.#queue.wait(this.#table.addRow(torrent, number, tracker.number), 0);
+      if (!tracker) continue;
+      this.#queue.wait(this.#table.addRow(torrent, number, tracker.number), 0);
+      this.#queue.expect(names.length * this.#options.ipVersions.length);
     }
     return torrent;
   }
@@ -143,9 +145,8 @@ export class TrackerClient {
       this.#forget(row);
       if (table.has(row, FLYING)) table.set(row, GONE);
       else if (table.has(row, STARTED)) this.#sayFarewell(row);
-      else table.deleteRow(row);
+      else this.#free(row);
     }
-    if (!table.hasRows(torrent)) table.deleteTorrent(torrent);
   }
 
   /** Answers of UDP trackers. */
@@ -238,8 +239,7 @@ export class TrackerClient {
   }
 
   #begin(nowMs: number): void {
-    const requests = (row: number) =>
-      this.#table.names(this.#table.torrent(row)).length * this.#options.ipVersions.length;
+    const requests = (row: number) => this.#requestsOf(row);
     for (
       let row = this.#queue.begin(nowMs, requests);
       row !== null;
@@ -249,6 +249,10 @@ export class TrackerClient {
       const job = this.#announce(row).finally(() => this.#jobs.delete(job));
       this.#jobs.add(job);
     }
+  }
+
+  #requestsOf(row: number): number {
+    return this.#table.names(this.#table.torrent(row)).length * this.#options.ipVersions.length;
   }
 
   async #announce(row: number): Promise<void> {
@@ -315,6 +319,7 @@ export class TrackerClient {
   #waitForNext(row: number, replies: readonly AnnounceReply[]): void {
     const { clock, random } = this.#options;
     const intervalMs = Math.max(...replies.map((reply) => reply.intervalMs));
+    this.#queue.sawInterval(intervalMs);
     const soonestMs = Math.max(...replies.map((reply) => reply.minIntervalMs ?? reply.intervalMs));
     const isHungry = this.#live.get(this.#table.torrent(row))?.isHungry() ?? false;
     const waitMs = (isHungry ? soonestMs : intervalMs) * (1 + JITTER * random());
@@ -399,6 +404,7 @@ export class TrackerClient {
 
   #free(row: number): void {
     const torrent = this.#table.torrent(row);
+    this.#queue.expect(-this.#requestsOf(row));
     this.#forget(row);
     this.#trackerIds.delete(row);
     this.#table.deleteRow(row);
