@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './cache.mjs';
+import { ensureDhtPeer } from './dht-peer.mjs';
 import { findRqbit } from './rqbit.mjs';
 import { say } from './run.mjs';
 import { setup } from './setup.mjs';
@@ -18,6 +19,7 @@ const env = {
   BLOCKSWARM_TRANSMISSION: transmission,
   BLOCKSWARM_OPENTRACKER: opentracker,
   BLOCKSWARM_RQBIT: findRqbit(),
+  BLOCKSWARM_DHT_PEER: ensureDhtPeer(),
 };
 const count = { passed: 0, failed: 0, skipped: 0 };
 let whole = true;
