@@ -180,6 +180,17 @@ export declare class Reactor {
    * none yet.
    */
   askUdpTracker(request: Uint8Array, host: string, port: number): boolean
+  /** Joins a multicast group on an interface; returns its number. ERR_LISTEN; ERR_PRIVACY behind a proxy. */
+  joinGroup(group: MulticastGroup): number
+  /** Leaves it. */
+  leaveGroup(group: number): void
+  /** False when it is not joined. */
+  sendToGroup(group: number, payload: Uint8Array): boolean
+  /**
+   * Asks the gateway for a port, or to take one back; returns the number under which the answer comes, within ten
+   * seconds. ERR_PRIVACY behind a proxy.
+   */
+  mapPort(request: MappingRequest): number
   /** What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake. */
   setEncryption(mode: 'off' | 'allowed' | 'preferred' | 'required'): void
   /** 20 bytes: encrypted handshakes for this info hash are understood from now on. */
@@ -364,6 +375,10 @@ export interface Batch {
   /** To requests by `askUdpTracker`. */
   trackerAnswers: Array<Datagram>
   http: Array<HttpOutcome>
+  /** What came to multicast groups. */
+  announcements: Array<GroupDatagram>
+  /** Answers to `mapPort`. */
+  mappings: Array<MappingAnswer>
   dropped: Dropped
 }
 
@@ -522,6 +537,15 @@ export interface FolderOptions {
   openFiles: number
   /** Numbers in the layout of files that are not made when they are missing. */
   absent: Array<number>
+}
+
+/** A datagram that came to a group: any bytes, 1,500 at most. */
+export interface GroupDatagram {
+  /** As `joinGroup` numbered it. */
+  group: number
+  host: string
+  port: number
+  payload: Buffer
 }
 
 /** What came of hashes that were asked for. */
@@ -729,6 +753,45 @@ export interface LinkEvent {
  * when another process, or another handle of this one, holds it; `ERR_IO`.
  */
 export declare function lockFile(path: string): LockHandle
+
+/** What came of a `mapPort`. */
+export interface MappingAnswer {
+  request: number
+  /** Why there is no mapping; absent when there is one, or it was removed. */
+  error?: string
+  /** The gateway's address in the world, as far as it says one. */
+  externalHost?: string
+  externalPort: number
+  lifetimeSeconds: number
+}
+
+/** A port of ours that the world is to reach. */
+export interface MappingRequest {
+  method: 'pcp' | 'nat-pmp' | 'upnp-igd'
+  /** The only one that is believed. */
+  gateway: string
+  /** Where devices are searched for (UPnP-IGD); default 239.255.255.250:1900. */
+  searchHost?: string
+  searchPort?: number
+  transport: 'tcp' | 'udp'
+  /** 1 to 65,535. */
+  internalPort: number
+  /** The one we should like, or have mapped. */
+  externalPort: number
+  /** 0 removes the mapping. */
+  lifetimeSeconds: number
+}
+
+/** A multicast group, and the interface on which it is joined. */
+export interface MulticastGroup {
+  /** The interface's name. */
+  interfaceName: string
+  /** An address of ours on it, of the group's family. */
+  local: string
+  /** The group. */
+  host: string
+  port: number
+}
 
 /** The values of a network; a custom signet (`signet-<8 hex>`) needs its challenge. ERR_NETWORK_UNKNOWN. */
 export declare function networkParams(network: string, signetChallenge?: Uint8Array | undefined | null): NetworkParams

@@ -715,6 +715,13 @@ export type HttpResult = { readonly retryAfterMs: number | null } & (
   | { readonly failure: string }
 );
 
+/** A multicast group on one interface. */
+export type MulticastGroup = bindings.MulticastGroup;
+/** What came to a multicast group. */
+export type GroupDatagram = Readonly<bindings.GroupDatagram>;
+export type MappingRequest = bindings.MappingRequest;
+export type MappingAnswer = Readonly<bindings.MappingAnswer>;
+
 /** As `WebSeedPlace` of src/swarm/link-host.ts. */
 type WebSeedPlace = Omit<bindings.WebSeed, 'paths'> & { readonly paths: readonly string[] };
 
@@ -725,6 +732,7 @@ type WebSeedPlace = Omit<bindings.WebSeed, 'paths'> & { readonly paths: readonly
 export class Reactor {
   readonly #inner: bindings.Reactor;
   readonly #gets = new Map<number, (outcome: bindings.HttpOutcome) => void>();
+  readonly #mappings = new Map<number, (answer: bindings.MappingAnswer) => void>();
 
   /** `wake` is called on the JavaScript thread when there is something to `drain`: once until it is drained. */
   constructor(options: ReactorOptions, wake: () => void) {
@@ -755,7 +763,37 @@ export class Reactor {
   drain(): Batch {
     const batch = this.#inner.drain();
     for (const outcome of batch.http) this.#gets.get(outcome.request)?.(outcome);
+    for (const answer of batch.mappings) this.#mappings.get(answer.request)?.(answer);
     return batch;
+  }
+
+  /**
+   * Joins a multicast group on an interface; returns its number.
+   * @throws BlockswarmError ERR_LISTEN, ERR_ADDRESS, ERR_PRIVACY behind a proxy
+   */
+  joinGroup(group: MulticastGroup): number {
+    return call(() => this.#inner.joinGroup(group));
+  }
+
+  leaveGroup(group: number): void {
+    this.#inner.leaveGroup(group);
+  }
+
+  /** False when it is not joined; datagrams may get lost. */
+  sendToGroup(group: number, payload: Uint8Array): boolean {
+    return this.#inner.sendToGroup(group, payload);
+  }
+
+  /**
+   * Asks the gateway for a port, or to take one back; that it refuses is a result. Ends within ten seconds, while someone
+   * drains.
+   * @throws BlockswarmError ERR_ADDRESS, ERR_PRIVACY behind a proxy
+   */
+  async mapPort(request: MappingRequest): Promise<MappingAnswer> {
+    const number = call(() => this.#inner.mapPort(request));
+    return new Promise<MappingAnswer>((resolve) => this.#mappings.set(number, resolve)).finally(() =>
+      this.#mappings.delete(number),
+    );
   }
 
   /**
@@ -803,6 +841,8 @@ export class Reactor {
   /** Closes all links and joins the threads. Idempotent. */
   async shutdown(): Promise<void> {
     for (const [request, settle] of this.#gets) settle({ request, failure: 'shutdown' });
+    const none = { error: 'shutdown', externalPort: 0, lifetimeSeconds: 0 };
+    for (const [request, settle] of this.#mappings) settle({ request, ...none });
     await this.#inner.shutdown();
   }
 

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod hash;
 mod http;
+mod local_network;
 mod lock;
 mod reactor;
 mod resume;

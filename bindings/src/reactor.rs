@@ -3,6 +3,7 @@
 use crate::connector::ConnectorOptions;
 use crate::error::coded;
 use crate::http::{HttpOutcome, HttpRequest};
+use crate::local_network::{GroupDatagram, MappingAnswer, MappingRequest, MulticastGroup};
 use crate::store::Store;
 use crate::task::Job;
 use blockswarm_net::{
@@ -479,6 +480,10 @@ pub struct Batch {
     /// To requests by `askUdpTracker`.
     pub tracker_answers: Vec<Datagram>,
     pub http: Vec<HttpOutcome>,
+    /// What came to multicast groups.
+    pub announcements: Vec<GroupDatagram>,
+    /// Answers to `mapPort`.
+    pub mappings: Vec<MappingAnswer>,
     pub dropped: Dropped,
 }
 
@@ -566,6 +571,31 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn ask_udp_tracker(&self, request: &[u8], host: String, port: u32) -> bool {
         address(&host, port).is_ok_and(|to| self.hub.ask_udp_tracker(to, request.to_vec()))
+    }
+
+    /// Joins a multicast group on an interface; returns its number. ERR_LISTEN; ERR_PRIVACY behind a proxy.
+    #[napi(catch_unwind)]
+    pub fn join_group(&self, group: MulticastGroup) -> napi::Result<u32> {
+        self.hub.local_network().join(group.read()?).map_err(refused)
+    }
+
+    /// Leaves it.
+    #[napi(catch_unwind)]
+    pub fn leave_group(&self, group: u32) {
+        self.hub.local_network().leave(group);
+    }
+
+    /// False when it is not joined.
+    #[napi(catch_unwind)]
+    pub fn send_to_group(&self, group: u32, payload: &[u8]) -> bool {
+        self.hub.local_network().send(group, payload.to_vec())
+    }
+
+    /// Asks the gateway for a port, or to take one back; returns the number under which the answer comes, within ten
+    /// seconds. ERR_PRIVACY behind a proxy.
+    #[napi(catch_unwind)]
+    pub fn map_port(&self, request: MappingRequest) -> napi::Result<u32> {
+        self.hub.local_network().map_port(request.read()?).map_err(refused)
     }
 
     /// What incoming links may do, and whether one that is dialled encrypted may turn plain behind its handshake.
@@ -779,6 +809,7 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn drain(&self) -> Batch {
         let (drained, datagrams) = self.hub.drain();
+        let (announcements, mappings) = self.hub.local_network().drain();
         let lost = self.hub.udp(|udp| {
             udp.map_or(0, |udp| {
                 let counters = udp.counters();
@@ -796,6 +827,8 @@ impl Reactor {
             faults: drained.faults.into_iter().map(TorrentFault::from).collect(),
             datagrams: datagrams.into_iter().map(Datagram::from).collect(),
             tracker_answers: self.hub.drain_trackers().into_iter().map(Datagram::from).collect(),
+            announcements: announcements.into_iter().map(GroupDatagram::from).collect(),
+            mappings: mappings.into_iter().map(MappingAnswer::from).collect(),
             http: self.hub.drain_http().into_iter().map(HttpOutcome::from).collect(),
             dropped: Dropped { datagrams: count(lost.saturating_sub(before)) },
         }

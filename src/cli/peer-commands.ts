@@ -41,6 +41,8 @@ export function peerOptions(command: Command): Command {
     .option('--tracker <url>', 'a tracker for all torrents that are not private; may be given often', collect)
     .option('--no-trackers', 'ask no tracker')
     .option('--no-pex', 'do not exchange addresses of peers with peers (BEP 11)')
+    .option('--lsd', 'look for peers on the local network (BEP 14): the default, but on loopback')
+    .option('--no-lsd', 'do not')
     .option(
       '--dht-bootstrap <host:port>',
       'a DHT node to start from; may be given often (default: public ones)',

@@ -6,7 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Privacy } from '../connector/privacy.js';
-import { DialPolicy, formatPeerAddress, type PeerAddress } from '../connector.js';
+import { DialPolicy, formatPeerAddress, isLoopback, type PeerAddress } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
 import { TrackerClient, type TrackerStatus } from '../discovery/trackers/tracker-client.js';
@@ -21,6 +21,7 @@ import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
 import type { DhtRecord } from './dht-record.js';
 import { DhtSchedule } from './dht-schedule.js';
+import { LocalPeers } from './local-peers.js';
 import { type PeeringOptions, rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
@@ -73,6 +74,7 @@ export class PeerNode {
   readonly #tracker: TrackerClient | null;
   readonly #trackers: TrackerSchedule | null;
   readonly #trackerTimer: NodeJS.Timeout | undefined;
+  readonly #localPeers: LocalPeers | null;
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -96,6 +98,8 @@ export class PeerNode {
     const { encryption, pex = true, quotaRecord = null } = options;
     // Its id and nodes would tell that two runs are one.
     const dhtRecord = privacy.direct ? (options.dhtRecord ?? null) : null;
+    // Whoever listens on loopback wants to stay there, and other programs there are rarely meant.
+    const { lsd = listen !== null && !isLoopback(listen.host) } = options;
     this.#quotaRecord = quotaRecord;
     this.#dhtRecord = dhtRecord;
     this.maxConnections = maxConnections;
@@ -149,11 +153,17 @@ export class PeerNode {
     if (this.#trackers) {
       this.#trackerTimer = setInterval(() => this.#trackers?.tick(performance.now()), trackerTickMs);
     }
+    const { wake = async () => {} } = options;
+    const hearsLocal = lsd && listen !== null && privacy.direct;
+    this.#localPeers = hearsLocal
+      ? new LocalPeers({ host: this.#reactor, listening: this.address, wake })
+      : null;
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
       this.#schedule?.tick(performance.now());
       if (this.dht) this.#dhtRecord?.tick(this.dht, performance.now());
+      this.#localPeers?.tick(performance.now());
     }, tickMs);
   }
 
@@ -170,6 +180,7 @@ export class PeerNode {
     this.#schedule?.add(swarm);
     this.#schedule?.tick(performance.now());
     this.#trackers?.add(swarm, trackerTiers);
+    this.#localPeers?.add(swarm);
     return swarm;
   }
 
@@ -198,7 +209,9 @@ export class PeerNode {
     for (const name of names) {
       this.session.addIdle(name, torrent);
       // BEP 27: nobody is told of it but its trackers.
-      if (!isPrivate) this.#schedule?.addIdle(name);
+      if (isPrivate) continue;
+      this.#schedule?.addIdle(name);
+      this.#localPeers?.addIdle(name, torrent);
     }
   }
 
@@ -207,6 +220,7 @@ export class PeerNode {
     for (const name of names) {
       this.session.removeIdle(name);
       this.#schedule?.removeIdle(name);
+      this.#localPeers?.removeIdle(name);
     }
   }
 
@@ -270,6 +284,7 @@ export class PeerNode {
     this.#trackers?.tick(performance.now());
     await this.#trackers?.close();
     this.#stop.abort();
+    this.#localPeers?.close();
     this.session.close();
     await this.#schedule?.close();
     await this.dht?.close();
@@ -311,6 +326,7 @@ export class PeerNode {
     const batch = this.#reactor.drain();
     this.dht?.deliver(batch.datagrams);
     this.#tracker?.deliver(batch.trackerAnswers);
+    this.#localPeers?.deliver(batch.announcements);
     this.session.apply(batch);
   }
 

@@ -26,6 +26,8 @@ export interface PeeringOptions {
   readonly tracker?: readonly string[];
   /** Off: no tracker is asked. */
   readonly trackers?: boolean;
+  /** The local network is told of torrents, and heard (BEP 14). Default on, but on loopback. */
+  readonly lsd?: boolean;
   /** Bytes a second of all connections together; 0: no limit. */
   readonly maxUpload?: number;
   readonly maxDownload?: number;
@@ -47,6 +49,7 @@ export function peering({
   pex,
   tracker,
   trackers,
+  lsd,
   maxUpload,
   maxDownload,
   schedule,
@@ -62,6 +65,7 @@ export function peering({
     ...(pex !== undefined && { pex }),
     ...(tracker && { tracker: checkTrackers(tracker) }),
     ...(trackers !== undefined && { trackers }),
+    ...(lsd !== undefined && { lsd }),
     ...(maxUpload !== undefined && { maxUpload }),
     ...(maxDownload !== undefined && { maxDownload }),
     ...(schedule && { schedule }),

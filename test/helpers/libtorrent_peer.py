@@ -7,8 +7,8 @@
   get OUT HOST:PORT[,…] TORRENT|MAGNET    downloads to OUT to the last byte, then ends
   seed FOLDER TORRENT…                    checks and seeds; the first line names the port; ends with its stdin
 
-Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP, `--tcp-and-utp`, and `--listen=HOST:PORT` for
-another place than a free port of loopback.
+Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP, `--tcp-and-utp`, `--listen=HOST:PORT` for
+another place than a free port of loopback, and `--lsd` for local service discovery (then HOST:PORT may be `-`).
 
 Not called libtorrent.py: Python would import this file instead of the library.
 """
@@ -68,13 +68,13 @@ def read(path):
 
 def session():
     """A session that speaks to nobody by itself."""
-    encrypted, utp = (flag in FLAGS for flag in ("--encrypted", "--utp"))
+    encrypted, utp, lsd = (flag in FLAGS for flag in ("--encrypted", "--utp", "--lsd"))
     both = "--tcp-and-utp" in FLAGS
     policy = int(lt.enc_policy.forced if encrypted else lt.enc_policy.disabled)
     return lt.session({
         "listen_interfaces": LISTEN,
         "enable_dht": False,
-        "enable_lsd": False,
+        "enable_lsd": lsd,
         "enable_upnp": False,
         "enable_natpmp": False,
         "allow_multiple_connections_per_ip": True,
@@ -100,7 +100,7 @@ def params(source, folder):
 def get(out, peers, source):
     this = session()
     handle = this.add_torrent(params(source, out))
-    addresses = [(host, int(port)) for host, port in (peer.rsplit(":", 1) for peer in peers.split(","))]
+    addresses = [(host, int(port)) for host, port in (peer.rsplit(":", 1) for peer in peers.split(",") if peer != "-")]
     asked = 0
     while not handle.status().is_seeding:
         for alert in this.pop_alerts():

@@ -32,6 +32,9 @@ pub enum NetError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Nothing is said on the local network.
+    #[error("the local network is left alone: multicast and requests to the gateway are off")]
+    LocalNetwork,
     /// The runtime has been closed.
     #[error("closed")]
     Closed,
@@ -52,7 +55,7 @@ impl NetError {
             Self::PortInUse { .. } => "ERR_PORT_IN_USE",
             Self::Address { .. } => "ERR_ADDRESS",
             Self::Listen { .. } | Self::Closed => "ERR_LISTEN",
-            Self::Private { .. } => "ERR_PRIVACY",
+            Self::Private { .. } | Self::LocalNetwork => "ERR_PRIVACY",
             Self::Runtime { .. } => "ERR_NATIVE",
         }
     }

@@ -11,7 +11,7 @@ use crate::registry::{Core, Registry, Torrent, write_out_regularly};
 use crate::shared::Command;
 use blockswarm_net::{
     ANONYMOUS_USER_AGENT, Connector, Datagram, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits,
-    HttpOutcome, NetError, ProxyFault, Runtime, RuntimeOptions, USER_AGENT, Udp, UdpLimits,
+    HttpOutcome, LocalNetwork, NetError, ProxyFault, Runtime, RuntimeOptions, USER_AGENT, Udp, UdpLimits,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -52,6 +52,7 @@ pub struct Hub {
     pub(crate) runtime: Runtime,
     udp: Mutex<Option<Udp>>,
     http: HttpJobs,
+    local_network: LocalNetwork,
     pub(crate) closed: AtomicBool,
 }
 
@@ -91,7 +92,11 @@ impl Hub {
         runtime.handle().spawn(write_out_regularly(Arc::downgrade(&core)));
         let outbox = Arc::clone(&core.context.outbox);
         let http = HttpJobs::new(Arc::clone(&core.context.http), move || outbox.wake());
-        Ok(Self { core, runtime, udp: Mutex::new(None), http, closed: AtomicBool::new(false) })
+        let outbox = Arc::clone(&core.context.outbox);
+        let direct = core.context.connector.is_direct();
+        let local_network = LocalNetwork::new(runtime.handle(), direct, move || outbox.wake());
+        let closed = AtomicBool::new(false);
+        Ok(Self { core, runtime, udp: Mutex::new(None), http, local_network, closed })
     }
 
     /// Takes connections at an address; port 0 chooses one. May be called for several addresses.
@@ -131,6 +136,11 @@ impl Hub {
     /// What is wrong with the proxy, as long as nothing went through it since.
     pub fn proxy_fault(&self) -> Option<ProxyFault> {
         self.core.context.connector.health().and_then(|health| health.fault())
+    }
+
+    /// Multicast groups and the gateway.
+    pub fn local_network(&self) -> &LocalNetwork {
+        &self.local_network
     }
 
     /// What incoming links may do, and whether those dialled encrypted may turn plain behind their handshake.
