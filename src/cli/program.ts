@@ -161,6 +161,33 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./bootstrap-command.js')).bootstrapCommand,
   );
 
+  const catalogueClient = (command: Command) =>
+    peers(command)
+      .addOption(networkOption())
+      .addOption(catalogueOption())
+      .option('--min-chain-work <hex>', "the least total work of the headers (default: the network's)")
+      .option('--listen <host:port>', listenText)
+      .option('--timeout <seconds>', 'give up after this long', wholeNumber(1, maxTimeoutSeconds), 1800)
+      .option('--watch <seconds>', 'look at each torrent for at most this long', wholeNumber(1, 3600), 10);
+  add(
+    catalogueClient(
+      program
+        .command('swarm-health')
+        .description('show how well each segment is seeded, and which are in danger'),
+    ),
+    async () => (await import('./swarm-commands.js')).swarmHealthCommand,
+  );
+  add(
+    catalogueClient(
+      program
+        .command('adopt')
+        .description('fetch the rarest segments within a disk budget, and seed them until stopped')
+        .argument('<size>', 'for example 500GiB')
+        .requiredOption('--out <dir>', 'where to keep them'),
+    ),
+    async () => (await import('./swarm-commands.js')).adoptCommand,
+  );
+
   add(
     program
       .command('demo')

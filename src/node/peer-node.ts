@@ -13,7 +13,15 @@ import { TrackerClient, type TrackerStatus } from '../discovery/trackers/tracker
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
-import { type HttpGetOptions, type HttpResult, Reactor, type ReactorStats, type Store } from '../native.js';
+import {
+  fileExtents,
+  type HttpGetOptions,
+  type HttpResult,
+  Reactor,
+  type ReactorStats,
+  Store,
+  type StoreHashes,
+} from '../native.js';
 import type { IdleName } from '../swarm/idle-torrents.js';
 import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
@@ -181,6 +189,18 @@ export class PeerNode {
     this.#schedule?.tick(performance.now());
     this.#trackers?.add(swarm, trackerTiers);
     this.#localPeers?.add(swarm);
+    return swarm;
+  }
+
+  /** Meets those who have a torrent without having, wanting or announcing any of it; the named peers to begin with. */
+  watch(torrent: StoreHashes & Pick<Metainfo, 'infoHashV1' | 'infoHashV2' | 'infoBytes'>): Swarm {
+    const { infoHashV1, infoHashV2, infoBytes, lengthBytes, pieceLengthBytes } = torrent;
+    // What peers have is told once there is a place for it: one with nothing in it.
+    const store = Store.overExtents(torrent, fileExtents('/dev/null', lengthBytes));
+    const content = { store, lengthBytes, pieceLengthBytes };
+    const swarm = this.session.add({ infoHashV1, infoHashV2, infoBytes, content, wanted: [] });
+    swarm.addPeers(this.#peers, 'asked');
+    swarm.addPeers(this.#proven.values(), 'dht');
     return swarm;
   }
 

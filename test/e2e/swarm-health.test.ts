@@ -1,0 +1,88 @@
+/** Which segments are in danger, and adopting those. */
+import { randomBytes } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { privacyOf } from '../../src/connector/privacy.js';
+import { formatPeerAddress } from '../../src/connector.js';
+import { PeerNode } from '../../src/node/peer-node.js';
+import { cliJson, startCli, startSeed } from '../helpers/cli.js';
+import { regtestChain } from '../helpers/regtest-chain.js';
+import { tempFolder } from '../helpers/temp.js';
+
+interface Health {
+  readonly segments: number;
+  readonly torrents: readonly {
+    readonly name: string;
+    readonly lengthBytes: number;
+    readonly seeds: number;
+    readonly peers: number;
+    readonly distributedCopies: number;
+    readonly state: string;
+  }[];
+}
+
+t.test('health says who has each segment, and adopt makes the rare ones less so', async (t) => {
+  const chain = await regtestChain(t);
+  const hub = new PeerNode({
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht: [],
+  });
+  t.teardown(() => hub.close());
+  const dht = ['--dht-bootstrap', formatPeerAddress(hub.address)];
+  const net = ['--network', 'regtest', ...dht];
+  const seed = await startSeed(t, ['--datadir', chain.datadir, ...net]);
+  const folder = tempFolder(t);
+  const look = async (name: string) =>
+    cliJson<Health>(t, [
+      ...[
+        'swarm-health',
+        ...net,
+        '--listen',
+        '127.0.0.1:0',
+        '--watch',
+        '20',
+        '--catalogue',
+        seed.catalogueInfoHashV1 ?? '',
+      ],
+      ...['--state-dir', join(folder, name)],
+    ]);
+  const before = await look('before');
+  t.equal(before.torrents.length, 2 * before.segments);
+  for (const each of before.torrents) {
+    t.match(each, { seeds: 1, peers: 0, distributedCopies: 1, state: 'in-danger' }, each.name);
+  }
+  const smallest = Math.min(...before.torrents.map(({ lengthBytes }) => lengthBytes));
+  const out = join(folder, 'adopted');
+  const program = startCli(t, [
+    ...[
+      'adopt',
+      String(smallest + 1000),
+      '--out',
+      out,
+      ...net,
+      '--listen',
+      '127.0.0.1:0',
+      '--json',
+      '--watch',
+      '20',
+    ],
+    ...['--state-dir', join(folder, 'state')],
+  ]);
+  const [line] = await program.printed(/^\{.*"adopted".*\}$/m);
+  const { adopted, failed } = JSON.parse(line) as {
+    adopted: { name: string; lengthBytes: number }[];
+    failed: unknown[];
+  };
+  t.same(failed, []);
+  t.ok(adopted.length >= 1);
+  const files = readdirSync(out).filter((name) => name.endsWith('.dat'));
+  t.same(files.sort(), adopted.map(({ name }) => name).sort());
+  const bytes = files.reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
+  t.ok(bytes <= smallest + 1000, `${bytes} bytes stay within the budget`);
+
+  const after = await look('after');
+  for (const each of after.torrents) t.equal(each.seeds, files.includes(each.name) ? 2 : 1, each.name);
+  t.equal((await program.stop()).code, 0);
+});
