@@ -17,9 +17,10 @@ const YOUNG_PERCENT: usize = 35;
 /// Coins to have for each input of a block, before the first transaction stops to fan out.
 const COINS_PER_INPUT: usize = 12;
 const FAN_OUT_LIMIT: usize = 2_000;
-/// One of so many transactions has an `OP_RETURN`, of so many bytes.
+/// One of so many transactions has an `OP_RETURN`, of at least so many bytes and fewer than so many more: one push of
+/// one byte's length.
 const DATA_ONE_OF: usize = 8;
-const DATA_BYTES: (u32, usize) = (20, 60);
+const DATA_BYTES: (u32, usize) = (20, 56);
 /// An envelope is a transaction's only input, which must weigh less than 400,000 to be relayed.
 const ENVELOPE_BYTES_LIMIT: usize = 380_000;
 /// What an envelope takes besides its script: its output and the transaction that spends it.

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The last block of [`signed`], cut at 112.
-const TIP: &str = "3dffe25e8312c1636d2cd35043a9e3f102b76c84c7da87cfb7aea40f226d3cc4";
+const TIP: &str = "3dc89724518001a012cd5bb5153c9c228776208cfcfed11faecc7d78fd8c9fce";
 
 fn signed() -> Options {
     Options {
