@@ -27,7 +27,8 @@ export class DatagramSwitch {
       },
       address,
       mayDial: () => true,
-      answerMs: 200,
+      // Long enough for a machine that is busy.
+      answerMs: 500,
       ...this.#options,
       ...options,
     });

@@ -47,7 +47,7 @@ export class Stranger {
     this.#net.send(this.#address, payload, to);
     let timer: NodeJS.Timeout | undefined;
     const silence = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, 1000, null);
+      timer = setTimeout(resolve, 5000, null);
     });
     return Promise.race([answer, silence]).finally(() => clearTimeout(timer));
   }
