@@ -94,7 +94,7 @@ export class Dht {
   #refused = 0;
 
   constructor(options: DhtOptions) {
-    const { bootstrap = [], state = NO_DHT_STATE, walks = 16, answerMs = 2000, readOnly = false } = options;
+    const { bootstrap = [], state = NO_DHT_STATE, walks = 40, answerMs = 2000, readOnly = false } = options;
     const { clock = () => performance.now() } = options;
     this.#options = options;
     this.#lookupMs = options.lookupMs ?? 30_000;

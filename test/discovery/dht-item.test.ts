@@ -29,6 +29,12 @@ t.test('the vectors of BEP 44', async (t) => {
   for (const item of [MUTABLE, SALTED, { value: HELLO }]) checkItem(item);
 });
 
+t.test('the targets of BEP 46', async (t) => {
+  const key = hex('8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e');
+  t.equal(toHex(mutableTarget(key)), 'cc3f9d90b572172053626f9980ce261a850d050b');
+  t.equal(toHex(mutableTarget(key, hex('6e'))), '59ee7c2cb9b4f7eb1986ee2d18fd2fdb8a56554f');
+});
+
 t.test('a signature is of its key, salt, sequence number and value alone', async (t) => {
   const wrong = {
     value: { ...MUTABLE, value: encode('Hello World?') },
