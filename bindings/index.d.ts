@@ -255,6 +255,14 @@ export declare class Reactor {
   allowFast(link: number, pieces: Array<number>): void
   /** HAVE to all open links of the torrent. */
   announceHave(torrent: number, piece: number): void
+  /** Addresses that are not met from now on, also where there is a link, but for those that are allowed. */
+  setBlocked(blocked: AddressRanges, allowed: AddressRanges): void
+  /** Begins to keep an onion service by Tor's control port: `port` of it leads to `target_port` of 127.0.0.1. */
+  keepOnion(controlHost: string, controlPort: number, password: Uint8Array | undefined | null, port: number, targetPort: number): void
+  /** The onion service's host name, while it is up. */
+  onionHost(): string | null
+  /** Why there is no onion service. */
+  onionFault(): string | null
   /** What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing. */
   proxyFault(): string | null
   /** Takes what happened; bounded, more wakes again. */
@@ -363,6 +371,14 @@ export declare class Store {
    * is taken or a piece is missing, ERR_DISK_FULL.
    */
   copyTo(path: string, cancel?: CancelFlag | undefined | null): Promise<void>
+}
+
+/** Ranges of addresses: first and last, both included. */
+export interface AddressRanges {
+  /** Two numbers a range. */
+  v4: Uint32Array
+  /** 32 bytes a range, in network order. */
+  v6: Uint8Array
 }
 
 /** What happened since the last `drain`. */
@@ -908,6 +924,10 @@ export interface ReactorStats {
   malformedDatagrams: number
   tooManyDatagrams: number
   overflowedDatagrams: number
+  /** Not dialled, not let in, neither sent nor read, since their address is blocked. */
+  blockedDials: number
+  blockedIncoming: number
+  blockedDatagrams: number
 }
 
 /** What was taken over from an earlier run. */

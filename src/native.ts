@@ -829,6 +829,29 @@ export class Reactor {
     return { failure: null, retryAfterMs, status, contentType, body, finalUrl, remoteAddress };
   }
 
+  /** Addresses that are not met from now on, but for those that are allowed. Links with them end. */
+  setBlocked(blocked: Readonly<bindings.AddressRanges>, allowed: Readonly<bindings.AddressRanges>): void {
+    this.#inner.setBlocked(blocked, allowed);
+  }
+
+  /**
+   * Begins to keep an onion service by Tor's control port: its `port` leads to `targetPort` of 127.0.0.1. By the cookie
+   * file that Tor names, unless there is a password.
+   */
+  keepOnion(
+    control: { readonly host: string; readonly port: number },
+    password: Uint8Array | null,
+    port: number,
+    targetPort: number,
+  ): void {
+    call(() => this.#inner.keepOnion(control.host, control.port, password, port, targetPort));
+  }
+
+  /** The onion service: its host name while it is up, and else what is in the way; null when there shall be none. */
+  onion(): { readonly host: string | null; readonly fault: string | null } {
+    return { host: this.#inner.onionHost(), fault: this.#inner.onionFault() };
+  }
+
   /** What is wrong with the proxy, as long as nothing went through it since; null when nothing is, or there is none. */
   proxyFault(): string | null {
     return this.#inner.proxyFault() ?? null;

@@ -36,8 +36,8 @@ pub struct ProxyOptions {
 impl ConnectorOptions {
     pub(crate) fn read(&self) -> napi::Result<Arc<Connector>> {
         let connector = match (self.kind.as_str(), &self.proxy) {
-            ("direct", None) => Connector::Direct,
-            ("socks5", Some(proxy)) => Connector::Socks5(proxy.read()?),
+            ("direct", None) => Connector::direct(),
+            ("socks5", Some(proxy)) => Connector::socks5(proxy.read()?),
             // Whatever it is meant to be, it is not taken for a direct one.
             (kind, _) => return Err(coded("ERR_PRIVACY", format!("no such connector: \"{kind}\""))),
         };

@@ -7,7 +7,8 @@ use crate::local_network::{GroupDatagram, MappingAnswer, MappingRequest, Multica
 use crate::store::Store;
 use crate::task::Job;
 use blockswarm_net::{
-    Datagram as NetDatagram, Endpoint, NetError, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp,
+    AddressRanges as NetRanges, Datagram as NetDatagram, Endpoint, NetError, OnionOptions, Reach,
+    RuntimeOptions, UdpLimits, UtpLimits, tcp,
 };
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
@@ -17,7 +18,7 @@ use blockswarm_wire::{
     Encryption, HashAnswer as WireHashAnswer, HashOutcome, HashesOf, Hello as WireHello, How as WireHow, Hub,
     HubOptions, Limits, Transport, WebSeed as WireWebSeed,
 };
-use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Buffer, Function, Uint8Array, Uint32Array};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Status};
 use napi_derive::napi;
@@ -487,6 +488,26 @@ pub struct Batch {
     pub dropped: Dropped,
 }
 
+/// Ranges of addresses: first and last, both included.
+#[napi(object, object_to_js = false)]
+pub struct AddressRanges {
+    /// Two numbers a range.
+    pub v4: Uint32Array,
+    /// 32 bytes a range, in network order.
+    pub v6: Uint8Array,
+}
+
+impl AddressRanges {
+    fn read(&self) -> NetRanges {
+        let (pairs, _) = self.v4.as_chunks::<2>();
+        let v4 = pairs.iter().map(|[first, last]| (*first, *last)).collect();
+        let (halves, _) = self.v6.as_chunks::<16>();
+        let halves: Vec<_> = halves.iter().map(|half| u128::from_be_bytes(*half)).collect();
+        let (pairs, _) = halves.as_chunks::<2>();
+        NetRanges { v4, v6: pairs.iter().map(|[first, last]| (*first, *last)).collect() }
+    }
+}
+
 /// Counters since the start; `links` and `assemblyBytes` are as of now.
 #[napi(object, object_from_js = false)]
 pub struct ReactorStats {
@@ -510,6 +531,10 @@ pub struct ReactorStats {
     pub malformed_datagrams: f64,
     pub too_many_datagrams: f64,
     pub overflowed_datagrams: f64,
+    /// Not dialled, not let in, neither sent nor read, since their address is blocked.
+    pub blocked_dials: f64,
+    pub blocked_incoming: f64,
+    pub blocked_datagrams: f64,
 }
 
 /// The one engine object of a process. Keeps nothing alive by itself; `shutdown` it.
@@ -799,6 +824,42 @@ impl Reactor {
         self.hub.announce_have(torrent, piece);
     }
 
+    /// Addresses that are not met from now on, also where there is a link, but for those that are allowed.
+    #[napi(catch_unwind)]
+    pub fn set_blocked(&self, blocked: AddressRanges, allowed: AddressRanges) {
+        self.hub.block_addresses(blocked.read(), allowed.read());
+    }
+
+    /// Begins to keep an onion service by Tor's control port: `port` of it leads to `target_port` of 127.0.0.1.
+    #[napi(catch_unwind)]
+    pub fn keep_onion(
+        &self,
+        control_host: String,
+        control_port: u32,
+        password: Option<Uint8Array>,
+        port: u32,
+        target_port: u32,
+    ) -> napi::Result<()> {
+        let control = address(&control_host, control_port).map_err(refused)?;
+        let target = address("127.0.0.1", target_port).map_err(refused)?;
+        let port = read_port(port).map_err(refused)?;
+        let password = password.map(|password| password.to_vec());
+        self.hub.keep_onion(OnionOptions { control, password, port, target });
+        Ok(())
+    }
+
+    /// The onion service's host name, while it is up.
+    #[napi(catch_unwind)]
+    pub fn onion_host(&self) -> Option<String> {
+        self.hub.onion()?.host()
+    }
+
+    /// Why there is no onion service.
+    #[napi(catch_unwind)]
+    pub fn onion_fault(&self) -> Option<String> {
+        self.hub.onion()?.fault().map(|fault| fault.to_string())
+    }
+
     /// What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing.
     #[napi(catch_unwind)]
     pub fn proxy_fault(&self) -> Option<String> {
@@ -837,7 +898,7 @@ impl Reactor {
     /// Counters.
     #[napi(catch_unwind)]
     pub fn stats(&self) -> ReactorStats {
-        let counters = self.hub.counters();
+        let (counters, filter) = (self.hub.counters(), self.hub.address_filter());
         let read = |counter: &AtomicU64| count(counter.load(Ordering::Relaxed));
         let [passed, malformed, too_many, overflowed] = self.hub.udp(|udp| {
             udp.map_or([0.0; 4], |udp| {
@@ -864,6 +925,9 @@ impl Reactor {
             malformed_datagrams: malformed,
             too_many_datagrams: too_many,
             overflowed_datagrams: overflowed,
+            blocked_dials: read(&filter.dialled),
+            blocked_incoming: read(&filter.incoming),
+            blocked_datagrams: read(&filter.datagrams),
         }
     }
 

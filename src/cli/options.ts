@@ -11,6 +11,11 @@ export function loginFile(path: string): ProxyLogin {
   return proxyLogin(line.slice(0, colon), line.slice(colon + 1));
 }
 
+/** A password, the first line of a file. */
+export function passwordFile(path: string): string {
+  return readFileSync(path, 'utf8').split(/\r?\n/, 1)[0] ?? '';
+}
+
 /** For options that may be given often. */
 export function collect(value: string, all: readonly string[] = []): string[] {
   return [...all, value];

@@ -1,6 +1,6 @@
 /** The commands that fetch and seed, and their options. */
 import { type Command, Option } from 'commander';
-import { collect, loginFile, rate, size, wholeNumber } from './options.js';
+import { collect, loginFile, passwordFile, rate, size, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 import { schedule } from './schedule.js';
 
@@ -96,6 +96,18 @@ export function peerOptions(command: Command): Command {
       ).env('BLOCKSWARM_PROXY'),
     )
     .option('--proxy-login <file>', 'a file with user:password for the proxy', loginFile)
+    .option('--tor-control <host:port>', "Tor's control port: peers come in at an onion service")
+    .addOption(
+      new Option('--tor-password-file <file>', 'its password (default: its cookie file)').argParser(
+        passwordFile,
+      ),
+    )
+    .option(
+      '--blocklist <file>',
+      'addresses that are not met: P2P, DAT or CIDR, gzip or not, read again when it changes; may be given often',
+      collect,
+    )
+    .option('--allowlist <file>', 'addresses that are met all the same; likewise', collect)
     .option('--anonymous', 'tell peers and servers as little of this program as possible');
 }
 

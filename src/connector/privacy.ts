@@ -3,7 +3,13 @@
  * it: in every mode but `open` it has no way in it that leads past the proxy.
  */
 import { isIPv4 } from 'node:net';
-import { isLoopback, normalizeHost, type PeerAddress, parseHostPort } from '../connector.js';
+import {
+  isLoopback,
+  normalizeHost,
+  type PeerAddress,
+  parseHostPort,
+  parsePeerAddress,
+} from '../connector.js';
 import { BlockswarmError } from '../errors.js';
 
 /**
@@ -27,6 +33,10 @@ export interface PrivacyOptions {
   readonly proxyLogin?: ProxyLogin;
   /** `host:port` to listen on, as the user asked for it. */
   readonly listen?: string;
+  /** With `tor`: `host:port` of its control port, for an onion service at which peers come in. */
+  readonly torControl?: string;
+  /** The password of the control port, as the file says; else the cookie file is used that Tor names. */
+  readonly torPasswordFile?: string;
   /** Says as little about the program as it can. In every mode but `open` it does anyway. */
   readonly anonymous?: boolean;
 }
@@ -60,6 +70,8 @@ export interface Privacy {
   /** What only makes sense, and may only be, where nobody is to be hidden from: LSD, port mapping, DHT announcements. */
   readonly direct: boolean;
   readonly anonymous: boolean;
+  /** Peers come in at an onion service, which leads to where we listen. */
+  readonly onion: { readonly control: PeerAddress; readonly password: Uint8Array | null } | null;
 }
 
 const defaultListen = '0.0.0.0:0';
@@ -70,6 +82,9 @@ const torProxy = 'socks5://127.0.0.1:9050';
  */
 export function privacyOf(options: PrivacyOptions, random: (length: number) => Uint8Array): Privacy {
   const { privacy: mode = 'open', proxy, proxyLogin, listen, anonymous = false } = options;
+  const onion = mode === 'tor' ? onionOf(options) : null;
+  if (mode !== 'tor' && (options.torControl !== undefined || options.torPasswordFile !== undefined))
+    throw usage('--tor-control belongs to --privacy tor');
   if (mode === 'open') {
     // Whoever names a proxy wants it used.
     if (proxy !== undefined || proxyLogin) throw usage('--proxy belongs to --privacy proxy or tor');
@@ -82,16 +97,19 @@ export function privacyOf(options: PrivacyOptions, random: (length: number) => U
       proxyNames: false,
       direct: true,
       anonymous,
+      onion,
     };
   }
   if (proxy === undefined && mode === 'proxy') throw usage('--privacy proxy needs --proxy');
   const { address, login: inUrl } = parseProxyUrl(proxy ?? torProxy);
   if (inUrl && proxyLogin) throw usage('the user of the proxy is given twice');
   const login = proxyLogin ?? inUrl;
-  const wanted = listen === undefined ? null : parseHostPort(listen, { anyPort: true });
+  const asked = listen ?? (onion ? '127.0.0.1:0' : undefined);
+  const wanted = asked === undefined ? null : parseHostPort(asked, { anyPort: true });
   if (mode === 'tor') {
     if (login) throw usage('no user for Tor: it tells our streams apart by it');
     if (wanted && !isLoopback(wanted.host)) throw usage('--privacy tor listens on loopback only');
+    if (wanted && onion && wanted.host !== '127.0.0.1') throw usage('an onion service leads to 127.0.0.1');
   }
   const scope = !wanted ? 'nowhere' : mode === 'tor' ? 'loopback' : 'anywhere';
   const udp = mode === 'proxy';
@@ -112,7 +130,17 @@ export function privacyOf(options: PrivacyOptions, random: (length: number) => U
     proxyNames: true,
     direct: false,
     anonymous: true,
+    onion,
   };
+}
+
+function onionOf({ torControl, torPasswordFile }: PrivacyOptions): Privacy['onion'] {
+  if (torControl === undefined) {
+    if (torPasswordFile !== undefined) throw usage('--tor-password-file belongs to --tor-control');
+    return null;
+  }
+  const control = parsePeerAddress(torControl.replace(/^localhost:/i, '127.0.0.1:'));
+  return { control, password: torPasswordFile === undefined ? null : Buffer.from(torPasswordFile) };
 }
 
 /**

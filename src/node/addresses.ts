@@ -3,6 +3,7 @@
 import type { Privacy, PrivacyOptions } from '../connector/privacy.js';
 import { isLoopback, type PeerAddress, parsePeerAddress, resolvePeerAddress } from '../connector.js';
 import { PUBLIC_DHT_NODES } from '../discovery/bootstrap-nodes.js';
+import type { AddressListOptions } from './address-lists.js';
 import type { Report } from './report.js';
 
 /** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
@@ -15,7 +16,7 @@ export async function resolveAll(
 }
 
 /** How the world is met, and whether by the DHT. */
-export interface DhtChoice extends PrivacyOptions {
+export interface DhtChoice extends PrivacyOptions, AddressListOptions {
   readonly dht: boolean;
   /** `host:port` of nodes to begin with; the public ones when none is named. */
   readonly dhtBootstrap?: readonly string[];

@@ -20,6 +20,7 @@ import { BlockswarmError } from '../errors.js';
 import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
+import { AddressLists } from './address-lists.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
@@ -269,7 +270,16 @@ class Bootstrap {
     const dhtRecord = await DhtRecord.open([statePath], this.#report);
     const records = { quotaRecord, dhtRecord };
     const report = this.#report;
-    const peerNode = new PeerNode({ ...peering(this.#options), privacy, peers, dht, ...records, report });
+    const addressLists = await AddressLists.open(this.#options, report, this.#signal);
+    const peerNode = new PeerNode({
+      ...peering(this.#options),
+      privacy,
+      addressLists,
+      peers,
+      dht,
+      ...records,
+      report,
+    });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

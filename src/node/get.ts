@@ -13,6 +13,7 @@ import { isWebSeedUrl } from '../metainfo/peer-sources.js';
 import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
+import { AddressLists } from './address-lists.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { DhtRecord } from './dht-record.js';
 import { PeerNode } from './peer-node.js';
@@ -104,6 +105,7 @@ async function run(
   const peerNode = new PeerNode({
     ...peering(options),
     privacy,
+    addressLists: await AddressLists.open(options, report, signal),
     quotaRecord: await QuotaRecord.open(options.quota, [state.path], report),
     dhtRecord: await DhtRecord.open([state.path], report),
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),

@@ -27,6 +27,7 @@ import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
+import type { AddressLists } from './address-lists.js';
 import type { DhtRecord } from './dht-record.js';
 import { DhtSchedule } from './dht-schedule.js';
 import { LocalPeers } from './local-peers.js';
@@ -39,6 +40,8 @@ import { TrackerSchedule, type TrackerTiers } from './tracker-schedule.js';
 export interface PeerNodeOptions extends PeeringOptions {
   /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
   readonly privacy: Privacy;
+  /** Whom not to meet. */
+  readonly addressLists?: AddressLists;
   /** Peers that the user named; asked for every torrent. */
   readonly peers: readonly PeerAddress[];
   /** DHT nodes to begin with; null: no DHT. */
@@ -88,6 +91,13 @@ export class PeerNode {
   readonly #timer: NodeJS.Timeout;
   readonly #quotaRecord: QuotaRecord | null;
   readonly #dhtRecord: DhtRecord | null;
+  readonly #addressLists: AddressLists | null;
+  readonly #report: Report | null;
+  #told: { proxyFault: string | null; host: string | null; fault: string | null } = {
+    proxyFault: null,
+    host: null,
+    fault: null,
+  };
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
@@ -114,10 +124,16 @@ export class PeerNode {
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
     this.#reactor = new Reactor({ connector, anonymous, ...sizes, ...limits }, () => this.#pump());
+    this.#addressLists = options.addressLists ?? null;
+    this.#report = options.report ?? null;
     try {
+      // Before anybody can be met.
+      this.#addressLists?.apply(this.#reactor);
       this.address = listen ? this.#reactor.listen(listen.host, listen.port) : nowhere;
       const { host, port } = this.address;
       if (options.dht || utp || (asksTrackers && privacy.udp)) this.#reactor.bindUdp(host, port, utp);
+      const { onion } = privacy;
+      if (onion) this.#reactor.keepOnion(onion.control, onion.password, port, port);
     } catch (error) {
       void this.#reactor.shutdown();
       throw error;
@@ -172,6 +188,8 @@ export class PeerNode {
       this.#schedule?.tick(performance.now());
       if (this.dht) this.#dhtRecord?.tick(this.dht, performance.now());
       this.#localPeers?.tick(performance.now());
+      this.#addressLists?.tick(this.#reactor, performance.now(), this.#stop.signal);
+      this.#tellOfProxy();
     }, tickMs);
   }
 
@@ -339,6 +357,20 @@ export class PeerNode {
         else report?.event({ event: 'tracker-failing', tracker, reason }, '');
       },
     });
+  }
+
+  /** Says once what is in the way, and where peers come in. */
+  #tellOfProxy(): void {
+    const proxyFault = this.#reactor.proxyFault();
+    if (proxyFault !== null && proxyFault !== this.#told.proxyFault)
+      this.#report?.warn(`the proxy ${proxyFault}: until it is of use nobody is met`);
+    const { host, fault } = this.#reactor.onion();
+    if (fault !== null && fault !== this.#told.fault) this.#report?.warn(`no onion service: Tor ${fault}`);
+    if (host !== null && host !== this.#told.host) {
+      const address = formatPeerAddress({ host, port: this.address.port });
+      this.#report?.event({ event: 'onion', address }, `peers come in at ${address}`);
+    }
+    this.#told = { proxyFault, host: host ?? this.#told.host, fault };
   }
 
   #pump(): void {

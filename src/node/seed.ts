@@ -8,6 +8,7 @@ import { parseFileName, type SegmentKind } from '../metainfo/segment.js';
 import { type ExtentsHandle, fileExtents, HeaderChain, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
 import type { CatalogueClaim } from '../wire/bs-catalogue.js';
+import { AddressLists } from './address-lists.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
 import { DhtRecord } from './dht-record.js';
@@ -72,9 +73,18 @@ export class Seeder {
       const dht = await dhtNodes(options, privacy, signal, report);
       // Before the hashing: a port in use is told at once.
       const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
+      const addressLists = await AddressLists.open(options, report, signal);
       const dhtRecord = await DhtRecord.open([state.path], report);
       const records = { quotaRecord, dhtRecord };
-      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, ...records, report });
+      const peerNode = new PeerNode({
+        ...peering(options),
+        privacy,
+        addressLists,
+        peers,
+        dht,
+        ...records,
+        report,
+      });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

@@ -7,6 +7,7 @@ import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
+import { AddressLists } from './address-lists.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { DhtRecord } from './dht-record.js';
 import { PeerNode } from './peer-node.js';
@@ -112,6 +113,7 @@ export class TorrentSeeder {
       const peerNode: PeerNode = new PeerNode({
         ...peering(options),
         privacy,
+        addressLists: await AddressLists.open(options, report, signal),
         peers,
         dht,
         report,

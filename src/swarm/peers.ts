@@ -234,13 +234,15 @@ export class Peers {
     this.#ledger.close(peer.account);
     const { known } = peer;
     const hasOtherWay = isHalfOpen && known !== null && dialWays.failed(known, reason);
-    // It is the proxy that failed, and not whom it should have led to.
-    const isProxys = isHalfOpen && reason === 'proxy';
-    if (isHalfOpen && !hasOtherWay && !isProxys) backoff.failed(peer.address, reason, nowMs);
+    // The proxy failed, or a list of ours has the address: that says nothing of who is there.
+    const isOurs = isHalfOpen && (reason === 'proxy' || reason === 'blocked');
+    if (isHalfOpen && !hasOtherWay && !isOurs) backoff.failed(peer.address, reason, nowMs);
     if (!known) return;
     if (reason === 'self' || reason === 'banned') this.#book.forget(known);
+    // The lists may change; nothing is sent for another try.
+    else if (reason === 'blocked' && known.source !== 'asked') this.#book.forget(known);
     else if (hasOtherWay) this.#book.again(known, nowMs);
-    else if (isProxys) this.#book.closed(known, nowMs);
+    else if (isOurs) this.#book.closed(known, nowMs);
     else if (!peer.isOpen || BAD_ENDINGS.has(reason)) this.#book.failed(known, nowMs);
     else if (reason === 'turnover') this.#book.rests(known, nowMs);
     else this.#book.closed(known, nowMs);

@@ -3,6 +3,7 @@
 //! Which way that is was decided by TypeScript when the connector was made, once. A connector that leads through a
 //! proxy has no other way in it: there is nothing to fall back to when the proxy is gone, or refuses.
 
+use crate::address_filter::AddressFilter;
 use crate::endpoint::Endpoint;
 use crate::error::{DialError, NetError, ProxyFault};
 use crate::socks5::{self, Command, Credentials};
@@ -16,9 +17,16 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
-/// How the process meets the world.
+/// How the process meets the world, and whom it does not meet.
 #[derive(Debug)]
-pub enum Connector {
+pub struct Connector {
+    pub(crate) way: Way,
+    /// Not met in any way. What is behind a name that a proxy resolves cannot be told.
+    pub filter: AddressFilter,
+}
+
+#[derive(Debug)]
+pub(crate) enum Way {
     /// Straight.
     Direct,
     /// Through a SOCKS5 proxy, and in no other way.
@@ -107,21 +115,31 @@ impl ProxyHealth {
 }
 
 impl Connector {
+    /// Straight.
+    pub fn direct() -> Self {
+        Self { way: Way::Direct, filter: AddressFilter::new() }
+    }
+
+    /// Through a SOCKS5 proxy, and in no other way.
+    pub fn socks5(proxy: Socks5) -> Self {
+        Self { way: Way::Socks5(proxy), filter: AddressFilter::new() }
+    }
+
     /// Whether names are handed on as they are, and never looked up here.
     pub fn takes_names(&self) -> bool {
-        !matches!(self, Self::Direct)
+        !self.is_direct()
     }
 
     /// Whether sockets that belong to no connector of the process's may exist at all: multicast, gateways.
     pub fn is_direct(&self) -> bool {
-        matches!(self, Self::Direct)
+        matches!(self.way, Way::Direct)
     }
 
     /// The proxy's health, when there is one.
     pub fn health(&self) -> Option<&Arc<ProxyHealth>> {
-        match self {
-            Self::Direct => None,
-            Self::Socks5(socks) => Some(&socks.health),
+        match &self.way {
+            Way::Direct => None,
+            Way::Socks5(socks) => Some(&socks.health),
         }
     }
 
@@ -132,20 +150,23 @@ impl Connector {
         isolation: Isolation,
         timeout: Duration,
     ) -> Result<TcpStream, DialError> {
-        match self {
-            Self::Direct => match to {
+        if to.ip().is_some_and(|ip| self.filter.blocks(ip, &self.filter.dialled)) {
+            return Err(DialError::Blocked);
+        }
+        match &self.way {
+            Way::Direct => match to {
                 Endpoint::Ip(address) => dial_directly(*address, timeout).await,
                 Endpoint::Name { .. } => Err(DialError::Forbidden),
             },
-            Self::Socks5(socks) => socks.dial(to, isolation, timeout).await,
+            Way::Socks5(socks) => socks.dial(to, isolation, timeout).await,
         }
     }
 
     /// Listens, where that is allowed. Port 0 takes a free one.
     pub fn listen(&self, handle: &Handle, address: SocketAddr) -> Result<TcpListener, NetError> {
-        let scope = match self {
-            Self::Direct => ListenScope::Anywhere,
-            Self::Socks5(socks) => socks.listen,
+        let scope = match &self.way {
+            Way::Direct => ListenScope::Anywhere,
+            Way::Socks5(socks) => socks.listen,
         };
         let reason = match scope {
             ListenScope::Anywhere => None,

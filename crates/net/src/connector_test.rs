@@ -1,7 +1,7 @@
 //! A connector leads where it should, or nowhere.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::{Connector, Isolation, ListenScope, Login, Socks5};
+use super::{Connector, Isolation, ListenScope, Login, Socks5, Way};
 use crate::endpoint::Endpoint;
 use crate::error::{DialError, ProxyFault};
 use crate::socks5::Credentials;
@@ -19,7 +19,7 @@ fn runtime() -> Runtime {
 }
 
 fn connector(proxy: SocketAddr, login: Login, udp: bool, listen: ListenScope) -> Arc<Connector> {
-    Arc::new(Connector::Socks5(Socks5 { proxy, login, udp, listen, health: Arc::default() }))
+    Arc::new(Connector::socks5(Socks5 { proxy, login, udp, listen, health: Arc::default() }))
 }
 
 /// Each connection is handed to `serve`.
@@ -155,7 +155,7 @@ fn nothing_but_the_proxy_is_met_and_nobody_heard_where_that_is_not_wanted() {
     let deaf = connector(nobody, Login::Anonymous, true, ListenScope::Nowhere);
     assert_eq!(deaf.listen(runtime.handle(), at("127.0.0.1")).unwrap_err().code(), "ERR_PRIVACY");
     // And the other way round: no name is resolved where there is no proxy.
-    let direct = dial(&Connector::Direct, &runtime, "peer.example", Isolation::Torrent(1));
+    let direct = dial(&Connector::direct(), &runtime, "peer.example", Isolation::Torrent(1));
     assert_eq!(direct, Err(DialError::Forbidden));
     runtime.close(PATIENCE);
 }
@@ -232,9 +232,8 @@ fn a_relay_elsewhere_is_not_taken() {
         read(&mut stream, 10);
         stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 99, 0, 9]).unwrap();
     });
-    let Connector::Socks5(socks) = &*connector(at, Login::Anonymous, true, ListenScope::Nowhere) else {
-        return;
-    };
+    let connector = connector(at, Login::Anonymous, true, ListenScope::Nowhere);
+    let Way::Socks5(socks) = &connector.way else { return };
     let asked = runtime.handle().block_on(socks.associate(PATIENCE));
     assert_eq!(asked.map(drop), Err(DialError::Proxy(ProxyFault::ForeignRelay)));
     runtime.close(PATIENCE);

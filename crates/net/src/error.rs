@@ -92,6 +92,26 @@ pub enum ProxyFault {
     ForeignRelay,
 }
 
+/// Why Tor makes no onion service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlFault {
+    /// Nobody is there, or not any more.
+    #[error("does not answer")]
+    Unreachable,
+    /// What it said is no reply.
+    #[error("does not speak Tor's control protocol")]
+    Malformed,
+    /// It wants a password, or another one.
+    #[error("wants a password, or another one")]
+    Password,
+    /// Its cookie cannot be read, or it does not know it.
+    #[error("cannot be trusted by its cookie file, or that cannot be read")]
+    Cookie,
+    /// It says no.
+    #[error("refuses: {0}")]
+    Refused(String),
+}
+
 /// Why a connection did not come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DialError {
@@ -104,6 +124,9 @@ pub enum DialError {
     /// It ended while it began.
     #[error("reset")]
     Reset,
+    /// A list of the user's has the address.
+    #[error("blocked")]
+    Blocked,
     /// This connector leads to no such place.
     #[error("this kind of address cannot be reached in this privacy mode")]
     Forbidden,

@@ -132,7 +132,7 @@ impl HttpDialer {
                     return Ok(Dialled { stream, place: Place::at(&to), to, seat });
                 }
                 Err(DialError::Proxy(_)) => return Err(HttpError::Proxy),
-                Err(DialError::Forbidden) => failure = HttpError::Forbidden,
+                Err(DialError::Forbidden | DialError::Blocked) => failure = HttpError::Forbidden,
                 Err(_) => failure = HttpError::Refused,
             }
         }

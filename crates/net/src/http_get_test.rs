@@ -64,7 +64,7 @@ impl Server {
 }
 
 fn run(request: &HttpGet) -> Result<HttpAnswer, HttpError> {
-    let dialer = HttpDialer::new(HttpLimits::default(), Arc::new(Connector::Direct), USER_AGENT);
+    let dialer = HttpDialer::new(HttpLimits::default(), Arc::new(Connector::direct()), USER_AGENT);
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -99,7 +99,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn client(reach: Reach, limits: HttpLimits) -> HttpClient {
-    HttpClient::new(Arc::new(HttpDialer::new(limits, Arc::new(Connector::Direct), USER_AGENT)), reach)
+    HttpClient::new(Arc::new(HttpDialer::new(limits, Arc::new(Connector::direct()), USER_AGENT)), reach)
 }
 
 async fn fetch(
@@ -305,7 +305,7 @@ fn a_host_has_so_many_connections_and_no_more() {
     let server = Server::start(|head| partial(head, 100));
     let dialer = Arc::new(HttpDialer::new(
         HttpLimits { per_host: 1, ..HttpLimits::default() },
-        Arc::new(Connector::Direct),
+        Arc::new(Connector::direct()),
         USER_AGENT,
     ));
     run(async {

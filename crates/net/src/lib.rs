@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of pieces, torrents or peers. Everything here is bounded: threads, queues, tables, waits.
 
+pub mod address_filter;
 pub mod bucket;
 pub mod connector;
 pub mod endpoint;
@@ -22,15 +23,17 @@ pub mod multicast;
 pub mod runtime;
 pub mod socks5;
 pub mod tcp;
+pub mod tor_control;
 mod tracker_gate;
 pub mod udp;
 mod udp_relay;
 pub mod utp;
 
+pub use address_filter::{AddressFilter, AddressRanges};
 pub use bucket::{RateBucket, TokenBucket, Turn};
 pub use connector::{Connector, Isolation, ListenScope, Login, ProxyHealth, Socks5};
 pub use endpoint::Endpoint;
-pub use error::{DialError, NetError, ProxyFault};
+pub use error::{ControlFault, DialError, NetError, ProxyFault};
 pub use gate::{DatagramGate, GateLimits, Verdict};
 pub use gateway::{MappedTransport, Mapping, MappingAnswer, MappingMethod, MappingRequest};
 pub use http::{ANONYMOUS_USER_AGENT, HttpClient, USER_AGENT};
@@ -44,5 +47,6 @@ pub use local_network::LocalNetwork;
 pub use multicast::{Group, GroupDatagram};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use socks5::Credentials;
+pub use tor_control::{Onion, OnionOptions};
 pub use udp::{Datagram, Udp, UdpLimits};
 pub use utp::{Utp, UtpConnection, UtpLimits};

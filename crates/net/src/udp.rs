@@ -3,7 +3,7 @@
 //! A datagram that begins as a bencoded dictionary is a DHT message; one that begins as a header of uTP is that, when
 //! uTP is wanted; what answers a request to a tracker (BEP 15) begins with three zeros. No datagram begins as two of them.
 
-use crate::connector::Connector;
+use crate::connector::{self, Connector};
 use crate::error::NetError;
 use crate::gate::{DatagramGate, GateLimits, RateGate, Verdict};
 use crate::tracker_gate::{self, TrackerGate};
@@ -97,6 +97,7 @@ pub struct Udp {
 #[derive(Debug)]
 pub(crate) struct Wire {
     way: Way,
+    connector: Arc<Connector>,
     pub(crate) local: SocketAddr,
 }
 
@@ -117,8 +118,8 @@ impl Drop for Wire {
 impl Wire {
     /// Opens a socket of our own, or keeps a relay at the proxy, as the connector says.
     fn open(connector: &Arc<Connector>, address: SocketAddr) -> Result<Self, NetError> {
-        match &**connector {
-            Connector::Direct => {
+        match &connector.way {
+            connector::Way::Direct => {
                 let open = || -> io::Result<Self> {
                     let socket = std::net::UdpSocket::bind(address)?;
                     socket.set_nonblocking(true)?;
@@ -127,20 +128,28 @@ impl Wire {
                     let _ = options.set_recv_buffer_size(KERNEL_BUFFER_BYTES);
                     let _ = options.set_send_buffer_size(KERNEL_BUFFER_BYTES);
                     let local = socket.local_addr()?;
-                    Ok(Self { way: Way::Socket(UdpSocket::from_std(socket)?), local })
+                    let way = Way::Socket(UdpSocket::from_std(socket)?);
+                    Ok(Self { way, connector: Arc::clone(connector), local })
                 };
                 open().map_err(|source| NetError::from_bind(address, source))
             }
-            Connector::Socks5(socks) if socks.udp => {
+            connector::Way::Socks5(socks) if socks.udp => {
                 let relay = Arc::new(UdpRelay::default());
                 let keeper = tokio::spawn(Arc::clone(&relay).keep(Arc::clone(connector)));
-                Ok(Self { way: Way::Relay(relay, keeper), local: NOWHERE })
+                let way = Way::Relay(relay, keeper);
+                Ok(Self { way, connector: Arc::clone(connector), local: NOWHERE })
             }
-            Connector::Socks5(_) => {
+            connector::Way::Socks5(_) => {
                 let reason = "in this privacy mode there is no UDP";
                 Err(NetError::Private { address, reason })
             }
         }
+    }
+
+    /// Whether no datagram goes to or comes from there; counted when so.
+    fn blocks(&self, address: IpAddr) -> bool {
+        let filter = &self.connector.filter;
+        filter.blocks(address, &filter.datagrams)
     }
 
     /// Waits until there may be something to receive; false when there never will be.
@@ -315,6 +324,9 @@ impl Receiver {
                 // is it by rubbish from a relay.
                 Err(_) => continue,
             };
+            if wire.blocks(from.ip()) {
+                continue;
+            }
             let payload = self.buffer.get(range).unwrap_or_default();
             if let Some(utp) = self.utp.as_ref().filter(|_| is_utp(payload)) {
                 let passes = !begins_utp(payload) || self.begins.take(from.ip(), self.start.elapsed());
@@ -389,7 +401,9 @@ async fn run(
                 let Some(Datagram { from: to, payload }) = outgoing else { return };
                 receiver.gate.sent(canonical(to), &payload, receiver.start.elapsed());
                 // A datagram that cannot be sent (unreachable, too long) is lost, as datagrams may be.
-                let _ = wire.send_to(&payload, to).await;
+                if !wire.blocks(to.ip()) {
+                    let _ = wire.send_to(&payload, to).await;
+                }
             }
         }
     }
@@ -413,7 +427,7 @@ mod tests {
             let _ = sender.send(());
         };
         let any = tcp::address("127.0.0.1", 0).unwrap();
-        let direct = Arc::new(Connector::Direct);
+        let direct = Arc::new(Connector::direct());
         let udp = Udp::bind(runtime.handle(), &direct, any, UdpLimits::default(), notify).unwrap();
         let taken =
             Udp::bind(runtime.handle(), &direct, udp.local(), UdpLimits::default(), || ()).unwrap_err();

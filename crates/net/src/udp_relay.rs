@@ -4,7 +4,7 @@
 //! The relay lives as long as the stream on which it was asked for. While there is none datagrams are lost, as datagrams
 //! may be; nothing is sent in another way.
 
-use crate::connector::{Connector, unspecified};
+use crate::connector::{Connector, Way, unspecified};
 use crate::endpoint::Endpoint;
 use crate::socks5::{self, DATAGRAM_HEADER_BYTES};
 use parking_lot::Mutex;
@@ -72,7 +72,7 @@ impl UdpRelay {
 
     /// Keeps a relay, for ever.
     pub(crate) async fn keep(self: Arc<Self>, connector: Arc<Connector>) {
-        let Connector::Socks5(proxy) = &*connector else { return };
+        let Way::Socks5(proxy) = &connector.way else { return };
         let mut pause = FIRST_PAUSE;
         loop {
             if let Ok((mut stream, relay)) = proxy.associate(ASSOCIATE_TIMEOUT).await

@@ -18,7 +18,7 @@ fn runtime() -> Runtime {
 
 fn bind(runtime: &Runtime, host: &str, utp: bool) -> Udp {
     let limits = UdpLimits { utp: utp.then(UtpLimits::default), ..UdpLimits::default() };
-    Udp::bind(runtime.handle(), &Arc::new(Connector::Direct), tcp::address(host, 0).unwrap(), limits, || ())
+    Udp::bind(runtime.handle(), &Arc::new(Connector::direct()), tcp::address(host, 0).unwrap(), limits, || ())
         .unwrap()
 }
 

@@ -142,10 +142,15 @@ async fn dial(context: &Context, shared: &LinkShared, transport: Transport) -> R
                 DialError::TimedOut => CloseReason::DialTimeout,
                 DialError::Reset => CloseReason::Reset,
                 DialError::Proxy(_) => CloseReason::Proxy,
+                DialError::Blocked => CloseReason::Blocked,
                 DialError::Refused | DialError::Forbidden => CloseReason::Refused,
             })
         }
         (Transport::Utp, Endpoint::Ip(address)) => {
+            let filter = &context.connector.filter;
+            if filter.blocks(address.ip(), &filter.dialled) {
+                return Err(CloseReason::Blocked);
+            }
             let utp = context.utp.lock().clone().ok_or(CloseReason::Refused)?;
             utp.dial(*address, timeout).await.map(Stream::utp).map_err(|error| match error.kind() {
                 io::ErrorKind::TimedOut => CloseReason::DialTimeout,

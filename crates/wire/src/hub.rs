@@ -10,8 +10,9 @@ use crate::message::{BLOCK_BYTES, PIECE_HEADER_BYTES};
 use crate::registry::{Core, Registry, Torrent, write_out_regularly};
 use crate::shared::Command;
 use blockswarm_net::{
-    ANONYMOUS_USER_AGENT, Connector, Datagram, HttpDialer, HttpError, HttpGet, HttpJobs, HttpLimits,
-    HttpOutcome, LocalNetwork, NetError, ProxyFault, Runtime, RuntimeOptions, USER_AGENT, Udp, UdpLimits,
+    ANONYMOUS_USER_AGENT, AddressFilter, AddressRanges, Connector, Datagram, HttpDialer, HttpError, HttpGet,
+    HttpJobs, HttpLimits, HttpOutcome, LocalNetwork, NetError, Onion, OnionOptions, ProxyFault, Runtime,
+    RuntimeOptions, USER_AGENT, Udp, UdpLimits,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -51,6 +52,7 @@ pub struct Hub {
     pub(crate) core: Arc<Core>,
     pub(crate) runtime: Runtime,
     udp: Mutex<Option<Udp>>,
+    onion: Mutex<Option<Arc<Onion>>>,
     http: HttpJobs,
     local_network: LocalNetwork,
     pub(crate) closed: AtomicBool,
@@ -95,8 +97,8 @@ impl Hub {
         let outbox = Arc::clone(&core.context.outbox);
         let direct = core.context.connector.is_direct();
         let local_network = LocalNetwork::new(runtime.handle(), direct, move || outbox.wake());
-        let closed = AtomicBool::new(false);
-        Ok(Self { core, runtime, udp: Mutex::new(None), http, local_network, closed })
+        let (udp, onion, closed) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Ok(Self { core, runtime, udp, onion, http, local_network, closed })
     }
 
     /// Takes connections at an address; port 0 chooses one. May be called for several addresses.
@@ -131,6 +133,34 @@ impl Hub {
     /// Reads the UDP socket's counters.
     pub fn udp<T>(&self, read: impl FnOnce(Option<&Udp>) -> T) -> T {
         read(self.udp.lock().as_ref())
+    }
+
+    /// Addresses that are not met, and how often that mattered.
+    pub fn address_filter(&self) -> &AddressFilter {
+        &self.core.context.connector.filter
+    }
+
+    /// From now on these are not met: see [`AddressFilter::set`]. Links with them end.
+    pub fn block_addresses(&self, blocked: AddressRanges, allowed: AddressRanges) {
+        let filter = self.address_filter();
+        filter.set(blocked, allowed);
+        for link in self.core.registry.lock().links.values() {
+            if link.address.ip().is_some_and(|ip| filter.blocks(ip, &filter.ended)) {
+                link.tell(Command::Close(CloseReason::Blocked));
+            }
+        }
+    }
+
+    /// Begins to keep an onion service that leads to a listener of ours.
+    pub fn keep_onion(&self, options: OnionOptions) {
+        let onion = Arc::new(Onion::default());
+        self.runtime.handle().spawn(Arc::clone(&onion).keep(options));
+        *self.onion.lock() = Some(onion);
+    }
+
+    /// The onion service, when there shall be one.
+    pub fn onion(&self) -> Option<Arc<Onion>> {
+        self.onion.lock().clone()
     }
 
     /// What is wrong with the proxy, as long as nothing went through it since.

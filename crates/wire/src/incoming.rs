@@ -41,6 +41,11 @@ impl Core {
     }
 
     fn take_in(self: &Arc<Self>, stream: Stream, address: Endpoint) {
+        // Before a place is taken, and before JavaScript hears of it.
+        let filter = &self.context.connector.filter;
+        if address.ip().is_some_and(|ip| filter.blocks(ip, &filter.incoming)) {
+            return;
+        }
         let mut registry = self.registry.lock();
         let limits = &self.context.limits;
         let places = match stream.transport() {

@@ -106,6 +106,8 @@ pub enum CloseReason {
     Idle,
     /// Nobody listens there.
     Refused,
+    /// A list of the user's has its address.
+    Blocked,
     /// The proxy is to blame, and not whom it should have led to.
     Proxy,
     /// The peer or the network ended it.
@@ -133,6 +135,7 @@ impl CloseReason {
             Self::BadHashes => "bad-hashes",
             Self::Idle => "idle",
             Self::Refused => "refused",
+            Self::Blocked => "blocked",
             Self::Proxy => "proxy",
             Self::Reset => "reset",
             Self::Full => "full",

@@ -89,7 +89,7 @@ impl Node {
     pub fn start_within(name: u8, limits: Limits, assembly_bytes: u64) -> Self {
         let (sender, woken) = mpsc::channel();
         let threads = RuntimeOptions { network_threads: 2, worker_threads: 2 };
-        let (connector, udp) = (Arc::new(Connector::Direct), UdpLimits::default());
+        let (connector, udp) = (Arc::new(Connector::direct()), UdpLimits::default());
         let options = HubOptions { connector, anonymous: false, threads, limits, udp, assembly_bytes };
         let hub = Hub::start(options, move || {
             let _ = sender.send(());
