@@ -24,13 +24,14 @@ import { AddressLists } from './address-lists.js';
 import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
-import { searchCatalogue } from './catalogue-search.js';
+import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
 import { catalogueSources } from './catalogue-sources/named.js';
 import { DhtRecord } from './dht-record.js';
 import { NewDatadir } from './new-datadir.js';
 import { PeerNode } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
+import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
@@ -171,6 +172,7 @@ class Bootstrap {
   /** Torrents (v1 infohash, hex) that nobody was found for though another catalogue names others. */
   readonly #avoid: Set<string>;
   #disputed: ReadonlySet<number> = new Set();
+  #chosen: ChosenCatalogue | null = null;
   #bad: BadCatalogues | null = null;
   #sourceCount = 0;
   #gaveUp = false;
@@ -216,6 +218,7 @@ class Bootstrap {
     await releaseDatadir(datadir);
     const { downloadedBytes, uploadedBytes } = peerNode.stats();
     const result = this.#result(end, { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers });
+    this.#tellCatalogue(peerNode);
     await finished?.(result);
     return result;
   }
@@ -306,6 +309,7 @@ class Bootstrap {
       signal: this.#signal,
     });
     this.#disputed = chosen.disputed;
+    this.#chosen = chosen;
     const { records, chain } = chosen.reader;
     const height = chain.height();
     this.#report.event(
@@ -319,6 +323,18 @@ class Bootstrap {
       `catalogue: ${records.length} segments, headers to height ${height}, work above the floor (${chosen.from})`,
     );
     return chosen.reader;
+  }
+
+  /** All of it was proven: whoever looks for a catalogue hears of this one, when it came from peers and is served. */
+  #tellCatalogue(peerNode: PeerNode): void {
+    const fetched = this.#chosen?.fetched;
+    if (!fetched) return;
+    const { torrent, reader } = fetched;
+    const { infoHashV1, infoHashV2, lengthBytes } = torrent;
+    if (!infoHashV1 || !infoHashV2) return;
+    const work = reader.chain.workAt(reader.chain.height());
+    const claim = { infoHashV1, infoHashV2, lengthBytes, count: reader.records.length, work };
+    Rendezvous.at(peerNode, this.#network).tell([claim]);
   }
 
   async #startEngine(datadirNet: string): Promise<EngineProcess> {

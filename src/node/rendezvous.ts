@@ -25,19 +25,28 @@ export interface HeardClaim {
 }
 
 export class Rendezvous {
+  /** One of a node is enough, for those who look and those who tell. */
+  static readonly #ofNode = new WeakMap<PeerNode, Rendezvous>();
   readonly #exchange = new ClaimExchange((claims, from) => this.#hear(claims, from));
   /** By all that is claimed: of one infohash several things may be said. */
   readonly #heard = new Map<string, { claim: CatalogueClaim; claimants: Map<string, PeerAddress | null> }>();
   readonly #swarm: Swarm;
   #news: (() => void) | null = null;
 
-  constructor(peerNode: PeerNode, network: Network) {
+  private constructor(peerNode: PeerNode, network: Network) {
     this.#swarm = peerNode.add({
       infoHashV1: rendezvousInfoHash(network),
       infoHashV2: null,
       meeting: { extension: this.#exchange, isLooking: () => this.#news !== null },
       maxLinks: maxMeetings,
     });
+  }
+
+  /** A node's, of the network that all its jobs are about. */
+  static at(peerNode: PeerNode, network: Network): Rendezvous {
+    const rendezvous = Rendezvous.#ofNode.get(peerNode) ?? new Rendezvous(peerNode, network);
+    Rendezvous.#ofNode.set(peerNode, rendezvous);
+    return rendezvous;
   }
 
   /** Says these to whoever comes: the best first; such as are served and were read by ourselves. */
@@ -62,11 +71,6 @@ export class Rendezvous {
 
   get heard(): Iterable<HeardClaim> {
     return this.#heard.values();
-  }
-
-  close(): void {
-    this.#news = null;
-    this.#swarm.close();
   }
 
   #hear(claims: readonly CatalogueClaim[], from: Peer): void {

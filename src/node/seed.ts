@@ -107,7 +107,7 @@ export class Seeder {
           source,
           catalogues.map(([torrent]) => torrent),
         );
-        if (claims.length > 0) new Rendezvous(peerNode, source.network).tell(claims);
+        if (claims.length > 0) Rendezvous.at(peerNode, source.network).tell(claims);
         for (const [torrent, extents] of served)
           stores.set(torrent, serve(peerNode, torrent, extents, report));
         const seeder = new Seeder(

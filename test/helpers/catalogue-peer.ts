@@ -29,7 +29,7 @@ export function cataloguePeer(t: Test, network: Network, dht: readonly PeerAddre
   let files = 0;
   return {
     node,
-    rendezvous: new Rendezvous(node, network),
+    rendezvous: Rendezvous.at(node, network),
     serve: async (bytes, count) => {
       const path = join(folder, `${files++}.dat`);
       writeFileSync(path, bytes);

@@ -38,7 +38,7 @@ export function catalogueSources(
 }
 
 function sourceOf(name: string, { network, peerNode, stateDir, datadir }: SourceNeeds): CatalogueSource {
-  if (name === 'rendezvous') return new RendezvousSource(new Rendezvous(peerNode, network));
+  if (name === 'rendezvous') return new RendezvousSource(Rendezvous.at(peerNode, network));
   if (name === 'known') return new KnownSource();
   if (name === 'datadir' || name.startsWith('datadir:')) {
     const path = name.slice('datadir:'.length) || datadir;
