@@ -21,6 +21,7 @@ const benches = {
   seed: () => import('./whole/seed.mjs'),
   get: () => import('./whole/get.mjs'),
   idle: () => import('./whole/idle.mjs'),
+  trackers: () => import('./whole/trackers.mjs'),
   dht: () => import('./whole/dht.mjs'),
   bootstrap: () => import('./whole/bootstrap.mjs'),
 };

@@ -60,7 +60,7 @@ export interface PeerNodeOptions extends PeeringOptions {
 
 const tickMs = 1000;
 /** Announcements are spread within a second. */
-const trackerTickMs = 200;
+const trackerTickMs = 100;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
 /** Pieces on their way in, over all torrents, in memory. */

@@ -22,7 +22,7 @@ export interface QueueLimits {
 
 /** Within any second fewer than 50 requests leave: the burst, and what a second brings. */
 const LIMITS: QueueLimits = {
-  ...{ requestsPerSecond: 36, burst: 8, leastPerSecond: 5 },
+  ...{ requestsPerSecond: 36, burst: 4, leastPerSecond: 5 },
   ...{ hostPauseMs: 50, hostBurst: 4, perHost: 4 },
 };
 const FIRST_INTERVAL_MS = 30 * 60_000;

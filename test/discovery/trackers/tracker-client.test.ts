@@ -44,7 +44,7 @@ function scene(answer: Answer = good, options: { random?: () => number } = {}) {
     failing: (tracker) => failing.push(tracker),
   });
   /** Lets time go by. */
-  const run = async (ms: number, stepMs = 200) => {
+  const run = async (ms: number, stepMs = 100) => {
     for (const untilMs = nowMs + ms; nowMs < untilMs; nowMs += stepMs) {
       const before = asked.length;
       client.tick(nowMs);
@@ -111,7 +111,7 @@ t.test('a host that fails is tried by one torrent at a time, and rests longer ea
   t.ok(asked.length < 20, `${asked.length} requests in an hour`);
   t.same(failing, ['http://down.example:80'], 'told once');
   isUp = true;
-  await run(3_600_000, 200);
+  await run(3_600_000);
   const names = new Set(
     asked.filter(({ event, atMs }) => event === 'started' && atMs > now() / 2).map(({ name }) => name),
   );
