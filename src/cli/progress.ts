@@ -94,14 +94,24 @@ function transferBlock(progress: Progress, transfer: Transfer, columns: number):
     const width = Math.max(barColumns, Math.min(60, columns - 52));
     lines.push(`${bar(done, total, width)}${text}`);
   } else if (stage !== 'seeding') lines.push(stage);
-  lines.push([...rateTexts(transfer), peersText(transfer), piecesText(transfer)].filter(Boolean).join('   '));
+  lines.push(
+    [...rateTexts(transfer), peersText(transfer), trackersText(transfer), piecesText(transfer)]
+      .filter(Boolean)
+      .join('   '),
+  );
   return lines.map((line) => line.slice(0, columns));
 }
 
 function transferLine(progress: Progress, transfer: Transfer): string {
   const { stage, done, total } = progress;
   const share = total > 0 ? `${percent(done, total)}  ${amountText(progress, transfer)}` : '';
-  const texts = [share.trim(), ...rateTexts(transfer), peersText(transfer), piecesText(transfer)];
+  const texts = [
+    share.trim(),
+    ...rateTexts(transfer),
+    peersText(transfer),
+    trackersText(transfer),
+    piecesText(transfer),
+  ];
   return `${stage} ${printable(transfer.title)}: ${texts.filter(Boolean).join(', ')}`;
 }
 
@@ -128,6 +138,10 @@ function peersText({ peers, seeds, knownPeers, torrents, openTorrents }: Transfe
   ];
   const more = kinds.filter(Boolean).join(', ');
   return `${peers} ${peers === 1 ? 'peer' : 'peers'}${more && ` (${more})`}${open}`;
+}
+
+function trackersText({ trackers }: Transfer): string {
+  return trackers && trackers.asked > 0 ? `${trackers.working} of ${trackers.asked} trackers` : '';
 }
 
 function piecesText({ hadPieces, pieceCount }: Transfer): string {

@@ -25,6 +25,8 @@ export interface Transfer {
   /** Of those, the ones that have everything. */
   readonly seeds: number;
   readonly knownPeers: number;
+  /** Trackers that are asked, and how many of them work. */
+  readonly trackers?: { readonly working: number; readonly asked: number };
   readonly hadPieces: number;
   readonly pieceCount: number;
   /** Torrents held, and how many of them are open. */

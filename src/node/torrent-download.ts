@@ -312,10 +312,18 @@ export class TorrentDownload {
     if (!this.#opened || !status?.downloadedBytes) {
       const what = this.#opened ? 'a piece' : 'a peer with the torrent';
       const advice = 'Name a peer (--peer HOST:PORT) or a DHT node (--dht-bootstrap HOST:PORT).';
-      throw new BlockswarmError('ERR_NO_PEERS', `waited ${timeoutSeconds} s for ${what}. ${advice}${seeds}`);
+      const message = `waited ${timeoutSeconds} s for ${what}. ${advice}${seeds}${this.#trackerFailures()}`;
+      throw new BlockswarmError('ERR_NO_PEERS', message);
     }
     const left = `${status.wantedLeft} of ${status.pieceCount} pieces are missing`;
     throw new BlockswarmError('ERR_TIMEOUT', `no new piece for ${timeoutSeconds} s; ${left}.${seeds}`);
+  }
+
+  /** Why trackers are of no use. */
+  #trackerFailures(): string {
+    const trackers = this.#swarm ? this.#options.peerNode.trackerStatus(this.#swarm) : [];
+    const failing = trackers.filter(({ failure }) => failure !== null);
+    return failing.map(({ url, failure }) => ` Tracker ${url}: ${failure}.`).join('');
   }
 
   #showProgress(): void {
@@ -337,6 +345,7 @@ export class TorrentDownload {
     const swarm = this.#swarm;
     if (!swarm) return null;
     const status = swarm.status();
+    const trackers = this.#options.peerNode.trackerStatus(swarm);
     const open = [...swarm.peers.values()].filter((peer) => peer.isOpen && !peer.isClosing);
     return {
       title: this.#name,
@@ -346,6 +355,10 @@ export class TorrentDownload {
       peers: open.length,
       seeds: open.filter(({ have }) => have.complete(status.pieceCount)).length,
       knownPeers: status.knownPeers,
+      trackers: {
+        working: trackers.filter(({ state }) => state === 'working').length,
+        asked: trackers.length,
+      },
       hadPieces: status.hadPieces,
       pieceCount: status.pieceCount,
       torrents: 1,

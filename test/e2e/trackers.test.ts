@@ -78,6 +78,10 @@ t.test('no tracker is asked when none shall be, and a wrong URL is refused', asy
   const none = await cli(t, ['get', torrent, '--out', out, '--no-trackers', ...alone]);
   t.equal(none.code, 4);
   t.equal(tracker.announces.length, 0);
+  mkdirSync(`${out}2`);
+  const nobody = ['--tracker', 'http://127.0.0.1:1/announce'];
+  const failing = await cli(t, ['get', torrent, '--out', `${out}2`, ...nobody, ...alone]);
+  t.match(failing.stderr, 'Tracker http://127.0.0.1:1: refused.');
   const wrong = await cli(t, ['get', torrent, '--out', out, '--tracker', 'wss://tracker.example', ...alone]);
   t.equal(wrong.code, 2);
 });

@@ -168,8 +168,8 @@ export class TrackerClient {
       const tracker = this.#trackerOf(row);
       const { failure } = tracker;
       const isKnown = this.#table.has(row, STARTED);
-      const rest = failure !== null && !isKnown ? 'failing' : isKnown ? 'working' : 'waiting';
-      return { url: tracker.place.shown, state: this.#table.has(row, FLYING) ? 'asking' : rest, failure };
+      const other = failure === null ? (this.#table.has(row, FLYING) ? 'asking' : 'waiting') : 'failing';
+      return { url: tracker.place.shown, state: isKnown ? 'working' : other, failure };
     });
   }
 
