@@ -132,7 +132,13 @@ export class Dht {
   deliver(datagrams: Iterable<Datagram>): void {
     for (const { host, port, payload } of datagrams) {
       if (this.#closing.signal.aborted) return;
-      if (!this.#take({ host, port }, payload)) this.#refused++;
+      let isTaken = false;
+      try {
+        isTaken = this.#take({ host, port }, payload);
+      } catch {
+        // The last net under all checks: one odd datagram must not end the process.
+      }
+      if (!isTaken) this.#refused++;
     }
   }
 
