@@ -43,6 +43,10 @@ export class OpenPiece {
     return this.#free > 0;
   }
 
+  get freeCells(): number {
+    return this.#free;
+  }
+
   /** Whether all of it is in hand. */
   get complete(): boolean {
     return this.#left === 0;

@@ -8,7 +8,7 @@
  * suspect gets pieces of its own, so that a bad one has one possible author.
  */
 import { Availability } from './availability.js';
-import { type Geometry, STRIPE_BLOCKS } from './geometry.js';
+import { CELL_BLOCKS, type Geometry, STRIPE_BLOCKS } from './geometry.js';
 import { HaveMap } from './have-map.js';
 import { MAX_PRIORITY, Missing } from './missing.js';
 import { OpenPiece, type Stripe } from './open-piece.js';
@@ -111,6 +111,17 @@ export class Picker {
 
   get openCount(): number {
     return this.#open.size;
+  }
+
+  /**
+   * Wanted blocks that nobody is asked for yet, also behind the window; about: each piece that was not begun counts as a
+   * whole one.
+   */
+  get freeBlocks(): number {
+    const unbegun = Math.max(0, this.wantedLeft - this.#open.size);
+    let cells = 0;
+    for (const open of this.#free) cells += open.freeCells;
+    return cells * CELL_BLOCKS + unbegun * this.geometry.blockCount(0);
   }
 
   has(piece: number): boolean {

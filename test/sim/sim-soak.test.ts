@@ -102,7 +102,7 @@ function check(t: Test, { world, file, honest, liars, text }: Cast): { needed: n
   }
   const needed = blocks * (honest.length - 1);
   t.ok(
-    duplicates <= 0.05 * needed + 64 * honest.length,
+    duplicates <= 0.05 * needed + 32 * honest.length,
     `${text}: ${duplicates} of ${needed} blocks came twice`,
   );
   const perLiar = Math.max(256, 4 * (file.shape.pieceLengthBytes / 16_384));
@@ -122,7 +122,7 @@ t.test('in worlds made by chance the honest get everything, and liars are found'
   const sum = (key: 'needed' | 'duplicates') => all.reduce((total, each) => total + each[key], 0);
   if (seeds.length === WORLDS) {
     t.ok(
-      sum('duplicates') < 0.05 * sum('needed'),
+      sum('duplicates') < 0.03 * sum('needed'),
       `${sum('duplicates')} of ${sum('needed')} blocks came twice`,
     );
   }

@@ -50,6 +50,19 @@ t.test('an open piece is finished before another one is begun', async (t) => {
   t.not(picker.take(peer(5))?.piece, first?.piece);
 });
 
+t.test('free is what nobody is asked for, also behind the window', async (t) => {
+  const picker = makePicker(4, 128, { window: { first: 0, pieces: 1 } });
+  t.equal(picker.freeBlocks, 4 * 128);
+  const stripe = picker.take(peer(1));
+  t.equal(picker.freeBlocks, 4 * 128 - 64);
+  if (stripe) picker.release(1, stripe);
+  t.equal(picker.freeBlocks, 4 * 128);
+  drain(picker, peer(1));
+  t.equal(picker.freeBlocks, 3 * 128);
+  picker.want(1, 4, 0);
+  t.equal(picker.freeBlocks, 0);
+});
+
 t.test('the first pieces are picked at random, then the rarest', async (t) => {
   const common = new HaveMap(Uint8Array.of(0b1111_1110));
   const pick = (had: number, seed: number) => {
