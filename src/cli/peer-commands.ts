@@ -108,7 +108,12 @@ export function peerOptions(command: Command): Command {
       collect,
     )
     .option('--allowlist <file>', 'addresses that are met all the same; likewise', collect)
-    .option('--anonymous', 'tell peers and servers as little of this program as possible');
+    .option('--anonymous', 'tell peers and servers as little of this program as possible')
+    .addOption(
+      new Option('--log-addresses <how>', 'of peers, in what is reported: whole, by network, or not at all')
+        .choices(['full', 'prefix', 'none'])
+        .default('full'),
+    );
 }
 
 /** `peers`: gives a command the options of whoever meets peers. */

@@ -7,7 +7,6 @@
  * piece. What must survive a kill lies on disk at any moment: verified pieces in the scratch folder,
  * taken blocks in the engine's files. `NewDatadir` finds on the next start what the engine has not indexed.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
@@ -15,29 +14,24 @@ import { claimDatadir, datadirPaths, releaseDatadir, scratchDir } from '../bridg
 import { EngineProcess, type EngineTip } from '../bridge/engine/parent.js';
 import type { CatalogueReader } from '../chain/catalogue.js';
 import { windowEnd } from '../chain/window.js';
-import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
-import { AddressLists } from './address-lists.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
 import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
 import { catalogueSources } from './catalogue-sources/named.js';
-import { DhtRecord } from './dht-record.js';
 import { NewDatadir } from './new-datadir.js';
-import { PeerNode } from './peer-node.js';
-import { type PeeringOptions, peering } from './peering.js';
-import { QuotaRecord } from './quota-record.js';
+import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
+import type { PeerNode } from './peer-node.js';
 import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
 import { StateFolder } from './state.js';
 
-export interface BootstrapOptions extends DhtChoice, PeeringOptions {
+export interface BootstrapOptions extends PeerNodeChoice {
   readonly datadir: string;
   readonly network: string;
   /** Sources of the catalogue: see `catalogueSources`. The defaults when absent. */
@@ -46,7 +40,6 @@ export interface BootstrapOptions extends DhtChoice, PeeringOptions {
   readonly coreDatadir?: string;
   readonly minChainWork?: string | undefined;
   readonly scratch?: string | undefined;
-  readonly peer?: readonly string[];
   readonly stateDir: string;
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
@@ -265,24 +258,8 @@ class Bootstrap {
   }
 
   async #listen(statePath: string): Promise<PeerNode> {
-    const { peer, quota } = this.#options;
-    const privacy = privacyOf(this.#options, randomBytes);
-    const peers = await resolveAll(peer, privacy, this.#signal);
-    const dht = await dhtNodes(this.#options, privacy, this.#signal, this.#report);
-    const quotaRecord = await QuotaRecord.open(quota, [statePath], this.#report);
-    const dhtRecord = await DhtRecord.open([statePath], this.#report);
-    const records = { quotaRecord, dhtRecord };
-    const report = this.#report;
-    const addressLists = await AddressLists.open(this.#options, report, this.#signal);
-    const peerNode = new PeerNode({
-      ...peering(this.#options),
-      privacy,
-      addressLists,
-      peers,
-      dht,
-      ...records,
-      report,
-    });
+    const [signal, report] = [this.#signal, this.#report];
+    const peerNode = await openPeerNode({ choice: this.#options, folders: [statePath], signal, report });
     this.#closers.push(() => peerNode.close());
     return peerNode;
   }

@@ -4,24 +4,21 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { privacyOf } from '../connector/privacy.js';
 import { type Network, networkParams } from '../native.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
 import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
 import { catalogueSources } from './catalogue-sources/named.js';
-import { PeerNode } from './peer-node.js';
-import { type PeeringOptions, peering } from './peering.js';
-import { QuotaRecord } from './quota-record.js';
+import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
+import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { StateFolder } from './state.js';
 
-export interface CatalogueClientOptions extends DhtChoice, PeeringOptions {
+export interface CatalogueClientOptions extends PeerNodeChoice {
   readonly network: string;
   /** Sources of the catalogue: see `catalogueSources`. The defaults when absent. */
   readonly catalogue?: readonly string[] | undefined;
   readonly coreDatadir?: string;
   readonly minChainWork?: string | undefined;
-  readonly peer?: readonly string[];
   readonly stateDir: string;
   readonly timeoutSeconds: number;
 }
@@ -57,10 +54,12 @@ export class CatalogueClient {
     try {
       const folder = join(state.path, 'catalogues');
       await mkdir(folder, { recursive: true });
-      const peers = await resolveAll(options.peer, privacy, signal);
-      const dht = await dhtNodes(options, privacy, signal, report);
-      const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
-      const peerNode = new PeerNode({ ...peering(options), privacy, peers, dht, quotaRecord, report });
+      const peerNode = await openPeerNode({
+        choice: options,
+        privacy,
+        folders: [state.path],
+        ...{ signal, report },
+      });
       try {
         const { catalogue: names, coreDatadir: datadir = null, stateDir, timeoutSeconds } = options;
         const bad = await BadCatalogues.open(state.path);

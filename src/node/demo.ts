@@ -83,6 +83,7 @@ export async function demo(options: DemoOptions, signal: AbortSignal, report: Re
 
     // The DHT's first node: both processes know only this address.
     const first = new PeerNode({
+      addressLists: null,
       privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
       peers: [],
       dht: [],

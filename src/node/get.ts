@@ -13,12 +13,7 @@ import { isWebSeedUrl } from '../metainfo/peer-sources.js';
 import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
-import { AddressLists } from './address-lists.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
-import { DhtRecord } from './dht-record.js';
-import { PeerNode } from './peer-node.js';
-import { type PeeringOptions, peering } from './peering.js';
-import { QuotaRecord } from './quota-record.js';
+import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -27,13 +22,12 @@ import { readBounded } from './torrent-file.js';
 import { readTorrentSource, type TorrentSource } from './torrent-source.js';
 import { writeWholeFile } from './whole-file.js';
 
-export interface GetOptions extends DhtChoice, PeeringOptions {
+export interface GetOptions extends PeerNodeChoice {
   /** A .torrent file, a magnet link, or an infohash (40 or 64 hex digits). */
   readonly source: string;
   /** The folder that the torrent's file or folder comes into; made when missing. */
   readonly out: string;
   readonly stateDir: string;
-  readonly peer?: readonly string[];
   /** Gives up after this long without a new piece. */
   readonly timeoutSeconds: number;
   /** Globs: see `globMatcher`. Files that match are fetched, the others not; none: what a magnet link selects, or all. */
@@ -101,17 +95,13 @@ async function run(
   const source = await withSavedInfo(given, state.path, signal);
   const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
   closers.push(() => resumeDb.close());
-  const peers = await resolveAll([...(options.peer ?? []), ...source.peers], privacy, signal);
-  const peerNode = new PeerNode({
-    ...peering(options),
+  const peerNode = await openPeerNode({
+    choice: options,
     privacy,
-    addressLists: await AddressLists.open(options, report, signal),
-    quotaRecord: await QuotaRecord.open(options.quota, [state.path], report),
-    dhtRecord: await DhtRecord.open([state.path], report),
+    peers: source.peers,
+    folders: [state.path],
     webSeeds: options.webSeeds === false ? null : checkWebSeeds(options.webSeed ?? []),
-    peers,
-    dht: await dhtNodes(options, privacy, signal, report),
-    report,
+    ...{ signal, report },
   });
   closers.push(() => peerNode.close());
   const { out: root, timeoutSeconds, check = false } = options;

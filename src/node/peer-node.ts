@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Privacy } from '../connector/privacy.js';
+import type { AddressDisplay } from '../connector/shown-address.js';
 import { DialPolicy, formatPeerAddress, isLoopback, type PeerAddress } from '../connector.js';
 import { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
@@ -41,7 +42,7 @@ export interface PeerNodeOptions extends PeeringOptions {
   /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
   readonly privacy: Privacy;
   /** Whom not to meet. */
-  readonly addressLists?: AddressLists;
+  readonly addressLists: AddressLists | null;
   /** Peers that the user named; asked for every torrent. */
   readonly peers: readonly PeerAddress[];
   /** DHT nodes to begin with; null: no DHT. */
@@ -78,6 +79,8 @@ export class PeerNode {
   readonly externalAddress = new ExternalAddress();
   /** Of all torrents together; one that is only seeded may have all of them. */
   readonly maxConnections: number;
+  /** How addresses of peers stand in what is reported. */
+  readonly logAddresses: AddressDisplay;
   /** Null when none is wanted. */
   readonly dht: Dht | null;
   readonly #reactor: Reactor;
@@ -108,6 +111,7 @@ export class PeerNode {
     const { privacy } = options;
     const threads = availableParallelism();
     this.#peers = options.peers;
+    this.logAddresses = options.logAddresses ?? 'full';
     const { webSeeds = [], tracker = [], trackers: asksTrackers = true } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
@@ -124,7 +128,7 @@ export class PeerNode {
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
     this.#reactor = new Reactor({ connector, anonymous, ...sizes, ...limits }, () => this.#pump());
-    this.#addressLists = options.addressLists ?? null;
+    this.#addressLists = options.addressLists;
     this.#report = options.report ?? null;
     try {
       // Before anybody can be met.

@@ -1,4 +1,5 @@
 /** How peers are met and served, as a job's options say it. What is absent has its default. */
+import type { AddressDisplay } from '../connector/shown-address.js';
 import { parseTrackerUrl } from '../discovery/trackers/tracker-url.js';
 import { BlockswarmError } from '../errors.js';
 import type { SeedChoker } from '../swarm/choker.js';
@@ -37,6 +38,8 @@ export interface PeeringOptions {
   readonly quota?: number;
   /** The limits hold for peers of the local network, too. */
   readonly limitLan?: boolean;
+  /** How addresses of peers stand in what is reported. Default `full`. */
+  readonly logAddresses?: AddressDisplay;
 }
 
 /** Of a job's options those that are about peers. @throws BlockswarmError ERR_USAGE */
@@ -55,6 +58,7 @@ export function peering({
   schedule,
   quota,
   limitLan,
+  logAddresses,
 }: PeeringOptions): PeeringOptions {
   return {
     ...(maxConnections !== undefined && { maxConnections }),
@@ -71,6 +75,7 @@ export function peering({
     ...(schedule && { schedule }),
     ...(quota !== undefined && { quota }),
     ...(limitLan && { limitLan }),
+    ...(logAddresses && { logAddresses }),
   };
 }
 

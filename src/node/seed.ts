@@ -8,21 +8,16 @@ import { parseFileName, type SegmentKind } from '../metainfo/segment.js';
 import { type ExtentsHandle, fileExtents, HeaderChain, ResumeDb, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
 import type { CatalogueClaim } from '../wire/bs-catalogue.js';
-import { AddressLists } from './address-lists.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
 import { catalogueTorrent } from './catalogue-torrent.js';
-import { DhtRecord } from './dht-record.js';
-import { PeerNode } from './peer-node.js';
-import { type PeeringOptions, peering } from './peering.js';
-import { QuotaRecord } from './quota-record.js';
+import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
+import type { PeerNode } from './peer-node.js';
 import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
 import { resumeFileName, scrub } from './resume.js';
 import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
-export interface SeedOptions extends SourceOptions, DhtChoice, PeeringOptions {
-  readonly peer?: readonly string[];
+export interface SeedOptions extends SourceOptions, PeerNodeChoice {
   readonly stateDir: string;
 }
 
@@ -69,22 +64,9 @@ export class Seeder {
     for (const warning of source.datadir.warnings()) report.warn(warning);
     const state = StateFolder.open(options.stateDir, options.datadir);
     try {
-      const peers = await resolveAll(options.peer, privacy, signal);
-      const dht = await dhtNodes(options, privacy, signal, report);
       // Before the hashing: a port in use is told at once.
-      const quotaRecord = await QuotaRecord.open(options.quota, [state.path], report);
-      const addressLists = await AddressLists.open(options, report, signal);
-      const dhtRecord = await DhtRecord.open([state.path], report);
-      const records = { quotaRecord, dhtRecord };
-      const peerNode = new PeerNode({
-        ...peering(options),
-        privacy,
-        addressLists,
-        peers,
-        dht,
-        ...records,
-        report,
-      });
+      const folders = [state.path];
+      const peerNode = await openPeerNode({ choice: options, privacy, folders, signal, report });
       try {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const served: [HybridTorrent, ExtentsHandle][] = [];

@@ -7,12 +7,8 @@ import { privacyOf } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
-import { AddressLists } from './address-lists.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
-import { DhtRecord } from './dht-record.js';
-import { PeerNode } from './peer-node.js';
-import { type PeeringOptions, peering } from './peering.js';
-import { QuotaRecord } from './quota-record.js';
+import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
+import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -28,9 +24,8 @@ export interface NamedTorrent {
   readonly content: string;
 }
 
-export interface TorrentSeedOptions extends DhtChoice, PeeringOptions {
+export interface TorrentSeedOptions extends PeerNodeChoice {
   readonly stateDir: string;
-  readonly peer?: readonly string[];
   readonly torrents: readonly NamedTorrent[] | TorrentsFolder;
   /** Each piece is given to one peer, and seen to spread before the next (BEP 16). */
   readonly superSeed?: boolean;
@@ -107,20 +102,9 @@ export class TorrentSeeder {
         closers.push(() => resumeDb.close());
         homes.set(folder, { state, resumeDb });
       }
-      const peers = await resolveAll(options.peer, privacy, signal);
-      const dht = await dhtNodes(options, privacy, signal, report);
       const wake = (torrent: number): Promise<void> => library.wake(torrent);
-      const peerNode: PeerNode = new PeerNode({
-        ...peering(options),
-        privacy,
-        addressLists: await AddressLists.open(options, report, signal),
-        peers,
-        dht,
-        report,
-        wake,
-        quotaRecord: await QuotaRecord.open(options.quota, statePaths(homes), report),
-        dhtRecord: await DhtRecord.open(statePaths(homes), report),
-      });
+      const folders = statePaths(homes);
+      const peerNode = await openPeerNode({ choice: options, privacy, folders, wake, signal, report });
       closers.push(() => peerNode.close());
       const contents = new Map(named?.map(({ row, content }) => [row.torrentPath, content]));
       const library: TorrentLibrary = new TorrentLibrary({

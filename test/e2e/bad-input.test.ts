@@ -266,6 +266,7 @@ async function forged(t: Test, change: (blocks: Buffer) => void) {
 /** Serves a file as a torrent, whatever is in it. */
 function serve(t: Test, torrent: Metainfo, path: string): string {
   const node = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: null,
@@ -336,6 +337,7 @@ t.test('a seed whose file is cut pauses that torrent, says why, and serves the o
   const folder = tempFolder(t);
   const { signal } = new AbortController();
   const seed = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: null,
@@ -359,6 +361,7 @@ t.test('a seed whose file is cut pauses that torrent, says why, and serves the o
   truncateSync(cut.path, PIECE_LENGTH_BYTES);
 
   const leech = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [seed.address],
     dht: null,

@@ -12,6 +12,7 @@ import { tempFolder } from '../helpers/temp.js';
 t.test('what is published under a key is found by it, and its number never goes down', async (t) => {
   const chain = await regtestChain(t);
   const hub = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: [],

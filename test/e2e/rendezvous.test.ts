@@ -21,6 +21,7 @@ const regtest = networkParams('regtest');
 async function start(t: Test) {
   const chain = await regtestChain(t);
   const hub = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: [],

@@ -25,6 +25,7 @@ interface Health {
 t.test('health says who has each segment, and adopt makes the rare ones less so', async (t) => {
   const chain = await regtestChain(t);
   const hub = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: [],

@@ -23,7 +23,12 @@ export interface CataloguePeer {
 
 /** A node at the rendezvous, which knows some nodes of the DHT. */
 export function cataloguePeer(t: Test, network: Network, dht: readonly PeerAddress[] | null): CataloguePeer {
-  const node = new PeerNode({ privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes), peers: [], dht });
+  const node = new PeerNode({
+    addressLists: null,
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers: [],
+    dht,
+  });
   t.teardown(() => node.close());
   const folder = tempFolder(t);
   let files = 0;

@@ -32,6 +32,7 @@ export async function startPeer(
   const store = await openStore(metainfo, placeBelow(folder, metainfo), {});
   await store.recheck();
   const node = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: null,

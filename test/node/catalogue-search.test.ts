@@ -38,7 +38,12 @@ interface Newcomer {
 async function search(t: Test, options: Newcomer) {
   const { dht = null, peers = [], sources, network = regtest, floor = new Uint8Array(32) } = options;
   const { stateFolder = tempFolder(t), timeoutSeconds = 60 } = options;
-  const node = new PeerNode({ privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes), peers, dht });
+  const node = new PeerNode({
+    addressLists: null,
+    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
+    peers,
+    dht,
+  });
   const folder = join(tempFolder(t), 'scratch');
   mkdirSync(folder);
   const events: { readonly event: string; readonly [key: string]: unknown }[] = [];
@@ -93,6 +98,7 @@ async function world(t: Test) {
   const chain = await regtestChain(t);
   const { catalogueBytes, catalogues } = await chainTorrents(t, 'regtest', chain.datadir);
   const hub = new PeerNode({
+    addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
     peers: [],
     dht: [],

@@ -4,6 +4,7 @@
  * is not heard again in this run; one honest peer is enough.
  */
 import { isWorthTrying } from '../../chain/claim.js';
+import { shownAddress } from '../../connector/shown-address.js';
 import { BlockswarmError } from '../../errors.js';
 import { sameBytes, toHex } from '../../units.js';
 import { isLie } from '../catalogue-fetch.js';
@@ -128,12 +129,13 @@ export class RendezvousSource implements CatalogueSource {
     }
   }
 
-  #blame(names: readonly string[], error: unknown, { report }: CatalogueSearch): void {
+  #blame(names: readonly string[], error: unknown, { report, peerNode }: CatalogueSearch): void {
     const reason = error instanceof Error ? error.message : String(error);
     if (isLie(error)) {
       for (const name of names) this.#liars.add(name);
-      const text = `a catalogue claimed by ${names.join(', ')} is a lie: ${reason}`;
-      report.event({ event: 'catalogue-liar', claimants: names, reason }, text);
+      const claimants = names.map((name) => shownAddress(name, peerNode.logAddresses));
+      const text = `a catalogue claimed by ${claimants.join(', ')} is a lie: ${reason}`;
+      report.event({ event: 'catalogue-liar', claimants, reason }, text);
     } else for (const name of names) this.#failures.set(name, (this.#failures.get(name) ?? 0) + 1);
   }
 
