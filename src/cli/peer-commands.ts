@@ -43,6 +43,7 @@ export function peerOptions(command: Command): Command {
     .option('--no-pex', 'do not exchange addresses of peers with peers (BEP 11)')
     .option('--lsd', 'look for peers on the local network (BEP 14): the default, but on loopback')
     .option('--no-lsd', 'do not')
+    .option('--no-port-mapping', 'do not ask the gateway for a port (PCP, NAT-PMP, UPnP-IGD)')
     .option(
       '--dht-bootstrap <host:port>',
       'a DHT node to start from; may be given often (default: public ones)',

@@ -50,7 +50,7 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     const text =
       `seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
       `${formatBytes(ready.lengthBytes)}) on ${ready.listen ?? 'no port'}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}`;
-    await seeding({ env, output, options, stats: () => peerNode.stats(), ready, text, startedMs });
+    await seeding({ env, output, options, peerNode, ready, text, startedMs });
   } finally {
     await seeder.close();
   }

@@ -1,4 +1,6 @@
 /** What every kind of `seed` says: that it is ready, and at the end what it sent. */
+
+import type { PeerNode } from '../node/peer-node.js';
 import { formatBytes } from '../units.js';
 import { type Env, stopped } from './env.js';
 import type { Output, OutputOptions } from './output.js';
@@ -7,7 +9,7 @@ interface Seeding {
   readonly env: Env;
   readonly output: Output;
   readonly options: OutputOptions;
-  readonly stats: () => { readonly uploadedBytes: number };
+  readonly peerNode: PeerNode;
   /** The fields of the ready line. */
   readonly ready: { readonly listen: string | null };
   /** It for a person. */
@@ -15,25 +17,26 @@ interface Seeding {
   readonly startedMs: number;
 }
 
-/** Says that peers may come; resolves when it is to stop. */
+/** Says that peers may come, and how they reach us as far as that is known already; resolves when it is to stop. */
 export async function seeding({
   env,
   output,
   options,
-  stats,
+  peerNode,
   ready,
   text,
   startedMs,
 }: Seeding): Promise<void> {
   output.progress.clear();
   // The ready line is data: scripts wait for it, so it goes to stdout in either form.
-  if (options.json || options.jsonLines) output.result({ event: 'ready', ...ready }, () => '');
+  if (options.json || options.jsonLines)
+    output.result({ event: 'ready', ...ready, ...peerNode.reach }, () => '');
   else env.out(`ready: ${text}\n`);
   await stopped(env);
-  const { uploadedBytes } = stats();
+  const { uploadedBytes } = peerNode.stats();
   const seconds = (performance.now() - startedMs) / 1000;
   output.event(
-    { event: 'stopped', uploadedBytes, seconds },
+    { event: 'stopped', uploadedBytes, seconds, ...peerNode.reach },
     `stopped: ${formatBytes(uploadedBytes)} uploaded`,
   );
 }

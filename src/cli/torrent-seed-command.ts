@@ -35,7 +35,7 @@ export async function torrentSeedCommand({
     const toCheck = ready.unchecked > 0 ? `, ${ready.unchecked} of them to be checked` : '';
     const count = `${ready.torrents} ${ready.torrents === 1 ? 'torrent' : 'torrents'}`;
     const text = `seeding ${count} on ${ready.listen ?? 'no port'}${toCheck}`;
-    await seeding({ env, output, options, stats: () => peerNode.stats(), ready, text, startedMs });
+    await seeding({ env, output, options, peerNode, ready, text, startedMs });
   } finally {
     await seeder.close();
   }

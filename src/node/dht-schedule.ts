@@ -88,6 +88,12 @@ export class DhtSchedule {
     this.#forget(name, entry);
   }
 
+  /** We are reached by another port: all are announced anew, no quicker than at the start. */
+  portChanged(): void {
+    this.#later.clear();
+    for (const name of this.#announced.keys()) this.#fresh.add(name);
+  }
+
   /** Does what is due; to be called about once a second. */
   tick(nowMs: number): void {
     if (this.#stop.signal.aborted) return;

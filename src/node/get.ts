@@ -14,6 +14,7 @@ import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
+import type { Reach } from './peer-node.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { StateFolder } from './state.js';
@@ -43,7 +44,7 @@ export interface GetOptions extends PeerNodeChoice {
   readonly finished?: (result: GetResult) => Promise<void>;
 }
 
-export interface GetResult {
+export interface GetResult extends Reach {
   readonly name: string;
   readonly infoHashV1: string | null;
   readonly infoHashV2: string | null;
@@ -137,6 +138,7 @@ async function run(
     seconds: (performance.now() - startedMs) / 1000,
     peers: peerNode.provenPeers,
     webSeeds: peerNode.provenWebSeeds,
+    ...peerNode.reach,
   };
   const ticker = setInterval(() => download.showSeeding(), SHOW_MS);
   try {

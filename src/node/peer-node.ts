@@ -3,13 +3,16 @@
  * between them. Only here they are wired together.
  */
 import { createHash, randomBytes } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Privacy } from '../connector/privacy.js';
-import type { AddressDisplay } from '../connector/shown-address.js';
-import { DialPolicy, formatPeerAddress, isLoopback, type PeerAddress } from '../connector.js';
+import { type AddressDisplay, shownAddress } from '../connector/shown-address.js';
+import { addressScope, DialPolicy, formatPeerAddress, isLoopback, type PeerAddress } from '../connector.js';
+import { defaultGateway } from '../discovery/default-gateway.js';
 import { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
+import { type MappingMethod, PortMapping } from '../discovery/port-mapping.js';
 import { TrackerClient, type TrackerStatus } from '../discovery/trackers/tracker-client.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
@@ -57,6 +60,8 @@ export interface PeerNodeOptions extends PeeringOptions {
   readonly webSeeds?: readonly string[] | null;
   /** Where it is written down what was used of the quota. */
   readonly quotaRecord?: QuotaRecord | null;
+  /** The gateway, wherever we listen; left out: that of the default route, where our address may be behind it. */
+  readonly gateway?: () => Promise<string | null>;
 }
 
 const tickMs = 1000;
@@ -70,6 +75,14 @@ const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
 
 const nowhere: PeerAddress = { host: '0.0.0.0', port: 0 };
+
+/** How the world reaches us. */
+export interface Reach {
+  /** As most say; null while nobody has. */
+  readonly externalAddress: string | null;
+  /** The gateway's port that leads to ours. */
+  readonly portMapping: { readonly method: MappingMethod; readonly externalPort: number } | null;
+}
 
 export class PeerNode {
   /** Where it listens; 0.0.0.0:0 when it does not. */
@@ -89,6 +102,7 @@ export class PeerNode {
   readonly #trackers: TrackerSchedule | null;
   readonly #trackerTimer: NodeJS.Timeout | undefined;
   readonly #localPeers: LocalPeers | null;
+  readonly #portMapping: PortMapping | null;
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
@@ -102,6 +116,7 @@ export class PeerNode {
     fault: null,
   };
   readonly #stop = new AbortController();
+  #announcedPort = 0;
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
   readonly #provenWebSeeds = new Set<string>();
@@ -121,7 +136,7 @@ export class PeerNode {
     // Its id and nodes would tell that two runs are one.
     const dhtRecord = privacy.direct ? (options.dhtRecord ?? null) : null;
     // Whoever listens on loopback wants to stay there, and other programs there are rarely meant.
-    const { lsd = listen !== null && !isLoopback(listen.host) } = options;
+    const { lsd = listen !== null && !isLoopback(listen.host), portMapping = true } = options;
     this.#quotaRecord = quotaRecord;
     this.#dhtRecord = dhtRecord;
     this.maxConnections = maxConnections;
@@ -150,7 +165,7 @@ export class PeerNode {
       anonymous,
       clock: () => performance.now(),
       random: Math.random,
-      listenPort: () => (listen && !anonymous ? this.address.port : null),
+      listenPort: () => (listen && !anonymous ? this.publicPort : null),
       externalAddress: this.externalAddress,
       dialPolicy,
       limits,
@@ -173,7 +188,7 @@ export class PeerNode {
         ...(dhtRecord && { state: dhtRecord.state }),
       });
     // Nobody finds us where our datagrams come from when a proxy sends them.
-    const dhtPort = () => (privacy.direct ? this.address.port : null);
+    const dhtPort = () => (privacy.direct ? this.publicPort : null);
     this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: dhtPort });
     this.#tracker = asksTrackers ? this.#trackerClient(dialPolicy, peerId, options) : null;
     this.#trackers =
@@ -186,6 +201,31 @@ export class PeerNode {
     this.#localPeers = hearsLocal
       ? new LocalPeers({ host: this.#reactor, listening: this.address, wake })
       : null;
+    const maps =
+      portMapping &&
+      listen !== null &&
+      privacy.direct &&
+      (options.gateway !== undefined || isBehindGateway(listen.host));
+    this.#portMapping = maps
+      ? new PortMapping({
+          mapPort: (request) => this.#reactor.mapPort(request),
+          gateway: options.gateway ?? defaultGateway,
+          port: this.address.port,
+          transports: options.dht || utp ? ['tcp', 'udp'] : ['tcp'],
+          externalAddress: this.externalAddress,
+          changed: ({ transport, method, externalPort }) => {
+            this.#announceAgain();
+            const text = `port ${externalPort} of the gateway leads here (${transport}, ${method})`;
+            options.report?.event({ event: 'port-mapped', transport, method, externalPort }, text);
+          },
+        })
+      : null;
+    this.#announcedPort = this.publicPort;
+    this.externalAddress.onChange((family, host) => {
+      const { logAddresses: display = 'full' } = options;
+      const shown = display === 'none' ? null : shownAddress(host, display);
+      options.report?.event({ event: 'external-address', family, host: shown }, '');
+    });
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
@@ -234,6 +274,21 @@ export class PeerNode {
   /** What trackers say of a torrent. */
   trackerStatus(swarm: Swarm): readonly TrackerStatus[] {
     return this.#trackers?.status(swarm) ?? [];
+  }
+
+  /** Where the world reaches us: the gateway may have given us another port than the one we listen on. */
+  get publicPort(): number {
+    return this.#portMapping?.mapped('tcp')?.externalPort ?? this.address.port;
+  }
+
+  /** How the world reaches us, as far as that is known by now. */
+  get reach(): Reach {
+    const mapped = this.#portMapping?.mapped('tcp');
+    const { externalAddress } = this;
+    return {
+      externalAddress: externalAddress.current('ipv4') ?? externalAddress.current('ipv6'),
+      portMapping: mapped ? { method: mapped.method, externalPort: mapped.externalPort } : null,
+    };
   }
 
   /** Whether peers are dialled for every torrent, because the user named them. */
@@ -324,7 +379,9 @@ export class PeerNode {
     clearInterval(this.#trackerTimer);
     // While answers still come in.
     this.#trackers?.tick(performance.now());
+    // Trackers let go of the port that they know.
     await this.#trackers?.close();
+    await this.#portMapping?.close();
     this.#stop.abort();
     this.#localPeers?.close();
     this.session.close();
@@ -333,6 +390,15 @@ export class PeerNode {
     if (this.dht) await this.#dhtRecord?.save(this.dht.state());
     await this.#reactor.shutdown();
     await this.#quotaRecord?.save(this.session.rates.usage);
+  }
+
+  /** Whoever was told of another port is told of this one. */
+  #announceAgain(): void {
+    const port = this.publicPort;
+    if (port === this.#announcedPort) return;
+    this.#announcedPort = port;
+    this.#trackers?.portChanged();
+    this.#schedule?.portChanged();
   }
 
   #trackerClient(
@@ -347,7 +413,7 @@ export class PeerNode {
       clock: () => performance.now(),
       random: Math.random,
       // Trackers want one; whoever cannot be reached names one where nobody listens.
-      port: () => address.port || 1,
+      port: () => this.publicPort || 1,
       // In secret each torrent's is another.
       peerId: (name) =>
         privacy.anonymous ? createHash('sha1').update(secret).update(name, 'latin1').digest() : peerId,
@@ -399,6 +465,11 @@ export class PeerNode {
       }
     }
   }
+}
+
+/** Whether a port of ours may be one of a gateway's: we listen on an IPv4 address that the world does not have. */
+function isBehindGateway(host: string): boolean {
+  return host === '0.0.0.0' || host === '::' || (isIPv4(host) && addressScope(host) === 'private');
 }
 
 /** BEP 20: client and version, then random. */

@@ -29,6 +29,8 @@ export interface PeeringOptions {
   readonly trackers?: boolean;
   /** The local network is told of torrents, and heard (BEP 14). Default on, but on loopback. */
   readonly lsd?: boolean;
+  /** Off: the gateway is not asked for a port. */
+  readonly portMapping?: boolean;
   /** Bytes a second of all connections together; 0: no limit. */
   readonly maxUpload?: number;
   readonly maxDownload?: number;
@@ -53,6 +55,7 @@ export function peering({
   tracker,
   trackers,
   lsd,
+  portMapping,
   maxUpload,
   maxDownload,
   schedule,
@@ -70,6 +73,7 @@ export function peering({
     ...(tracker && { tracker: checkTrackers(tracker) }),
     ...(trackers !== undefined && { trackers }),
     ...(lsd !== undefined && { lsd }),
+    ...(portMapping !== undefined && { portMapping }),
     ...(maxUpload !== undefined && { maxUpload }),
     ...(maxDownload !== undefined && { maxDownload }),
     ...(schedule && { schedule }),

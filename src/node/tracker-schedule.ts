@@ -9,7 +9,7 @@ export type TrackerTiers = readonly (readonly string[])[];
 export interface TrackerScheduleOptions {
   readonly client: Pick<
     TrackerClient,
-    'add' | 'attach' | 'detach' | 'completed' | 'remove' | 'tick' | 'status' | 'close'
+    'add' | 'attach' | 'detach' | 'completed' | 'portChanged' | 'remove' | 'tick' | 'status' | 'close'
   >;
   /** Trackers that the user named, for every torrent that is not private. */
   readonly asked: TrackerTiers;
@@ -81,6 +81,11 @@ export class TrackerSchedule {
   status(swarm: Swarm): readonly TrackerStatus[] {
     const open = this.#open.get(swarm);
     return open ? this.#options.client.status(open.torrent) : [];
+  }
+
+  /** We are reached by another port. */
+  portChanged(): void {
+    this.#options.client.portChanged();
   }
 
   /** Does what is due; to be called a few times a second. */

@@ -125,3 +125,13 @@ t.test(
     await schedule.close();
   },
 );
+
+t.test('all names are announced anew when another port leads to us', async (t) => {
+  const { schedule, announced, second } = scene();
+  for (let n = 0; n < 3; n++) schedule.addIdle(nameOf(n));
+  while (announced.length < 3) await second();
+  schedule.portChanged();
+  while (announced.length < 6) await second();
+  t.same(announced.slice(3), announced.slice(0, 3));
+  await schedule.close();
+});

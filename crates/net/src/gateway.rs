@@ -1,13 +1,12 @@
 //! Ports mapped at the gateway: PCP (RFC 6887), NAT-PMP (RFC 6886), UPnP-IGD. One request, one answer, within a bound;
 //! when to ask what is TypeScript's to decide.
 //!
-//! A gateway may be anything that answers on the local network. The crates bound what they read (64 levels and 1 MiB of
-//! XML, fixed datagrams) and fetch nothing from another host than the one that answered; here only the host that was
-//! asked for is believed.
+//! A gateway may be anything that answers on the local network: only the host that was asked for is believed, datagrams
+//! are of fixed lengths, and XML is bounded in `upnp`.
 
+use crate::upnp::{self, Device};
 use crab_nat::{InternetProtocol, PortMappingOptions, PortMappingType, TimeoutConfig, natpmp, pcp};
-use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{AddPortError, PortMappingProtocol, SearchOptions};
+use igd_next::{AddPortError, PortMappingProtocol};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -20,8 +19,6 @@ use tokio::sync::Semaphore;
 
 /// For one request, with all its repetitions.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a device to answer the search, and to describe itself.
-const SEARCH_TIMEOUT: Duration = Duration::from_secs(4);
 /// Datagrams are repeated after 250 ms, then 500 and 1,000 ms.
 const DATAGRAMS: TimeoutConfig =
     TimeoutConfig { initial_timeout: Duration::from_millis(250), max_retries: 3, max_retry_timeout: None };
@@ -108,7 +105,7 @@ struct State {
     /// Proves to a PCP gateway that a mapping is ours.
     nonces: Mutex<HashMap<(IpAddr, MappedTransport, NonZeroU16), pcp::Nonce>>,
     /// The device that was found last.
-    device: Mutex<Option<igd_next::aio::Gateway<Tokio>>>,
+    device: Mutex<Option<Device>>,
 }
 
 impl Gateway {
@@ -251,7 +248,7 @@ async fn by_upnp(state: &State, request: MappingRequest) -> Outcome {
     let known = state.device.lock().clone().filter(|device| device.addr.ip() == request.gateway);
     let device = match known {
         Some(device) => device,
-        None => search(client, request).await?,
+        None => upnp::search(client, request.gateway, request.search).await?,
     };
     *state.device.lock() = Some(device.clone());
     let protocol = transport.of_igd();
@@ -279,19 +276,4 @@ async fn by_upnp(state: &State, request: MappingRequest) -> Outcome {
     let lifetime_seconds = if lease == 0 { PERMANENT_LEASE_SECONDS } else { lease };
     let external_host = device.get_external_ip().await.ok();
     Ok(Mapping { external_host, external_port, lifetime_seconds })
-}
-
-async fn search(client: IpAddr, request: MappingRequest) -> Result<igd_next::aio::Gateway<Tokio>, String> {
-    let mut options = SearchOptions::default();
-    options.bind_addr = SocketAddr::new(client, 0);
-    options.broadcast_address = request.search;
-    options.timeout = Some(SEARCH_TIMEOUT);
-    options.single_search_timeout = Some(SEARCH_TIMEOUT);
-    options.allowed_gateway_ips = vec![request.gateway];
-    let device = search_gateway(options).await.map_err(|error| error.to_string())?;
-    if device.addr.ip() == request.gateway {
-        Ok(device)
-    } else {
-        Err(format!("{} answered in its place", device.addr.ip()))
-    }
 }

@@ -27,6 +27,7 @@ pub mod tor_control;
 mod tracker_gate;
 pub mod udp;
 mod udp_relay;
+mod upnp;
 pub mod utp;
 
 pub use address_filter::{AddressFilter, AddressRanges};

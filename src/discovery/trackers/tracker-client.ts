@@ -16,7 +16,16 @@ import type {
   TrackerNetwork,
 } from './announce.js';
 import { AnnounceQueue, type QueueLimits } from './announce-queue.js';
-import { AnnounceTable, COMPLETED, FLYING, GONE, type Names, STARTED, STOPPING } from './announce-table.js';
+import {
+  AnnounceTable,
+  COMPLETED,
+  FLYING,
+  GONE,
+  MOVED,
+  type Names,
+  STARTED,
+  STOPPING,
+} from './announce-table.js';
 import { Announcer } from './announcer.js';
 import { type Tracker, type TrackerHost, Trackers } from './tier.js';
 import type { UdpDatagram } from './udp-tracker.js';
@@ -135,6 +144,14 @@ export class TrackerClient {
   completed(torrent: number): void {
     for (const row of this.#table.rows(torrent)) this.#table.set(row, COMPLETED);
     this.#hurry(torrent);
+  }
+
+  /** We are reached by another port: those open say so soon, the others when their time comes. */
+  portChanged(): void {
+    for (const torrent of this.#live.keys()) {
+      for (const row of this.#table.rows(torrent)) this.#table.set(row, MOVED);
+      this.#hurry(torrent);
+    }
   }
 
   /** Lets a torrent go: trackers that know of it are told, and its number is free. */
@@ -258,6 +275,7 @@ export class TrackerClient {
   async #announce(row: number): Promise<void> {
     const tracker = this.#trackerOf(row);
     const event = this.#eventOf(row);
+    this.#table.clear(row, MOVED);
     const take = (reply: AnnounceReply & { readonly from: string }) => this.#take(row, tracker, reply);
     const results = await this.#announcer.announce(tracker, this.#announcements(row, event), take);
     this.#queue.ended(tracker.host);
@@ -323,7 +341,7 @@ export class TrackerClient {
     const soonestMs = Math.max(...replies.map((reply) => reply.minIntervalMs ?? reply.intervalMs));
     const isHungry = this.#live.get(this.#table.torrent(row))?.isHungry() ?? false;
     const waitMs = (isHungry ? soonestMs : intervalMs) * (1 + JITTER * random());
-    this.#queue.wait(row, clock() + (this.#table.has(row, COMPLETED) ? 0 : waitMs));
+    this.#queue.wait(row, clock() + (this.#table.has(row, COMPLETED | MOVED) ? 0 : waitMs));
   }
 
   /** Who is to be left alone, and when the row is tried again. */
@@ -385,7 +403,7 @@ export class TrackerClient {
   #hurry(torrent: number): void {
     const nowMs = this.#options.clock();
     for (const row of this.#table.rows(torrent)) {
-      const isDue = this.#table.has(row, COMPLETED) || !this.#table.has(row, STARTED);
+      const isDue = this.#table.has(row, COMPLETED | MOVED) || !this.#table.has(row, STARTED);
       if (!isDue || this.#table.has(row, FLYING)) continue;
       const { host } = this.#trackerOf(row);
       if (host.ready.delete(row)) this.#queue.ready(row, host, true);

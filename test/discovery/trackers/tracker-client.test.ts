@@ -17,7 +17,7 @@ const goodReply = encode(
 const good: Answer = () => goodReply;
 
 /** A client and trackers on a clock that is moved by hand. */
-function scene(answer: Answer = good, options: { random?: () => number } = {}) {
+function scene(answer: Answer = good, options: { random?: () => number; port?: () => number } = {}) {
   let nowMs = 0;
   const asked: { atMs: number; host: string; event: string | null; name: string; url: string }[] = [];
   const failing: string[] = [];
@@ -38,7 +38,7 @@ function scene(answer: Answer = good, options: { random?: () => number } = {}) {
     network,
     clock: () => nowMs,
     random: options.random ?? Math.random,
-    port: () => 6881,
+    port: options.port ?? (() => 6881),
     peerId: () => Buffer.alloc(20, 'p'),
     ipVersions: [4],
     failing: (tracker) => failing.push(tracker),
@@ -276,4 +276,20 @@ t.test('an address that only means something to the tracker is not handed on', a
   client.attach(number, live({ found: (peers) => found.push(...peers.map(({ host }) => host)) }).torrent);
   await run(1000);
   t.same(found, ['8.8.8.8']);
+});
+
+t.test('trackers of open torrents are told soon when another port leads to us', async (t) => {
+  let port = 6881;
+  const { client, asked, run } = scene(good, { port: () => port });
+  const torrent = client.add([nameOf(1)], [['http://one.example/announce']]);
+  client.add([nameOf(2)], [['http://one.example/announce']]);
+  if (torrent === null) throw new Error('not added');
+  client.attach(torrent, live().torrent);
+  await run(10_000);
+  port = 50_000;
+  client.portChanged();
+  await run(10_000);
+  const told = asked.map(({ name, event, url }) => [name[0], event, /port=(\d+)/.exec(url)?.[1]]);
+  t.strictSame(told.slice(2), [['B', null, '50000']]);
+  t.equal(told.length, 3);
 });
