@@ -93,7 +93,9 @@ t.test('transmission that takes nothing plain fetches from us', { skip: noTransm
 
 t.test('one port serves both families', async (t) => {
   const { folder, path, torrent } = await scene(t);
-  const { listen } = await startSeed(t, [`${torrent}=${path}`, '--no-dht', '--utp', '--listen', '[::]:0']);
+  // Of both families, but nothing leaves this machine.
+  const alone = ['--no-dht', '--no-lsd', '--no-port-mapping'];
+  const { listen } = await startSeed(t, [`${torrent}=${path}`, ...alone, '--utp', '--listen', '[::]:0']);
   const { port } = parsePeerAddress(listen);
   for (const [name, peer] of [
     ['v4', `127.0.0.1:${port}`],
