@@ -1,19 +1,15 @@
 /**
- * One BitTorrent node of the process: the reactor's sockets, the session's decisions, the DHT, and the pump
+ * One BitTorrent node of the process: the reactor's sockets, the session's decisions, where peers come from, and the pump
  * between them. Only here they are wired together.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { isIPv4 } from 'node:net';
+import { randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Privacy } from '../connector/privacy.js';
-import { type AddressDisplay, shownAddress } from '../connector/shown-address.js';
-import { addressScope, DialPolicy, formatPeerAddress, isLoopback, type PeerAddress } from '../connector.js';
-import { defaultGateway } from '../discovery/default-gateway.js';
-import { Dht } from '../discovery/dht.js';
+import type { AddressDisplay } from '../connector/shown-address.js';
+import { DialPolicy, formatPeerAddress, type PeerAddress } from '../connector.js';
+import type { Dht } from '../discovery/dht.js';
 import { ExternalAddress } from '../discovery/external-address.js';
-import { type MappingMethod, PortMapping } from '../discovery/port-mapping.js';
-import { TrackerClient, type TrackerStatus } from '../discovery/trackers/tracker-client.js';
+import type { TrackerStatus } from '../discovery/trackers/tracker-client.js';
 import { torrentShape } from '../metainfo/file-pieces.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { webSeedPaths } from '../metainfo/web-seed-paths.js';
@@ -32,41 +28,24 @@ import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
 import type { AddressLists } from './address-lists.js';
-import type { DhtRecord } from './dht-record.js';
-import { DhtSchedule } from './dht-schedule.js';
-import { LocalPeers } from './local-peers.js';
-import { type PeeringOptions, rateLimits } from './peering.js';
+import { Discovery, type DiscoveryOptions, type Reach } from './discovery.js';
+import { rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
 import type { Report } from './report.js';
-import { ipVersions, trackerNetwork } from './tracker-network.js';
-import { TrackerSchedule, type TrackerTiers } from './tracker-schedule.js';
+import type { TrackerTiers } from './tracker-schedule.js';
 
-export interface PeerNodeOptions extends PeeringOptions {
-  /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
-  readonly privacy: Privacy;
+export interface PeerNodeOptions extends DiscoveryOptions {
   /** Whom not to meet. */
   readonly addressLists: AddressLists | null;
   /** Peers that the user named; asked for every torrent. */
   readonly peers: readonly PeerAddress[];
-  /** DHT nodes to begin with; null: no DHT. */
-  readonly dht: readonly PeerAddress[] | null;
-  /** Told of trackers that fail or warn. */
-  readonly report?: Report;
-  /** Where it is written down what the DHT node is to begin with next time. */
-  readonly dhtRecord?: DhtRecord | null;
-  /** Opens an idle torrent, by `addContent`: a peer asks for it. */
-  readonly wake?: (torrent: number) => Promise<void>;
   /** URLs that the user named, asked for every torrent beside its own web seeds; null: no web seed is asked. */
   readonly webSeeds?: readonly string[] | null;
   /** Where it is written down what was used of the quota. */
   readonly quotaRecord?: QuotaRecord | null;
-  /** The gateway, wherever we listen; left out: that of the default route, where our address may be behind it. */
-  readonly gateway?: () => Promise<string | null>;
 }
 
 const tickMs = 1000;
-/** Announcements are spread within a second. */
-const trackerTickMs = 100;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
 /** Pieces on their way in, over all torrents, in memory. */
@@ -75,14 +54,6 @@ const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
 
 const nowhere: PeerAddress = { host: '0.0.0.0', port: 0 };
-
-/** How the world reaches us. */
-export interface Reach {
-  /** As most say; null while nobody has. */
-  readonly externalAddress: string | null;
-  /** The gateway's port that leads to ours. */
-  readonly portMapping: { readonly method: MappingMethod; readonly externalPort: number } | null;
-}
 
 export class PeerNode {
   /** Where it listens; 0.0.0.0:0 when it does not. */
@@ -94,20 +65,12 @@ export class PeerNode {
   readonly maxConnections: number;
   /** How addresses of peers stand in what is reported. */
   readonly logAddresses: AddressDisplay;
-  /** Null when none is wanted. */
-  readonly dht: Dht | null;
   readonly #reactor: Reactor;
-  readonly #schedule: DhtSchedule | null;
-  readonly #tracker: TrackerClient | null;
-  readonly #trackers: TrackerSchedule | null;
-  readonly #trackerTimer: NodeJS.Timeout | undefined;
-  readonly #localPeers: LocalPeers | null;
-  readonly #portMapping: PortMapping | null;
+  readonly #discovery: Discovery;
   readonly #peers: readonly PeerAddress[];
   readonly #webSeeds: readonly WebSeedSource[] | undefined;
   readonly #timer: NodeJS.Timeout;
   readonly #quotaRecord: QuotaRecord | null;
-  readonly #dhtRecord: DhtRecord | null;
   readonly #addressLists: AddressLists | null;
   readonly #report: Report | null;
   #told: { proxyFault: string | null; host: string | null; fault: string | null } = {
@@ -116,7 +79,6 @@ export class PeerNode {
     fault: null,
   };
   readonly #stop = new AbortController();
-  #announcedPort = 0;
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
   readonly #provenWebSeeds = new Set<string>();
@@ -127,18 +89,13 @@ export class PeerNode {
     const threads = availableParallelism();
     this.#peers = options.peers;
     this.logAddresses = options.logAddresses ?? 'full';
-    const { webSeeds = [], tracker = [], trackers: asksTrackers = true } = options;
+    const { webSeeds = [], trackers: asksTrackers = true } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
     const { connector, listen, anonymous } = privacy;
     const utp = (options.utp ?? false) && privacy.udp;
     const { encryption, pex = true, quotaRecord = null } = options;
-    // Its id and nodes would tell that two runs are one.
-    const dhtRecord = privacy.direct ? (options.dhtRecord ?? null) : null;
-    // Whoever listens on loopback wants to stay there, and other programs there are rarely meant.
-    const { lsd = listen !== null && !isLoopback(listen.host), portMapping = true } = options;
     this.#quotaRecord = quotaRecord;
-    this.#dhtRecord = dhtRecord;
     this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
@@ -176,62 +133,13 @@ export class PeerNode {
       rates: rateLimits(options, quotaRecord?.usage ?? null),
       ...(options.wake && { wake: options.wake }),
     });
-    this.dht =
-      options.dht &&
-      new Dht({
-        send: (payload, host, port) => this.#reactor.sendUdp(payload, host, port),
-        address: this.address,
-        mayDial: (address) => dialPolicy.mayDial(address, 'learnt'),
-        bootstrap: options.dht,
-        externalAddress: this.externalAddress,
-        readOnly: !privacy.direct,
-        ...(dhtRecord && { state: dhtRecord.state }),
-      });
-    // Nobody finds us where our datagrams come from when a proxy sends them.
-    const dhtPort = () => (privacy.direct ? this.publicPort : null);
-    this.#schedule = this.dht && new DhtSchedule({ dht: this.dht, port: dhtPort });
-    this.#tracker = asksTrackers ? this.#trackerClient(dialPolicy, peerId, options) : null;
-    this.#trackers =
-      this.#tracker && new TrackerSchedule({ client: this.#tracker, asked: tracker.map((url) => [url]) });
-    if (this.#trackers) {
-      this.#trackerTimer = setInterval(() => this.#trackers?.tick(performance.now()), trackerTickMs);
-    }
-    const { wake = async () => {} } = options;
-    const hearsLocal = lsd && listen !== null && privacy.direct;
-    this.#localPeers = hearsLocal
-      ? new LocalPeers({ host: this.#reactor, listening: this.address, wake })
-      : null;
-    const maps =
-      portMapping &&
-      listen !== null &&
-      privacy.direct &&
-      (options.gateway !== undefined || isBehindGateway(listen.host));
-    this.#portMapping = maps
-      ? new PortMapping({
-          mapPort: (request) => this.#reactor.mapPort(request),
-          gateway: options.gateway ?? defaultGateway,
-          port: this.address.port,
-          transports: options.dht || utp ? ['tcp', 'udp'] : ['tcp'],
-          externalAddress: this.externalAddress,
-          changed: ({ transport, method, externalPort }) => {
-            this.#announceAgain();
-            const text = `port ${externalPort} of the gateway leads here (${transport}, ${method})`;
-            options.report?.event({ event: 'port-mapped', transport, method, externalPort }, text);
-          },
-        })
-      : null;
-    this.#announcedPort = this.publicPort;
-    this.externalAddress.onChange((family, host) => {
-      const { logAddresses: display = 'full' } = options;
-      const shown = display === 'none' ? null : shownAddress(host, display);
-      options.report?.event({ event: 'external-address', family, host: shown }, '');
-    });
+    const { address, externalAddress } = this;
+    const place = { reactor: this.#reactor, address, dialPolicy, peerId, externalAddress };
+    this.#discovery = new Discovery(options, place);
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
-      this.#schedule?.tick(performance.now());
-      if (this.dht) this.#dhtRecord?.tick(this.dht, performance.now());
-      this.#localPeers?.tick(performance.now());
+      this.#discovery.tick(performance.now());
       this.#addressLists?.tick(this.#reactor, performance.now(), this.#stop.signal);
       this.#tellOfProxy();
     }, tickMs);
@@ -241,16 +149,13 @@ export class PeerNode {
   add(options: SwarmOptions, trackerTiers: TrackerTiers = []): Swarm {
     const webSeeds = this.#webSeeds ? [...this.#webSeeds, ...(options.webSeeds ?? [])] : [];
     const complete = () => {
-      this.#trackers?.completed(swarm);
+      this.#discovery.completed(swarm);
       options.events?.complete?.();
     };
     const swarm: Swarm = this.session.add({ ...options, webSeeds, events: { ...options.events, complete } });
     swarm.addPeers(this.#peers, 'asked');
     swarm.addPeers(this.#proven.values(), 'dht');
-    this.#schedule?.add(swarm);
-    this.#schedule?.tick(performance.now());
-    this.#trackers?.add(swarm, trackerTiers);
-    this.#localPeers?.add(swarm);
+    this.#discovery.add(swarm, trackerTiers);
     return swarm;
   }
 
@@ -273,22 +178,22 @@ export class PeerNode {
 
   /** What trackers say of a torrent. */
   trackerStatus(swarm: Swarm): readonly TrackerStatus[] {
-    return this.#trackers?.status(swarm) ?? [];
+    return this.#discovery.trackerStatus(swarm);
+  }
+
+  /** Null when none is wanted. */
+  get dht(): Dht | null {
+    return this.#discovery.dht;
   }
 
   /** Where the world reaches us: the gateway may have given us another port than the one we listen on. */
   get publicPort(): number {
-    return this.#portMapping?.mapped('tcp')?.externalPort ?? this.address.port;
+    return this.#discovery.publicPort;
   }
 
   /** How the world reaches us, as far as that is known by now. */
   get reach(): Reach {
-    const mapped = this.#portMapping?.mapped('tcp');
-    const { externalAddress } = this;
-    return {
-      externalAddress: externalAddress.current('ipv4') ?? externalAddress.current('ipv6'),
-      portMapping: mapped ? { method: mapped.method, externalPort: mapped.externalPort } : null,
-    };
+    return this.#discovery.reach;
   }
 
   /** Whether peers are dialled for every torrent, because the user named them. */
@@ -302,23 +207,13 @@ export class PeerNode {
     torrent: number,
     { isPrivate = false, trackerTiers = [] }: { isPrivate?: boolean; trackerTiers?: TrackerTiers } = {},
   ): void {
-    this.#trackers?.addIdle(names, trackerTiers, isPrivate);
-    for (const name of names) {
-      this.session.addIdle(name, torrent);
-      // BEP 27: nobody is told of it but its trackers.
-      if (isPrivate) continue;
-      this.#schedule?.addIdle(name);
-      this.#localPeers?.addIdle(name, torrent);
-    }
+    for (const name of names) this.session.addIdle(name, torrent);
+    this.#discovery.addIdle(names, torrent, isPrivate, trackerTiers);
   }
 
   removeIdle(names: readonly IdleName[]): void {
-    this.#trackers?.removeIdle(names);
-    for (const name of names) {
-      this.session.removeIdle(name);
-      this.#schedule?.removeIdle(name);
-      this.#localPeers?.removeIdle(name);
-    }
+    for (const name of names) this.session.removeIdle(name);
+    this.#discovery.removeIdle(names);
   }
 
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
@@ -376,57 +271,12 @@ export class PeerNode {
   /** Closes everything; idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    clearInterval(this.#trackerTimer);
-    // While answers still come in.
-    this.#trackers?.tick(performance.now());
-    // Trackers let go of the port that they know.
-    await this.#trackers?.close();
-    await this.#portMapping?.close();
+    await this.#discovery.leave();
     this.#stop.abort();
-    this.#localPeers?.close();
     this.session.close();
-    await this.#schedule?.close();
-    await this.dht?.close();
-    if (this.dht) await this.#dhtRecord?.save(this.dht.state());
+    await this.#discovery.close();
     await this.#reactor.shutdown();
     await this.#quotaRecord?.save(this.session.rates.usage);
-  }
-
-  /** Whoever was told of another port is told of this one. */
-  #announceAgain(): void {
-    const port = this.publicPort;
-    if (port === this.#announcedPort) return;
-    this.#announcedPort = port;
-    this.#trackers?.portChanged();
-    this.#schedule?.portChanged();
-  }
-
-  #trackerClient(
-    dialPolicy: DialPolicy,
-    peerId: Uint8Array,
-    { privacy, report }: PeerNodeOptions,
-  ): TrackerClient {
-    const { address } = this;
-    const secret = randomBytes(20);
-    return new TrackerClient({
-      network: trackerNetwork({ reactor: this.#reactor, dialPolicy, address, privacy }),
-      clock: () => performance.now(),
-      random: Math.random,
-      // Trackers want one; whoever cannot be reached names one where nobody listens.
-      port: () => this.publicPort || 1,
-      // In secret each torrent's is another.
-      peerId: (name) =>
-        privacy.anonymous ? createHash('sha1').update(secret).update(name, 'latin1').digest() : peerId,
-      ipVersions: ipVersions(address),
-      externalAddress: (vote) => this.externalAddress.vote({ ...vote, source: 'tracker' }),
-      warned: (tracker, message) =>
-        report?.event({ event: 'tracker-warning', tracker, message }, `${tracker} says: ${message}`),
-      failing: (tracker, reason, asked) => {
-        // A torrent names many that are gone; those that the user named should work.
-        if (asked) report?.warn(`tracker ${tracker} fails: ${reason}`);
-        else report?.event({ event: 'tracker-failing', tracker, reason }, '');
-      },
-    });
   }
 
   /** Says once what is in the way, and where peers come in. */
@@ -446,9 +296,7 @@ export class PeerNode {
   #pump(): void {
     if (this.#stop.signal.aborted) return;
     const batch = this.#reactor.drain();
-    this.dht?.deliver(batch.datagrams);
-    this.#tracker?.deliver(batch.trackerAnswers);
-    this.#localPeers?.deliver(batch.announcements);
+    this.#discovery.deliver(batch);
     this.session.apply(batch);
   }
 
@@ -465,11 +313,6 @@ export class PeerNode {
       }
     }
   }
-}
-
-/** Whether a port of ours may be one of a gateway's: we listen on an IPv4 address that the world does not have. */
-function isBehindGateway(host: string): boolean {
-  return host === '0.0.0.0' || host === '::' || (isIPv4(host) && addressScope(host) === 'private');
 }
 
 /** BEP 20: client and version, then random. */
