@@ -43,7 +43,9 @@ for (const name of ['libtorrent', 'anacrolix'] as const) {
     const program = await DhtProgram.start(t, name, hub);
     const [ours, theirs] = [new Uint8Array(20).fill(1), new Uint8Array(20).fill(2)];
     t.ok((await dht.announce(ours, 4444)) >= 1);
-    t.same((await program.ask('peers', toHex(ours))).peers, ['127.0.0.1:4444']);
+    const { peers } = await program.ask('peers', toHex(ours));
+    // Each node that took the announcement names us.
+    t.same([...new Set(peers)], ['127.0.0.1:4444']);
     await program.ask('announce', toHex(theirs), 5555);
     let found = await all(dht.lookup(theirs));
     // libtorrent does not say when it has announced.
