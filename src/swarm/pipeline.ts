@@ -255,8 +255,11 @@ export class Pipeline {
     // Seldom is so little left that they must be counted.
     if (left >= STRIPE_BLOCKS * this.#peers.size) return STRIPE_BLOCKS;
     let suppliers = 0;
-    for (const peer of this.#peers.values()) if (peer.mayFetch && !peer.peerChoking) suppliers++;
-    return left / Math.max(1, suppliers);
+    for (const peer of this.#peers.values()) {
+      if (peer.isOpen && !peer.isClosing && peer.mayFetch && !peer.peerChoking) suppliers++;
+    }
+    // One alone has all of it to send, in whatever parts.
+    return suppliers > 1 ? left / suppliers : STRIPE_BLOCKS;
   }
 
   /** Blocks to keep queued: a few seconds at its rate. How many are asked for at a time is the byte mover's. */
