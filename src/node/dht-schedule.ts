@@ -27,9 +27,12 @@ const ROUND_S = 10 * 60;
 /** at no more than so many a second, each some 40 datagrams, and never less than a few. */
 const MAX_PER_SECOND = 20;
 const MIN_PER_SECOND = 4;
+/** A few torrents, as of a small chain, are announced at the start: whoever looks for them does not wait. */
+const BURST = 40;
 /** Announcements at a time; the DHT has more walks, for those that look. */
 const ANNOUNCEMENTS = 24;
-/** While nobody takes announcements one at a time is tried, after this time at most. */
+/** While nobody takes announcements, as before the first, one at a time is tried, after this time at most. */
+const FIRST_REST_MS = 500;
 const REST_MAX_MS = 5000;
 
 /** An open torrent. */
@@ -61,7 +64,8 @@ export class DhtSchedule {
   #nowMs = Number.NEGATIVE_INFINITY;
   /** How many announcements may begin. */
   #tokens = 0;
-  #restMs = 0;
+  /** 0 while announcements are taken. */
+  #restMs = FIRST_REST_MS;
   #restUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: DhtScheduleOptions) {
@@ -99,7 +103,7 @@ export class DhtSchedule {
     if (this.#stop.signal.aborted) return;
     const perSecond = Math.min(MAX_PER_SECOND, Math.max(MIN_PER_SECOND, this.#announced.size / ROUND_S));
     const gained = (perSecond * Math.max(0, nowMs - this.#nowMs)) / 1000;
-    this.#tokens = Math.min(perSecond, this.#tokens + gained);
+    this.#tokens = Math.min(BURST, this.#tokens + gained);
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     for (const [swarm, looking] of this.#swarms) this.#attend(swarm, looking);
     this.#announceDue();
@@ -186,6 +190,7 @@ export class DhtSchedule {
       this.#run(
         this.#announce(name, port).finally(() => {
           this.#announcements--;
+          if (!this.#stop.signal.aborted) this.#announceDue();
         }),
       );
     }

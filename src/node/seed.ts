@@ -90,7 +90,8 @@ export class Seeder {
           catalogues.map(([torrent]) => torrent),
         );
         if (claims.length > 0) Rendezvous.at(peerNode, source.network).tell(claims);
-        for (const [torrent, extents] of served)
+        // By the newest catalogue all else is found: it is the first that the DHT is told of.
+        for (const [torrent, extents] of [...served].reverse())
           stores.set(torrent, serve(peerNode, torrent, extents, report));
         const seeder = new Seeder(
           source,
