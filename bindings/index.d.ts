@@ -75,6 +75,11 @@ export declare class Datadir {
    * its files last changed: ERR_SPENT_MISSING. Also ERR_SEGMENT_RANGE.
    */
   extents(segment: number, kind: 'blocks' | 'spent'): ExtentsHandle
+  /**
+   * The bytes of a segment's file that lay in files which the node has pruned: `[first, end)` pairs, one after the
+   * other, in order. Its extents still cover them. Errors as `extents`.
+   */
+  goneRanges(segment: number, kind: 'blocks' | 'spent'): Array<number>
   /** Where the block records of the heights `[first, end)` lie, in order. ERR_SEGMENT_RANGE. */
   blockExtents(first: number, end: number): ExtentsHandle
   /**

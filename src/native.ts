@@ -528,6 +528,12 @@ export interface HashedFile {
   readonly isRemembered: boolean;
 }
 
+/** Bytes `[firstByte, endByte)`. */
+export interface ByteRange {
+  readonly firstByte: number;
+  readonly endByte: number;
+}
+
 /** What a node's block files hold. Read-only. */
 export class Datadir {
   readonly #inner: bindings.Datadir;
@@ -584,6 +590,19 @@ export class Datadir {
   /** Where a segment's blocks file lies, unchecked. @throws ERR_SEGMENT_RANGE */
   blocksExtents(segment: number): ExtentsHandle {
     return call(() => this.#inner.extents(segment, 'blocks'));
+  }
+
+  /**
+   * The bytes of a segment's file that are no longer held, because the node has pruned the files they lay in:
+   * half-open, in order. The segment's extents still cover them.
+   * @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING when the spent file was never settled
+   */
+  goneRanges(segment: number, kind: 'blocks' | 'spent'): readonly ByteRange[] {
+    const ends = call(() => this.#inner.goneRanges(segment, kind));
+    const ranges: ByteRange[] = [];
+    for (let i = 0; i + 1 < ends.length; i += 2)
+      ranges.push({ firstByte: ends[i] ?? 0, endByte: ends[i + 1] ?? 0 });
+    return ranges;
   }
 
   /** Reads what was written since. */

@@ -194,6 +194,16 @@ impl Datadir {
         Ok(ExtentsHandle { extents })
     }
 
+    /// The bytes of a segment's file that lay in files which the node has pruned: `[first, end)` pairs, one after the
+    /// other, in order. Its extents still cover them. Errors as `extents`.
+    #[napi(ts_args_type = "segment: number, kind: 'blocks' | 'spent'", catch_unwind)]
+    pub fn gone_ranges(&self, segment: u32, kind: String) -> napi::Result<Vec<i64>> {
+        let ranges = self.index().gone_ranges(segment, segment_kind(&kind)?).map_err(refused)?;
+        let ends = ranges.into_iter().flat_map(|range| [range.start, range.end]);
+        // No longer than what extents can hold.
+        Ok(ends.filter_map(|end| i64::try_from(end).ok()).collect())
+    }
+
     /// Where the block records of the heights `[first, end)` lie, in order. ERR_SEGMENT_RANGE.
     #[napi(catch_unwind)]
     pub fn block_extents(&self, first: u32, end: u32) -> napi::Result<ExtentsHandle> {

@@ -14,7 +14,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Sizes of a block (DESIGN: 80 to 4,000,000; Core: `MAX_BLOCK_SERIALIZED_SIZE`).
@@ -98,12 +98,14 @@ pub(super) struct BlockFile {
     pub place: Place,
     pub stamp: Stamp,
     pub undo_stamp: Option<Stamp>,
-    pub frames: Box<[Frame]>,
+    pub frames: Arc<[Frame]>,
     pub skipped: Vec<Skipped>,
     /// Written to so shortly before the scan that the next write may have got the same time.
     recent: bool,
+    /// The `blk` file was there and is not any more: pruned. Its blocks stay known.
+    pub is_gone: bool,
     /// Whose each undo record is: found when a spent file is first asked for, because it means reading them all.
-    pub undo: OnceLock<Undo>,
+    pub undo: OnceLock<Arc<Undo>>,
 }
 
 impl BlockFile {
@@ -120,7 +122,23 @@ impl BlockFile {
         };
         let (frames, skipped) = walked;
         let recent = [Some(stamp), undo_stamp].into_iter().flatten().any(|stamp| stamp.is_recent());
-        Ok(Some(Self { place, stamp, undo_stamp, frames, skipped, recent, undo: OnceLock::new() }))
+        let undo = OnceLock::new();
+        Ok(Some(Self { place, stamp, undo_stamp, frames, skipped, recent, is_gone: false, undo }))
+    }
+
+    /// The same file as it was before the node deleted it, and its undo file with it.
+    pub fn gone(&self) -> Self {
+        let Self { place, stamp, undo_stamp, frames, skipped, .. } = self;
+        Self {
+            place: place.clone(),
+            stamp: *stamp,
+            undo_stamp: *undo_stamp,
+            frames: Arc::clone(frames),
+            skipped: skipped.clone(),
+            recent: false,
+            is_gone: true,
+            undo: self.undo.clone(),
+        }
     }
 
     /// Whether the `blk` and `rev` files of another scan are the very files of this one, their contents aside.
@@ -129,13 +147,14 @@ impl BlockFile {
             (Some(undo), Some(other)) => undo.is_same_file(&other),
             (now, before) => now.is_none() == before.is_none(),
         };
-        self.stamp.is_same_file(&other.stamp) && undo_is_same
+        self.is_gone == other.is_gone && self.stamp.is_same_file(&other.stamp) && undo_is_same
     }
 
     /// Whether neither file has changed since.
     pub fn is_current(&self) -> Result<bool, ScanError> {
         let place = &self.place;
-        Ok(!self.recent
+        Ok(!self.is_gone
+            && !self.recent
             && Stamp::of(&place.blocks_path)? == Some(self.stamp)
             && Stamp::of(&place.undo_path)? == self.undo_stamp)
     }
@@ -146,7 +165,7 @@ fn walk(
     path: &Path,
     params: &Params,
     newest: bool,
-) -> Result<(Box<[Frame]>, Vec<Skipped>), ScanError> {
+) -> Result<(Arc<[Frame]>, Vec<Skipped>), ScanError> {
     let unreadable = |error| ScanError::unreadable(path, error);
     let shape = Shape { magic: params.magic, sizes: BLOCK_BYTES, trailer: 0 };
     let length = reader.length();

@@ -64,7 +64,8 @@ impl Folder {
         Ok(numbers)
     }
 
-    /// Scans all files; those of `known` that have not changed are taken over as they are.
+    /// Scans all files; those of `known` that have not changed are taken over as they are, and those that a node has
+    /// pruned stay. It prunes older files only: without one behind them they were lost, and so were their blocks.
     pub fn read(
         &self,
         params: &Params,
@@ -76,13 +77,14 @@ impl Folder {
         let known: BTreeMap<u32, &Arc<BlockFile>> =
             known.iter().map(|file| (file.place.number, file)).collect();
         let scan = |number: u32| -> Result<Option<Arc<BlockFile>>, ScanError> {
-            let place = match known.get(&number) {
+            let known = known.get(&number);
+            let place = match known {
                 Some(file) if file.is_current()? => return Ok(Some(Arc::clone(file))),
                 Some(file) => file.place.clone(),
                 None => self.place(number, files),
             };
             let file = BlockFile::scan(place, self.key, params, newest == Some(number))?;
-            Ok(file.map(Arc::new))
+            Ok(file.or_else(|| known.map(|file| file.gone())).map(Arc::new))
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT);
         let next = AtomicUsize::new(0);
@@ -104,7 +106,13 @@ impl Folder {
             }
             work();
         });
-        results.into_inner().into_values().filter_map(Result::transpose).collect()
+        let mut results = results.into_inner();
+        for (number, file) in known.range(..newest.unwrap_or_default()) {
+            results.entry(*number).or_insert_with(|| {
+                Ok(Some(if file.is_gone { Arc::clone(file) } else { Arc::new(file.gone()) }))
+            });
+        }
+        results.into_values().filter_map(Result::transpose).collect()
     }
 
     fn place(&self, number: u32, files: &Files) -> Place {

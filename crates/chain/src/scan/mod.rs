@@ -26,6 +26,8 @@ mod damage_test;
 #[cfg(test)]
 mod hashed_test;
 #[cfg(test)]
+mod prune_test;
+#[cfg(test)]
 mod scan_test;
 #[cfg(test)]
 mod undo_test;

@@ -9,7 +9,7 @@ use super::tree::Found;
 use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::segments::{SegmentKind, sealed_segments};
 use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
-use blockswarm_pieces::{Extents, ExtentsBuilder};
+use blockswarm_pieces::{Extents, ExtentsBuilder, FileId};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -50,25 +50,51 @@ impl BlockIndex {
     fn extents_of(&self, heights: Range<u32>, kind: SegmentKind) -> Result<Extents, ScanError> {
         let mut builder = ExtentsBuilder::new(Arc::clone(&self.files));
         for height in heights {
-            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
-            let place = &found.file.place;
-            match kind {
-                SegmentKind::Blocks => {
-                    let record = found.frame.record();
-                    builder.push(place.blocks_id, record.offset, HEAD_BYTES + u64::from(record.size))?;
-                }
-                SegmentKind::Spent if height == 0 => {}
-                SegmentKind::Spent => {
-                    let undo = found.file.undo.get().filter(|undo| undo.is_settled(found.index));
-                    let record = undo.and_then(|undo| undo.record(found.index));
-                    let record =
-                        record.ok_or_else(|| spent_missing(height, "its undo record is not checked yet"))?;
-                    let length = HEAD_BYTES + u64::from(record.size) + CHECKSUM_BYTES;
-                    builder.push(place.undo_id, record.offset, length)?;
-                }
-            }
+            let part = self.part(height, kind)?;
+            builder.push(part.file, part.offset, part.length)?;
         }
         Ok(builder.finish())
+    }
+
+    /// The bytes of a segment's file, half-open, that lay in files which are gone: pruned by the node. In order, joined
+    /// where they touch. Errors as [`Self::extents`].
+    pub fn gone_ranges(&self, segment: u32, kind: SegmentKind) -> Result<Vec<Range<u64>>, ScanError> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        let mut start = 0;
+        for height in self.heights(segment)? {
+            let part = self.part(height, kind).map_err(|error| in_segment(error, segment))?;
+            let end = start + part.length;
+            match ranges.last_mut() {
+                _ if !part.is_gone || part.length == 0 => {}
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+            start = end;
+        }
+        Ok(ranges)
+    }
+
+    /// A block's part of its segment's file.
+    fn part(&self, height: u32, kind: SegmentKind) -> Result<Part, ScanError> {
+        let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+        let (place, is_gone) = (&found.file.place, found.file.is_gone);
+        match kind {
+            SegmentKind::Blocks => {
+                let Record { offset, size } = found.frame.record();
+                Ok(Part { file: place.blocks_id, offset, length: HEAD_BYTES + u64::from(size), is_gone })
+            }
+            SegmentKind::Spent if height == 0 => {
+                Ok(Part { file: place.undo_id, offset: 0, length: 0, is_gone })
+            }
+            SegmentKind::Spent => {
+                let undo = found.file.undo.get().filter(|undo| undo.is_settled(found.index));
+                let record = undo.and_then(|undo| undo.record(found.index));
+                let Record { offset, size } =
+                    record.ok_or_else(|| spent_missing(height, "its undo record is not checked yet"))?;
+                let length = HEAD_BYTES + u64::from(size) + CHECKSUM_BYTES;
+                Ok(Part { file: place.undo_id, offset, length, is_gone })
+            }
+        }
     }
 
     /// Reads a segment's file once and checks each of its records: a block against its header (`chain` level), a
@@ -180,7 +206,7 @@ impl BlockIndex {
         };
         let undo = pairing.run()?;
         // Another thread may have been quicker: its result is the same.
-        Ok(file.undo.get_or_init(|| undo))
+        Ok(file.undo.get_or_init(|| Arc::new(undo)))
     }
 
     pub(super) fn heights(&self, segment: u32) -> Result<Range<u32>, ScanError> {
@@ -204,6 +230,14 @@ impl BlockIndex {
     fn open(&self, path: &Path) -> Result<FileReader, ScanError> {
         FileReader::open(path, self.key()).map_err(|error| ScanError::unreadable(path, error))
     }
+}
+
+/// Where the record of one block lies, or lay.
+struct Part {
+    file: FileId,
+    offset: u64,
+    length: u64,
+    is_gone: bool,
 }
 
 /// The files of one segment while it is read: some dozens at most.
