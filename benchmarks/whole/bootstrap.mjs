@@ -158,7 +158,7 @@ async function network({ folder, report, runs }) {
   const seed = await start(
     process.execPath,
     [cli, 'seed', ...seedArgs, ...common],
-    /"listen":"(127\.0\.0\.1:\d+)"/,
+    /"event":"ready".*"listen":"(127\.0\.0\.1:\d+)"/,
   );
   const plainfeed = cargoProgram('plainfeed');
   const seen = { plain: [], ours: [], seedCpu: [] };

@@ -120,6 +120,17 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./publish-command.js')).publishCommand,
   );
 
+  const seal = program.command('seal').description('what becomes of new segments');
+  add(
+    seal
+      .command('resume')
+      .description('let sealing go on, also of a running seed, after a deep reorganisation has paused it')
+      .requiredOption('--datadir <dir>', 'the data directory that is seeded')
+      .addOption(networkOption())
+      .addOption(stateDirOption()),
+    async () => (await import('./seal-command.js')).sealResumeCommand,
+  );
+
   addTorrentCommands(program.command('torrent').description('make, show and check torrents'), add);
 
   addPeerCommands(program, add, peers, networkOption);

@@ -3,7 +3,7 @@ import { publishCatalogue } from '../node/publish.js';
 import { makePublisherKey, readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { toHex } from '../units.js';
-import { stateDir } from './env.js';
+import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
 
@@ -35,6 +35,8 @@ export async function publishCommand({
     report,
   );
   try {
+    await Promise.race([seeder.caughtUp, stopped(env)]);
+    env.signal.throwIfAborted();
     const { peerNode, catalogue, claims, source } = seeder;
     const ready = {
       event: 'ready',

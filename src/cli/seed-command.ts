@@ -2,7 +2,7 @@
 import { BlockswarmError } from '../errors.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
-import { stateDir } from './env.js';
+import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
@@ -37,12 +37,20 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     jobReport(output),
   );
   try {
-    const { source, peerNode, torrents, catalogue } = seeder;
+    const { source, peerNode } = seeder;
+    const [network, listen] = [source.network.name, peerNode.listening];
+    output.event(
+      { event: 'listening', network, listen, height: source.height, segments: seeder.sealed },
+      `listening on ${listen ?? 'no port'}; segments are served as they are hashed`,
+    );
+    await Promise.race([seeder.caughtUp, stopped(env)]);
+    env.signal.throwIfAborted();
+    const { torrents, catalogue } = seeder;
     const v1 = catalogue?.infoHashV1;
     const ready = {
-      network: source.network.name,
-      listen: peerNode.listening,
-      segments: source.sealed,
+      network,
+      listen,
+      segments: seeder.sealed,
       torrents: torrents.length,
       lengthBytes: torrents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
       catalogueInfoHashV1: v1 ? toHex(v1) : null,

@@ -94,11 +94,7 @@ export async function demo(options: DemoOptions, signal: AbortSignal, report: Re
       'dht-bootstrap': formatPeerAddress(first.address),
       'state-dir': stateDir,
     };
-    const seed = new Program(
-      options,
-      ['seed', '--json-lines', ...flags({ ...common, datadir: from })],
-      report,
-    );
+    const seed = new Program(options, ['seed', '--json', ...flags({ ...common, datadir: from })], report);
     closers.push(() => seed.stop());
     const ready = await seed.line(signal);
     const catalogue = String(ready['catalogueInfoHashV1']);

@@ -46,6 +46,8 @@ interface Looking {
 interface Announced {
   swarm: Swarm | null;
   isIdle: boolean;
+  /** Before others that are not announced yet. */
+  isFirst: boolean;
   /** When it is due again; 0: as soon as it is its turn. */
   dueMs: number;
 }
@@ -54,7 +56,11 @@ export class DhtSchedule {
   readonly #options: DhtScheduleOptions;
   readonly #swarms = new Map<Swarm, Looking>();
   readonly #announced = new Map<IdleName, Announced>();
-  /** Not yet announced, and those that were, the first to be due again first. A name is in one, or under way. */
+  /**
+   * Not yet announced, the most urgent apart, and those that were, the first to be due again first. A name is in one, or
+   * under way.
+   */
+  readonly #first = new Set<IdleName>();
   readonly #fresh = new Set<IdleName>();
   readonly #later = new Set<IdleName>();
   readonly #jobs = new Set<Promise<void>>();
@@ -72,12 +78,12 @@ export class DhtSchedule {
     this.#options = options;
   }
 
-  /** Looks after an open torrent until it closes. */
-  add(swarm: Swarm): void {
+  /** Looks after an open torrent until it closes. `isFirst`: it is announced before others that are not yet. */
+  add(swarm: Swarm, isFirst = false): void {
     const hashes = [swarm.infoHashV1, swarm.infoHashV2?.subarray(0, 20)].filter((hash) => hash != null);
     const names = hashes.map((hash) => Buffer.from(hash).toString('latin1'));
     this.#swarms.set(swarm, { names, lookupAtMs: 0, isBusy: false });
-    for (const name of names) this.#entry(name).swarm = swarm;
+    for (const name of names) this.#entry(name, isFirst).swarm = swarm;
   }
 
   /** Announces a torrent that is not open from time to time, until it is removed. */
@@ -95,7 +101,7 @@ export class DhtSchedule {
   /** We are reached by another port: all are announced anew, no quicker than at the start. */
   portChanged(): void {
     this.#later.clear();
-    for (const name of this.#announced.keys()) this.#fresh.add(name);
+    for (const [name, entry] of this.#announced) this.#await(name, entry);
   }
 
   /** Does what is due; to be called about once a second. */
@@ -121,19 +127,24 @@ export class DhtSchedule {
     this.#jobs.add(job);
   }
 
-  #entry(name: IdleName): Announced {
+  #entry(name: IdleName, isFirst = false): Announced {
     let entry = this.#announced.get(name);
     if (!entry) {
-      entry = { swarm: null, isIdle: false, dueMs: 0 };
+      entry = { swarm: null, isIdle: false, isFirst, dueMs: 0 };
       this.#announced.set(name, entry);
-      this.#fresh.add(name);
+      this.#await(name, entry);
     }
     return entry;
+  }
+
+  #await(name: IdleName, { isFirst }: Announced): void {
+    (isFirst ? this.#first : this.#fresh).add(name);
   }
 
   #forget(name: IdleName, entry: Announced): void {
     if (entry.isIdle || entry.swarm) return;
     this.#announced.delete(name);
+    this.#first.delete(name);
     this.#fresh.delete(name);
     this.#later.delete(name);
   }
@@ -185,6 +196,7 @@ export class DhtSchedule {
       if (!entry || (!entry.isIdle && entry.swarm?.state === 'paused')) continue;
       this.#tokens--;
       this.#announcements++;
+      this.#first.delete(name);
       this.#fresh.delete(name);
       this.#later.delete(name);
       this.#run(
@@ -197,6 +209,7 @@ export class DhtSchedule {
   }
 
   *#due(): Generator<IdleName, void, undefined> {
+    yield* this.#first;
     yield* this.#fresh;
     for (const name of this.#later) {
       if ((this.#announced.get(name)?.dueMs ?? 0) > this.#nowMs) return;
@@ -218,6 +231,6 @@ export class DhtSchedule {
     // Nobody took it: the DHT is not there yet.
     this.#restMs = Math.min(REST_MAX_MS, Math.max(HURRY_MS, this.#restMs * 2));
     this.#restUntilMs = this.#nowMs + this.#restMs;
-    if (entry) this.#fresh.add(name);
+    if (entry) this.#await(name, entry);
   }
 }

@@ -131,8 +131,8 @@ export class Discovery {
   }
 
   /** Looks for the peers of a torrent until it closes. */
-  add(swarm: Swarm, trackerTiers: TrackerTiers): void {
-    this.#schedule?.add(swarm);
+  add(swarm: Swarm, trackerTiers: TrackerTiers, announcedFirst: boolean): void {
+    this.#schedule?.add(swarm, announcedFirst);
     this.#schedule?.tick(performance.now());
     this.#trackers?.add(swarm, trackerTiers);
     this.#localPeers?.add(swarm);

@@ -45,6 +45,11 @@ export interface PeerNodeOptions extends DiscoveryOptions {
   readonly quotaRecord?: QuotaRecord | null;
 }
 
+export interface PeerNodeTorrent extends SwarmOptions {
+  /** The DHT is told of it before the others. */
+  readonly announcedFirst?: boolean;
+}
+
 const tickMs = 1000;
 /** Between two looks at files that failed. */
 const recheckMs = 60_000;
@@ -146,7 +151,7 @@ export class PeerNode {
   }
 
   /** Adds a torrent, and looks for its peers until the node or the swarm closes. */
-  add(options: SwarmOptions, trackerTiers: TrackerTiers = []): Swarm {
+  add({ announcedFirst = false, ...options }: PeerNodeTorrent, trackerTiers: TrackerTiers = []): Swarm {
     const webSeeds = this.#webSeeds ? [...this.#webSeeds, ...(options.webSeeds ?? [])] : [];
     const complete = () => {
       this.#discovery.completed(swarm);
@@ -155,7 +160,7 @@ export class PeerNode {
     const swarm: Swarm = this.session.add({ ...options, webSeeds, events: { ...options.events, complete } });
     swarm.addPeers(this.#peers, 'asked');
     swarm.addPeers(this.#proven.values(), 'dht');
-    this.#discovery.add(swarm, trackerTiers);
+    this.#discovery.add(swarm, trackerTiers, announcedFirst);
     return swarm;
   }
 
@@ -217,7 +222,7 @@ export class PeerNode {
   }
 
   /** Adds a torrent whose bytes have a place; what is not servable there yet is fetched. */
-  addContent(torrent: Metainfo, store: Store, more: Partial<SwarmOptions> = {}): Swarm {
+  addContent(torrent: Metainfo, store: Store, more: Partial<PeerNodeTorrent> = {}): Swarm {
     const { infoHashV1, infoHashV2, infoBytes, private: isPrivate } = torrent;
     const content = { store, ...torrentShape(torrent), webSeedPaths: () => webSeedPaths(torrent) };
     const webSeeds = torrent.webSeeds.map((url) => ({ url }));

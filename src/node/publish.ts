@@ -15,8 +15,9 @@ const againMs = 60 * 60_000;
 const hurryMs = 5000;
 
 /**
- * Puts the item until the signal fires. `published` is called each time that nodes took it.
- * @throws BlockswarmError ERR_CONFIG without a DHT, ERR_SPENT_MISSING when there is no catalogue
+ * Puts the item until the signal fires, anew as soon as there is a newer catalogue. `published` is told each time that
+ * nodes took it.
+ * @throws BlockswarmError ERR_CONFIG without a DHT, ERR_SPENT_MISSING when no catalogue can be made at the start
  */
 export async function publishCatalogue(
   seeder: Seeder,
@@ -25,32 +26,37 @@ export async function publishCatalogue(
   report: Report,
 ): Promise<void> {
   const { dht } = seeder.peerNode;
-  const [claim] = seeder.claims;
   if (!dht) throw new BlockswarmError('ERR_CONFIG', 'a catalogue is published in the DHT, which is off');
-  if (!claim)
+  const salt = new TextEncoder().encode(seeder.source.network.name);
+  const target = mutableTarget(key.publicKey, salt);
+  const last = new LastSeq(join(seeder.statePath, `published-${toHex(target)}.txt`));
+  await seeder.caughtUp;
+  if (seeder.claims.length === 0 && !signal.aborted) {
     throw new BlockswarmError(
       'ERR_SPENT_MISSING',
       'there is no catalogue to publish: see the warnings above',
     );
-  const salt = new TextEncoder().encode(seeder.source.network.name);
-  const value = encodeCatalogueItem(claim);
-  const target = mutableTarget(key.publicKey, salt);
-  const last = new LastSeq(join(seeder.statePath, `published-${toHex(target)}.txt`));
+  }
   while (!signal.aborted) {
+    const either = AbortSignal.any([signal, seeder.catalogues.news]);
+    const [claim] = seeder.claims;
+    let nodes = 0;
     try {
-      const there = await dht.getItem(target, { publicKey: key.publicKey, salt, signal });
-      const seq = await last.next(there);
-      const nodes = await dht.putItem(signItem({ value, seq, salt }, key.seed), { signal });
-      const { count } = claim;
-      if (nodes > 0) {
-        report.event(
-          { event: 'published', publicKey: toHex(key.publicKey), segments: count, seq, nodes },
-          `published the catalogue of ${count} segments as dht:${toHex(key.publicKey)}: ${nodes} nodes took it`,
-        );
+      if (claim) {
+        const value = encodeCatalogueItem(claim);
+        const there = await dht.getItem(target, { publicKey: key.publicKey, salt, signal: either });
+        const seq = await last.next(there);
+        nodes = await dht.putItem(signItem({ value, seq, salt }, key.seed), { signal: either });
+        if (nodes > 0) {
+          report.event(
+            { event: 'published', publicKey: toHex(key.publicKey), segments: claim.count, seq, nodes },
+            `published the catalogue of ${claim.count} segments as dht:${toHex(key.publicKey)}: ${nodes} nodes took it`,
+          );
+        }
       }
-      await delay(nodes > 0 ? againMs : hurryMs, undefined, { signal });
+      await delay(nodes > 0 ? againMs : hurryMs, undefined, { signal: either });
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!either.aborted) throw error;
     }
   }
 }

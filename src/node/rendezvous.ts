@@ -39,6 +39,7 @@ export class Rendezvous {
       infoHashV2: null,
       meeting: { extension: this.#exchange, isLooking: () => this.#news !== null },
       maxLinks: maxMeetings,
+      announcedFirst: true,
     });
   }
 

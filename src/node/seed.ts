@@ -1,63 +1,129 @@
-/** Seeds the torrents of a data directory, in place: segments, and the catalogues that name them. */
+/**
+ * Seeds the torrents of a data directory, in place: segments, and the catalogues that name them. Follows the node that
+ * writes it: what is sealed is hashed and served, what leaves the chain is withdrawn.
+ */
 import { randomBytes } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
-import { parseFileName, type SegmentKind } from '../metainfo/segment.js';
-import { type ExtentsHandle, fileExtents, HeaderChain, ResumeDb, Store } from '../native.js';
-import type { TorrentFault } from '../swarm/link-host.js';
+import { ResumeDb } from '../native.js';
+import { toHex } from '../units.js';
 import type { CatalogueClaim } from '../wire/bs-catalogue.js';
-import { catalogueTorrent } from './catalogue-torrent.js';
+import { CatalogueSeeds } from './catalogue-seeds.js';
+import { ChainAlarm } from './chain-alarm.js';
+import { ChainFollower } from './chain-follower.js';
+import { ChainRecord } from './chain-record.js';
+import { FolderWatch } from './folder-watch.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
-import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
-import { resumeFileName, scrub } from './resume.js';
-import { type SegmentTorrent, Source, type SourceOptions } from './source.js';
+import { resumeFileName } from './resume.js';
+import { SealingPause, shown } from './sealing-pause.js';
+import { SegmentHasher } from './segment-hasher.js';
+import { SegmentSeeds } from './segment-seeds.js';
+import { Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
 export interface SeedOptions extends SourceOptions, PeerNodeChoice {
   readonly stateDir: string;
 }
 
-/** Older catalogues are prefixes of the newest: those whose infohash may still be in use are seeded as well. */
-const cataloguesSeeded = 8;
+/** After a catalogue could not be written. */
+const AGAIN_MS = 60_000;
+const clock = () => performance.now();
 
 /** A running seeder. */
 export class Seeder {
   readonly source: Source;
   readonly peerNode: PeerNode;
-  /** Every torrent that is served: segments, then catalogues; the newest catalogue is the last. */
-  readonly torrents: readonly HybridTorrent[];
-  /** The newest catalogue; null when a segment has no undo data. */
-  readonly catalogue: HybridTorrent | null;
-  /** What is said of the catalogues; the newest is the first. */
-  readonly claims: readonly CatalogueClaim[];
+  readonly segments: SegmentSeeds;
+  readonly catalogues: CatalogueSeeds;
   readonly #state: StateFolder;
   readonly #resumeDb: ResumeDb;
+  readonly #report: Report;
+  readonly #hasher: SegmentHasher;
+  readonly #record: ChainRecord;
+  readonly #follower: ChainFollower;
+  readonly #watch: FolderWatch;
   readonly #stop = new AbortController();
-  #scrubbing: Promise<void> = Promise.resolve();
+  /** Resolves when all that can be served of what was sealed at the start is served; also when it is closed before. */
+  readonly caughtUp: Promise<void>;
+  readonly #jobs: Promise<void>[];
+  #wake = new AbortController();
+  #isCaughtUp = false;
+  #tellCaughtUp: () => void = () => {};
 
-  private constructor(
-    source: Source,
-    peerNode: PeerNode,
-    torrents: readonly HybridTorrent[],
-    catalogue: HybridTorrent | null,
-    claims: readonly CatalogueClaim[],
-    state: StateFolder,
-    resumeDb: ResumeDb,
-  ) {
+  private constructor(parts: {
+    source: Source;
+    peerNode: PeerNode;
+    state: StateFolder;
+    resumeDb: ResumeDb;
+    record: ChainRecord;
+    pause: SealingPause;
+    report: Report;
+  }) {
+    const { source, peerNode, state, resumeDb, record, pause, report } = parts;
     this.source = source;
     this.peerNode = peerNode;
-    this.torrents = torrents;
-    this.catalogue = catalogue;
-    this.claims = claims;
     this.#state = state;
     this.#resumeDb = resumeDb;
+    this.#record = record;
+    this.#report = report;
+    this.caughtUp = new Promise((resolve) => {
+      this.#tellCaughtUp = resolve;
+    });
+    this.segments = new SegmentSeeds({ peerNode, source, resumeDb, report });
+    this.catalogues = new CatalogueSeeds({ peerNode, source, folder: state.path, report });
+    this.#hasher = new SegmentHasher({
+      ...{ source, resumeDb, report, clock },
+      made: (index, kind, torrent) => {
+        this.segments.serve(index, kind, torrent);
+        const { name, lengthBytes, infoHashV1, infoHashV2 } = torrent;
+        const hashes = { infoHashV1: toHex(infoHashV1), infoHashV2: toHex(infoHashV2) };
+        const event = { event: 'seeding', segment: index, kind, name, lengthBytes, ...hashes };
+        report.event(event, this.#isCaughtUp ? `seeding ${name}, v1 ${hashes.infoHashV1}` : '');
+      },
+    });
+    const alarm = new ChainAlarm({ network: source.network.name, pause, report });
+    this.#follower = new ChainFollower({
+      chain: source.datadir,
+      interval: source.network.interval,
+      known: record.known,
+      sealingEnd: () => alarm.sealingEnd,
+      clock,
+      events: {
+        sealed: (index) => {
+          this.#hasher.want(index);
+          this.#wake.abort();
+        },
+        changed: (change) => {
+          const { firstSegment } = change;
+          const withdrawn = firstSegment === null ? 0 : this.#withdraw(firstSegment);
+          alarm.raise(change, withdrawn);
+        },
+        tip: (tip) => {
+          if (tip) report.event({ event: 'tip', ...shown(tip) }, '');
+          this.#wake.abort();
+        },
+        failed: (error) =>
+          report.warn(`the block files cannot be looked at: ${error.message}; what is known stays served`),
+        recovered: () => {
+          const text = 'the block files can be looked at again';
+          report.event({ event: 'recovered' }, text);
+        },
+      },
+    });
+    this.#follower.begin();
+    this.#watch = new FolderWatch(source.blocksDir, () => this.#follower.lookNow());
+    const { signal } = this.#stop;
+    this.#jobs = [this.#follower.run(signal), this.#makeTorrents(signal), this.segments.scrub(signal)];
   }
 
-  /** Scans, hashes, listens; resolves when peers may come. Errors as `Source.open` and `PeerNode`. */
+  /**
+   * Scans, listens; resolves when peers may come: segments are served as they are hashed. Errors as `Source.open`,
+   * `StateFolder.open` and `openPeerNode`.
+   */
   static async start(options: SeedOptions, signal: AbortSignal, report: Report): Promise<Seeder> {
     const privacy = privacyOf(options, randomBytes);
     const source = await Source.open(options, signal);
@@ -68,42 +134,11 @@ export class Seeder {
       const folders = [state.path];
       const peerNode = await openPeerNode({ choice: options, privacy, folders, signal, report });
       try {
+        const { name } = source.network;
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
-        const served: [HybridTorrent, ExtentsHandle][] = [];
-        const remembered: Remembered[] = [];
-        const add = (index: number, kind: SegmentKind, torrent: SegmentTorrent) => {
-          served.push([torrent, torrent.extents]);
-          if (torrent.isRemembered) remembered.push({ index, kind, torrent });
-        };
-        for (const segment of await source.segments({ signal, report, resumeDb })) {
-          const { index, blocks, spent, spentReason } = segment;
-          add(index, 'blocks', blocks);
-          if (spent) add(index, 'spent', spent);
-          else report.warn(`segment ${index} has no spent file: ${spentReason}`);
-        }
-        for (const warning of resumeDb.warnings()) report.warn(warning);
-        const catalogues = await makeCatalogues(source, state, signal, report);
-        served.push(...catalogues);
-        const stores = new Map<HybridTorrent, Store>();
-        const claims = claimsOf(
-          source,
-          catalogues.map(([torrent]) => torrent),
-        );
-        if (claims.length > 0) Rendezvous.at(peerNode, source.network).tell(claims);
-        // By the newest catalogue all else is found: it is the first that the DHT is told of.
-        for (const [torrent, extents] of [...served].reverse())
-          stores.set(torrent, serve(peerNode, torrent, extents, report));
-        const seeder = new Seeder(
-          source,
-          peerNode,
-          served.map(([torrent]) => torrent),
-          catalogues.at(-1)?.[0] ?? null,
-          claims,
-          state,
-          resumeDb,
-        );
-        seeder.#scrubbing = seeder.#scrub(remembered, stores, report);
-        return seeder;
+        const record = await ChainRecord.open(state.path, name, report);
+        const pause = await SealingPause.open(state.path, name);
+        return new Seeder({ source, peerNode, state, resumeDb, record, pause, report });
       } catch (error) {
         await peerNode.close();
         throw error;
@@ -114,6 +149,26 @@ export class Seeder {
     }
   }
 
+  /** Every torrent that is served: segments, then catalogues; the newest catalogue is the last. */
+  get torrents(): readonly HybridTorrent[] {
+    return [...this.segments.torrents, ...this.catalogues.torrents];
+  }
+
+  /** The newest catalogue; null while there is none, as when a segment has no undo data. */
+  get catalogue(): HybridTorrent | null {
+    return this.catalogues.torrents.at(-1) ?? null;
+  }
+
+  /** What is said of the catalogues; the newest is the first. */
+  get claims(): readonly CatalogueClaim[] {
+    return this.catalogues.claims;
+  }
+
+  /** How many segments are sealed, whether they are hashed yet or not. */
+  get sealed(): number {
+    return this.#follower.sealedHashes.length;
+  }
+
   /** Where the state of this data directory is kept. */
   get statePath(): string {
     return this.#state.path;
@@ -121,88 +176,78 @@ export class Seeder {
 
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#scrubbing;
+    this.#watch.close();
+    await Promise.all(this.#jobs);
+    this.#tellCaughtUp();
+    await this.#save();
     await this.peerNode.close();
     await this.#resumeDb.close();
     this.#state.close();
   }
 
-  /** Looks in the background at what was taken over from an earlier start: a disk may forget without a word. */
-  async #scrub(
-    remembered: readonly Remembered[],
-    stores: ReadonlyMap<HybridTorrent, Store>,
-    report: Report,
-  ): Promise<void> {
-    try {
-      for (const { index, kind, torrent } of remembered) {
-        const store = stores.get(torrent);
-        const wrong = store ? await scrub(store, torrent, store.servable(), this.#stop.signal) : [];
-        if (wrong.length === 0) continue;
-        // The next start settles it anew, and names the block that is damaged.
-        this.source.datadir.forgetHashed(index, kind, torrent.pieceLengthBytes, this.#resumeDb);
-        report.warn(
-          `${torrent.name}: the bytes of ${wrong.length} pieces (the first is ${wrong[0]}) have changed though their ` +
-            'files look the same; they are not served any more. Check the disk.',
-        );
+  /** The one loop that makes torrents of what is sealed, and then the catalogue of them. */
+  async #makeTorrents(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      let againMs = Number.POSITIVE_INFINITY;
+      try {
+        await this.#hasher.drain(signal);
+        for (const warning of this.#resumeDb.warnings()) this.#report.warn(warning);
+        await this.#makeCatalogue(signal);
+        await this.#save();
+      } catch (error) {
+        if (signal.aborted) return;
+        againMs = AGAIN_MS;
+        this.#report.warn(`no new catalogue is made: ${(error as Error).message}`);
       }
-    } catch (error) {
-      if (!this.#stop.signal.aborted) report.warn(`looking at the block files again failed: ${error}`);
+      this.#catchUp();
+      againMs = Math.min(againMs, (this.#hasher.dueMs ?? Number.POSITIVE_INFINITY) - clock());
+      const either = AbortSignal.any([signal, this.#wake.signal]);
+      await waited(againMs, either);
     }
   }
-}
 
-/** A segment's file that nobody has read in this run. */
-interface Remembered {
-  readonly index: number;
-  readonly kind: SegmentKind;
-  readonly torrent: SegmentTorrent;
-}
-
-function serve(peerNode: PeerNode, torrent: HybridTorrent, extents: ExtentsHandle, report: Report): Store {
-  const store = Store.overExtents(torrent, extents);
-  // Hashed a moment ago, or by an earlier start when the files were the same: that is where the torrent comes from.
-  store.setServableAll();
-  const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
-  peerNode.addContent(torrent, store, { maxLinks: peerNode.maxConnections, events: { fault } });
-  return store;
-}
-
-/** What is said at the rendezvous: the newest catalogue first. */
-function claimsOf({ network, datadir }: Source, catalogues: readonly HybridTorrent[]): CatalogueClaim[] {
-  const chain = new HeaderChain(network.name);
-  const claims: CatalogueClaim[] = [];
-  for (const { name, lengthBytes, infoHashV1, infoHashV2 } of catalogues) {
-    const count = parseFileName(name)?.number ?? 0;
-    const endHeight = count * network.interval;
-    chain.append(datadir.headers(chain.height() + 1, endHeight), Date.now() / 1000);
-    // A node follows the rules; whose headers do not is no source of catalogues.
-    if (chain.height() !== endHeight - 1) break;
-    claims.unshift({ infoHashV1, infoHashV2, lengthBytes, count, work: chain.workAt(endHeight - 1) });
+  async #makeCatalogue(signal: AbortSignal): Promise<void> {
+    const { whole } = this.segments;
+    const had = this.catalogue;
+    await this.catalogues.update(whole, signal);
+    const { catalogue } = this;
+    if (!catalogue || catalogue === had) return;
+    const { lengthBytes } = catalogue;
+    const hashes = { infoHashV1: toHex(catalogue.infoHashV1), infoHashV2: toHex(catalogue.infoHashV2) };
+    const text = `seeding the catalogue of ${whole.length} segments, v1 ${hashes.infoHashV1}`;
+    const event = { event: 'catalogue-seeding', segments: whole.length, lengthBytes, ...hashes };
+    this.#report.event(event, this.#isCaughtUp ? text : '');
   }
-  return claims;
+
+  #catchUp(): void {
+    if (this.#isCaughtUp) return;
+    this.#isCaughtUp = true;
+    const { sealed } = this;
+    const named = this.segments.whole.length;
+    if (sealed > named) {
+      const which = named === 0 ? 'no catalogue is seeded' : `the catalogue names only ${named} segments`;
+      this.#report.warn(`${which}: it needs the undo data (rev*.dat) of every segment`);
+    }
+    this.#tellCaughtUp();
+  }
+
+  #withdraw(first: number): number {
+    this.#hasher.dropFrom(first);
+    this.catalogues.withdrawFrom(first);
+    return this.segments.withdrawFrom(first);
+  }
+
+  async #save(): Promise<void> {
+    const { tip, sealedHashes } = this.#follower;
+    if (tip) await this.#record.save({ tip, sealedHashes });
+  }
 }
 
-/** Writes the newest catalogue to the state folder: one file serves all smaller ones, which are its prefixes. */
-async function makeCatalogues(
-  source: Source,
-  state: StateFolder,
-  signal: AbortSignal,
-  report: Report,
-): Promise<[HybridTorrent, ExtentsHandle][]> {
-  const segments = await source.segments({ signal, report });
-  if (source.sealed === 0) return [];
-  if (segments.some(({ spent }) => spent === null)) {
-    report.warn('no catalogue is seeded: it needs the undo data (rev*.dat) of every segment');
-    return [];
-  }
-  const { bytes, endBytes } = await source.catalogue(source.sealed, { signal, report });
-  const path = join(state.path, 'catalogue.dat');
-  await writeFile(path, bytes);
-  const made: [HybridTorrent, ExtentsHandle][] = [];
-  for (let count = Math.max(1, source.sealed - cataloguesSeeded + 1); count <= source.sealed; count++) {
-    const lengthBytes = endBytes[count - 1] ?? 0;
-    const torrent = await catalogueTorrent(path, lengthBytes, source.network.name, count, signal);
-    made.push([torrent, fileExtents(path, lengthBytes)]);
-  }
-  return made;
+/** Resolves after a time, or when the signal fires. */
+async function waited(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  if (Number.isFinite(ms)) await delay(Math.max(0, ms), undefined, { signal }).catch(() => {});
+  else
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -43,6 +43,13 @@ export interface SegmentTorrents {
   readonly spentReason: string | null;
 }
 
+/** A segment of which both files are known, as a catalogue needs it. */
+export interface MadeSegment {
+  readonly index: number;
+  readonly blocks: HybridTorrent;
+  readonly spent: HybridTorrent;
+}
+
 export interface HashOptions {
   readonly signal: AbortSignal;
   readonly report: Report;
@@ -50,22 +57,37 @@ export interface HashOptions {
   readonly resumeDb?: ResumeDb;
 }
 
-export class Source {
+/** Whatever knows where the bytes of sealed segments lie: see `SegmentHasher`. */
+export interface SegmentSource {
+  readonly network: Network;
+  /** Hashes a segment's blocks file, or takes over what an earlier run hashed. Errors as `Datadir.hashed`. */
+  blocks(index: number, options: HashOptions): Promise<SegmentTorrent>;
+  /** Likewise its spent file. @throws BlockswarmError also ERR_SPENT_MISSING */
+  spent(index: number, options: HashOptions): Promise<SegmentTorrent>;
+  /** The bytes were found to be others than those that were hashed: nothing is taken over next time. */
+  forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void;
+}
+
+export class Source implements SegmentSource {
   readonly network: Network;
   readonly datadir: Datadir;
-  /** How many segments are sealed. */
-  readonly sealed: number;
+  readonly blocksDir: string;
   #segments: Promise<SegmentTorrents[]> | null = null;
 
-  private constructor(network: Network, datadir: Datadir) {
+  private constructor(network: Network, datadir: Datadir, blocksDir: string) {
     this.network = network;
     this.datadir = datadir;
-    this.sealed = sealedSegments(this.height, network.interval);
+    this.blocksDir = blocksDir;
   }
 
   /** Height of the most-work chain that the files hold; -1 for none. */
   get height(): number {
     return this.datadir.tip()?.height ?? -1;
+  }
+
+  /** How many segments are sealed. */
+  get sealed(): number {
+    return sealedSegments(this.height, this.network.interval);
   }
 
   /**
@@ -76,7 +98,19 @@ export class Source {
   static async open(options: SourceOptions, signal: AbortSignal): Promise<Source> {
     const network = networkParams(options.network);
     const { blocksDir } = datadirPaths(options.datadir, network.name, options.blocks);
-    return new Source(network, await scanDatadir(blocksDir, network.name, signal));
+    return new Source(network, await scanDatadir(blocksDir, network.name, signal), blocksDir);
+  }
+
+  blocks(index: number, options: HashOptions): Promise<SegmentTorrent> {
+    return this.#torrent(index, 'blocks', options);
+  }
+
+  spent(index: number, options: HashOptions): Promise<SegmentTorrent> {
+    return this.#torrent(index, 'spent', options);
+  }
+
+  forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void {
+    this.datadir.forgetHashed(index, kind, PIECE_LENGTH_BYTES, resumeDb);
   }
 
   /** Hashes every sealed segment, one after the other: the disk is read in order. The first call does it. */
@@ -86,7 +120,7 @@ export class Source {
   }
 
   /**
-   * The catalogue of the first `count` segments, and the prefix lengths of all smaller ones.
+   * The catalogue of the first `count` segments.
    * @throws BlockswarmError ERR_NOT_SEALED, ERR_SPENT_MISSING
    */
   async catalogue(count: number, options: HashOptions): Promise<{ bytes: Uint8Array; endBytes: number[] }> {
@@ -96,40 +130,48 @@ export class Source {
         `${this.sealed} segments are sealed (tip ${this.height}); cannot make a catalogue of ${count}`,
       );
     }
-    const parts = [catalogueHead(this.network)];
-    const endBytes: number[] = [];
-    let lengthBytes = parts[0]?.length ?? 0;
-    for (const segment of (await this.segments(options)).slice(0, count)) {
-      if (!segment.spent) {
+    const segments: MadeSegment[] = [];
+    for (const { index, blocks, spent, spentReason } of (await this.segments(options)).slice(0, count)) {
+      if (!spent) {
         throw new BlockswarmError(
           'ERR_SPENT_MISSING',
-          `no catalogue: segment ${segment.index} has no spent file (${segment.spentReason}). ` +
+          `no catalogue: segment ${index} has no spent file (${spentReason}). ` +
             'A catalogue needs the undo data (rev*.dat) of every segment; blocks files are seeded without it.',
         );
       }
-      const headers = this.datadir.headers(segment.firstHeight, segment.endHeight);
-      const record = catalogueRecord(headers, segment.blocks.metainfoBytes, segment.spent.metainfoBytes);
-      parts.push(record);
-      lengthBytes += record.length;
-      endBytes.push(lengthBytes);
+      segments.push({ index, blocks, spent });
     }
-    return { bytes: Buffer.concat(parts), endBytes };
+    const parts = [...this.catalogueParts(segments)];
+    let lengthBytes = 0;
+    const ends = parts.map((part) => (lengthBytes += part.length));
+    return { bytes: Buffer.concat(parts), endBytes: ends.slice(1) };
+  }
+
+  /** The head and the records of a catalogue of these segments, which are the first ones of the chain. */
+  *catalogueParts(segments: Iterable<MadeSegment>): Generator<Uint8Array, void, undefined> {
+    yield catalogueHead(this.network);
+    for (const { index, blocks, spent } of segments) {
+      const { firstHeight, endHeight } = segmentHeights(index, this.network.interval);
+      const headers = this.datadir.headers(firstHeight, endHeight);
+      yield catalogueRecord(headers, blocks.metainfoBytes, spent.metainfoBytes);
+    }
   }
 
   async #hashAll(options: HashOptions): Promise<SegmentTorrents[]> {
     const segments: SegmentTorrents[] = [];
-    for (let index = 0; index < this.sealed; index++) {
-      const blocks = await this.#torrent(index, 'blocks', options);
+    const { sealed } = this;
+    for (let index = 0; index < sealed; index++) {
+      const blocks = await this.blocks(index, options);
       let spent: SegmentTorrent | null = null;
       let spentReason: string | null = null;
       try {
-        spent = await this.#torrent(index, 'spent', options);
+        spent = await this.spent(index, options);
       } catch (error) {
         if (!(error instanceof BlockswarmError) || error.code !== 'ERR_SPENT_MISSING') throw error;
         spentReason = error.message;
       }
       segments.push({ index, ...segmentHeights(index, this.network.interval), blocks, spent, spentReason });
-      options.report.progress({ stage: 'hashing', done: index + 1, total: this.sealed, unit: 'segments' });
+      options.report.progress({ stage: 'hashing', done: index + 1, total: sealed, unit: 'segments' });
     }
     return segments;
   }

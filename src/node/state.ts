@@ -23,9 +23,7 @@ export class StateFolder {
    */
   static open(stateDir: string, subject: string): StateFolder {
     const real = realpathSync(subject);
-    // The name is for people who look into the folder; the digest tells equal names apart.
-    const digest = createHash('sha256').update(real).digest('hex').slice(0, 12);
-    const path = join(stateDir, `${basename(real).replace(/[^\w.-]/g, '_') || 'root'}-${digest}`);
+    const path = StateFolder.pathOf(stateDir, real);
     try {
       mkdirSync(path, { recursive: true, mode: 0o700 });
     } catch (cause) {
@@ -34,6 +32,14 @@ export class StateFolder {
     const lock = lockFile(join(path, 'lock'));
     writeFileSync(join(path, 'subject'), `${real}\n`);
     return new StateFolder(path, lock);
+  }
+
+  /** Where the folder of `subject` (a folder that exists) is, whether there is one or not. Takes nothing. */
+  static pathOf(stateDir: string, subject: string): string {
+    const real = realpathSync(subject);
+    // The name is for people who look into the folder; the digest tells equal names apart.
+    const digest = createHash('sha256').update(real).digest('hex').slice(0, 12);
+    return join(stateDir, `${basename(real).replace(/[^\w.-]/g, '_') || 'root'}-${digest}`);
   }
 
   /** Gives the folder back. */

@@ -1,6 +1,6 @@
 /** Results that are files: whole or not at all, and never in the place of something else. */
 import { randomUUID } from 'node:crypto';
-import { access, constants, link, open, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, link, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 
@@ -24,15 +24,19 @@ export async function checkWritable(path: string, replace: boolean): Promise<voi
 
 /**
  * Writes a file that appears only when it is whole and on disk.
- * @throws BlockswarmError ERR_USAGE as `checkWritable`, ERR_DISK_FULL, ERR_IO
+ * @throws BlockswarmError ERR_USAGE as `checkWritable`, ERR_DISK_FULL, ERR_IO, and of any code when `bytes` does
  */
-export async function writeWholeFile(path: string, bytes: Uint8Array, replace: boolean): Promise<void> {
+export async function writeWholeFile(
+  path: string,
+  bytes: Uint8Array | Iterable<Uint8Array>,
+  replace: boolean,
+): Promise<void> {
   await checkWritable(path, replace);
   const partial = `${path}.${randomUUID()}.part`;
   try {
     const file = await open(partial, 'wx');
     try {
-      await file.writeFile(bytes);
+      await writeFile(file, bytes);
       await file.sync();
     } finally {
       await file.close();
@@ -40,6 +44,7 @@ export async function writeWholeFile(path: string, bytes: Uint8Array, replace: b
     if (replace) await rename(partial, path);
     else await moveBeside(partial, path);
   } catch (cause) {
+    if (cause instanceof BlockswarmError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw exists(path);
     throw unwritable(path, cause as NodeJS.ErrnoException);
   } finally {

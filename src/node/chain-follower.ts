@@ -1,0 +1,259 @@
+/**
+ * Follows the chain that a node's block files hold: one loop looks at them, and tells what is sealed, what is no longer,
+ * and where the chain ends. It looks when it is told to, and from time to time whatever it is told: file systems of
+ * other machines say nothing.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { sealedSegments, sealingDepth, segmentHeights } from '../chain/segment.js';
+import { sameBytes } from '../units.js';
+
+export interface ChainTip {
+  readonly height: number;
+  /** 32 bytes, internal order. */
+  readonly hash: Uint8Array;
+  /** Work of the chain, 32 bytes, big-endian. */
+  readonly work: Uint8Array;
+}
+
+/** A chain in files, as it was at the last scan; `Datadir` is one. */
+export interface FollowedChain {
+  tip(): ChainTip | null;
+  /** 32 bytes, internal order; null above the tip. */
+  hashAt(height: number): Uint8Array | null;
+  /** Reads what was written since; what was there before stays when it fails. */
+  rescan(signal: AbortSignal): Promise<void>;
+}
+
+/** What an earlier run knew. */
+export interface KnownChain {
+  readonly tip: ChainTip;
+  /** Of the last block of each sealed segment. */
+  readonly sealedHashes: readonly Uint8Array[];
+}
+
+/** The chain is another one above some height. */
+export interface ChainChange {
+  /** `reorganised`: another chain has at least as much work. `lost`: the files hold less than before. */
+  readonly kind: 'reorganised' | 'lost';
+  /** Height of the last block that both have; -1 for none. */
+  readonly forkHeight: number;
+  /** False: the chains part at `forkHeight` or above, within the segment behind it. */
+  readonly isExact: boolean;
+  readonly before: ChainTip;
+  readonly tip: ChainTip | null;
+  /** Segments from this one on are not sealed any more; null when nothing sealed has changed. */
+  readonly firstSegment: number | null;
+}
+
+export interface ChainFollowerEvents {
+  /** A segment is sealed; in order. */
+  sealed(index: number): void;
+  /** Before what is sealed anew. */
+  changed(change: ChainChange): void;
+  /** Behind all else that one look found. */
+  tip(tip: ChainTip | null): void;
+  /** The files cannot be looked at: told once, until they can again. */
+  failed(error: Error): void;
+  recovered(): void;
+}
+
+export interface ChainFollowerOptions {
+  readonly chain: FollowedChain;
+  /** Blocks of a segment. */
+  readonly interval: number;
+  readonly known: KnownChain | null;
+  /** No segment from this one on is sealed for now. */
+  readonly sealingEnd: () => number;
+  readonly events: ChainFollowerEvents;
+  /** Milliseconds that never go back. */
+  readonly clock: () => number;
+}
+
+/** Between two looks that nobody asked for. */
+const LOOK_MS = 1000;
+/** Looking may take this share of the time; so a large folder on a slow disk is looked at less often. */
+const LOOK_SHARE = 1 / 50;
+const MIN_REST_MS = 100;
+const MAX_REST_MS = 10_000;
+
+export class ChainFollower {
+  readonly #options: ChainFollowerOptions;
+  readonly #sealed: Uint8Array[];
+  readonly #recent: RecentHashes;
+  #tip: ChainTip | null;
+  #hasFailed = false;
+  #asked = new AbortController();
+
+  constructor(options: ChainFollowerOptions) {
+    this.#options = options;
+    this.#sealed = [...(options.known?.sealedHashes ?? [])];
+    this.#tip = options.known?.tip ?? null;
+    this.#recent = new RecentHashes(sealingDepth + 2 * options.interval);
+  }
+
+  get tip(): ChainTip | null {
+    return this.#tip;
+  }
+
+  /** Of the last block of each sealed segment. */
+  get sealedHashes(): readonly Uint8Array[] {
+    return this.#sealed;
+  }
+
+  /** Somebody says that there is something new; any number of times. */
+  lookNow(): void {
+    this.#asked.abort();
+  }
+
+  /** Tells what the first scan found, all that is sealed included, and how it differs from what an earlier run knew. */
+  begin(): void {
+    const { events } = this.#options;
+    this.#compare();
+    for (let index = 0; index < this.#sealed.length; index++) events.sealed(index);
+    this.#seal();
+    events.tip(this.#tip);
+  }
+
+  /** Looks until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (!signal.aborted) {
+      this.#asked = new AbortController();
+      const startedMs = clock();
+      await this.look(signal);
+      const tookMs = Math.max(0, clock() - startedMs);
+      const restMs = Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, tookMs / LOOK_SHARE));
+      await delay(restMs, undefined, { signal }).catch(() => {});
+      if (signal.aborted || restMs >= LOOK_MS) continue;
+      const either = AbortSignal.any([signal, this.#asked.signal]);
+      await delay(LOOK_MS - restMs, undefined, { signal: either }).catch(() => {});
+    }
+  }
+
+  /** Looks once. Never rejects. */
+  async look(signal: AbortSignal): Promise<void> {
+    const { chain, events } = this.#options;
+    try {
+      await chain.rescan(signal);
+    } catch (error) {
+      if (!signal.aborted && !this.#hasFailed) {
+        this.#hasFailed = true;
+        events.failed(error as Error);
+      }
+      return;
+    }
+    if (this.#hasFailed) {
+      this.#hasFailed = false;
+      events.recovered();
+    }
+    const before = this.#tip;
+    this.#compare();
+    this.#seal();
+    if (!sameTip(before, this.#tip)) events.tip(this.#tip);
+  }
+
+  /** Takes over the chain's end, and unseals what left it. */
+  #compare(): void {
+    const { chain, interval, events } = this.#options;
+    const [before, tip] = [this.#tip, chain.tip()];
+    this.#tip = tip;
+    if (sameTip(before, tip) && this.#recent.reaches(tip)) return;
+    const isLonger = before === null || sameAt(chain, before.height, before.hash);
+    const isKept = (index: number) => {
+      const { endHeight } = segmentHeights(index, interval);
+      return sameAt(chain, endHeight - 1, this.#sealed[index] ?? null);
+    };
+    const kept = isLonger ? this.#sealed.length : countWhile(0, this.#sealed.length, isKept);
+    const fork = isLonger ? null : this.#recent.forkHeight(chain);
+    this.#recent.follow(chain, tip);
+    if (isLonger) return;
+    const firstSegment = kept < this.#sealed.length ? kept : null;
+    this.#sealed.length = kept;
+    const isMore = tip !== null && Buffer.compare(tip.work, before.work) >= 0;
+    events.changed({
+      kind: isMore ? 'reorganised' : 'lost',
+      forkHeight: fork ?? kept * interval - 1,
+      isExact: fork !== null,
+      before,
+      tip,
+      firstSegment,
+    });
+  }
+
+  #seal(): void {
+    const { chain, interval, events, sealingEnd } = this.#options;
+    const deep = sealedSegments(this.#tip?.height ?? -1, interval);
+    if (deep <= this.#sealed.length) return;
+    const end = Math.min(deep, sealingEnd());
+    while (this.#sealed.length < end) {
+      const index = this.#sealed.length;
+      const hash = chain.hashAt(segmentHeights(index, interval).endHeight - 1);
+      if (!hash) return;
+      this.#sealed.push(hash);
+      events.sealed(index);
+    }
+  }
+}
+
+/** The hashes of the last blocks, by which it is found where another chain parts from this one. */
+class RecentHashes {
+  readonly #limit: number;
+  #first = 0;
+  #hashes: Uint8Array[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get #end(): number {
+    return this.#first + this.#hashes.length;
+  }
+
+  /** Whether they are those up to the tip. */
+  reaches(tip: ChainTip | null): boolean {
+    return this.#end === (tip?.height ?? -1) + 1;
+  }
+
+  /** Height of the last block that the chain has, too; null when none of these is in it. */
+  forkHeight(chain: FollowedChain): number | null {
+    const end = this.#keptEnd(chain);
+    return end > this.#first ? end - 1 : null;
+  }
+
+  /** Those up to the tip from now on. */
+  follow(chain: FollowedChain, tip: ChainTip | null): void {
+    const end = (tip?.height ?? -1) + 1;
+    const first = Math.max(0, end - this.#limit);
+    const keptEnd = this.#keptEnd(chain);
+    this.#hashes =
+      keptEnd <= first ? [] : this.#hashes.slice(Math.max(0, first - this.#first), keptEnd - this.#first);
+    this.#first = keptEnd - this.#hashes.length;
+    if (this.#hashes.length === 0) this.#first = first;
+    while (this.#end < end) this.#hashes.push(chain.hashAt(this.#end) ?? new Uint8Array(32));
+  }
+
+  #keptEnd(chain: FollowedChain): number {
+    const isKept = (height: number) => sameAt(chain, height, this.#hashes[height - this.#first] ?? null);
+    return countWhile(this.#first, this.#end, isKept);
+  }
+}
+
+function sameTip(a: ChainTip | null, b: ChainTip | null): boolean {
+  return a === null || b === null ? a === b : sameBytes(a.hash, b.hash);
+}
+
+function sameAt(chain: FollowedChain, height: number, hash: Uint8Array | null): boolean {
+  const now = chain.hashAt(height);
+  return now !== null && hash !== null && sameBytes(now, hash);
+}
+
+/** The end of the run of numbers from `first` on that hold, in a range where all do before the first that does not. */
+function countWhile(first: number, end: number, holds: (number: number) => boolean): number {
+  let [low, high] = [first, end];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (holds(middle)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
