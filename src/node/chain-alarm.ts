@@ -15,6 +15,7 @@ export interface ChainAlarmOptions {
 export class ChainAlarm {
   readonly #options: ChainAlarmOptions;
   #isPaused: boolean;
+  #hasFailed = false;
 
   constructor(options: ChainAlarmOptions) {
     this.#options = options;
@@ -62,14 +63,25 @@ export class ChainAlarm {
     if (record) this.#pause(record);
   }
 
+  /** Writes down that sealing is paused. Never rejects; false while it cannot be. */
+  async writeDown(): Promise<boolean> {
+    const { pause, report } = this.#options;
+    try {
+      await pause.write();
+      this.#hasFailed = false;
+      return true;
+    } catch (error) {
+      if (!this.#hasFailed)
+        report.warn(`that sealing is paused cannot be written down: ${(error as Error).message}`);
+      this.#hasFailed = true;
+      return false;
+    }
+  }
+
   #pause(record: PauseRecord): void {
     const { pause, report } = this.#options;
     this.#isPaused = true;
-    pause.begin(record).catch((error: Error) => {
-      report.warn(
-        `that sealing is paused cannot be written down: ${error.message}; it is paused until the end of this run`,
-      );
-    });
+    pause.begin(record);
     report.event({ event: 'sealing-paused', firstSegment: record.firstSegment }, '');
     report.warn(pausedText(record));
   }

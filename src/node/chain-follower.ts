@@ -71,9 +71,10 @@ export interface ChainFollowerOptions {
 
 /** Between two looks that nobody asked for. */
 const LOOK_MS = 1000;
-/** Looking may take this share of the time; so a large folder on a slow disk is looked at less often. */
-const LOOK_SHARE = 1 / 50;
-const MIN_REST_MS = 100;
+/** After a look it rests ten times as long: a large folder on a slow disk is looked at less often, */
+const REST_PER_LOOK = 10;
+/** and one that is written to all the time no more than so often. */
+const MIN_REST_MS = 250;
 const MAX_REST_MS = 10_000;
 
 export class ChainFollower {
@@ -122,7 +123,7 @@ export class ChainFollower {
       const startedMs = clock();
       await this.look(signal);
       const tookMs = Math.max(0, clock() - startedMs);
-      const restMs = Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, tookMs / LOOK_SHARE));
+      const restMs = Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, tookMs * REST_PER_LOOK));
       await delay(restMs, undefined, { signal }).catch(() => {});
       if (signal.aborted || restMs >= LOOK_MS) continue;
       const either = AbortSignal.any([signal, this.#asked.signal]);

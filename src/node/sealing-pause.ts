@@ -29,7 +29,7 @@ export interface PauseRecord {
 export class SealingPause {
   readonly #path: string;
   #record: PauseRecord | null;
-  /** Set while it could not be written. */
+  /** Whether it is written down. */
   #isKept = true;
 
   private constructor(path: string, record: PauseRecord | null) {
@@ -50,11 +50,16 @@ export class SealingPause {
     return this.#record;
   }
 
-  /** Pauses sealing from a segment on. @throws BlockswarmError ERR_DISK_FULL, ERR_IO: paused all the same, for this run */
-  async begin(record: PauseRecord): Promise<void> {
+  /** Pauses sealing from a segment on; to be written down by `write`. */
+  begin(record: PauseRecord): void {
     const firstSegment = Math.min(record.firstSegment, this.record?.firstSegment ?? record.firstSegment);
     this.#record = { ...record, firstSegment };
     this.#isKept = false;
+  }
+
+  /** Writes down what is not yet. @throws BlockswarmError ERR_DISK_FULL, ERR_IO: paused all the same, for this run */
+  async write(): Promise<void> {
+    if (this.#isKept) return;
     const text = `${JSON.stringify({ schema: 1, ...this.#record })}\n`;
     await writeWholeFile(this.#path, Buffer.from(text), true);
     this.#isKept = true;

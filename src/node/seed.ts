@@ -44,6 +44,7 @@ export class Seeder {
   readonly #report: Report;
   readonly #hasher: SegmentHasher;
   readonly #record: ChainRecord;
+  readonly #alarm: ChainAlarm;
   readonly #follower: ChainFollower;
   readonly #watch: FolderWatch;
   readonly #stop = new AbortController();
@@ -85,12 +86,12 @@ export class Seeder {
         report.event(event, this.#isCaughtUp ? `seeding ${name}, v1 ${hashes.infoHashV1}` : '');
       },
     });
-    const alarm = new ChainAlarm({ network: source.network.name, pause, report });
+    this.#alarm = new ChainAlarm({ network: source.network.name, pause, report });
     this.#follower = new ChainFollower({
       chain: source.datadir,
       interval: source.network.interval,
       known: record.known,
-      sealingEnd: () => alarm.sealingEnd,
+      sealingEnd: () => this.#alarm.sealingEnd,
       clock,
       events: {
         sealed: (index) => {
@@ -100,7 +101,7 @@ export class Seeder {
         changed: (change) => {
           const { firstSegment } = change;
           const withdrawn = firstSegment === null ? 0 : this.#withdraw(firstSegment);
-          alarm.raise(change, withdrawn);
+          this.#alarm.raise(change, withdrawn);
         },
         tip: (tip) => {
           if (tip) report.event({ event: 'tip', ...shown(tip) }, '');
@@ -240,7 +241,8 @@ export class Seeder {
 
   async #save(): Promise<void> {
     const { tip, sealedHashes } = this.#follower;
-    if (tip) await this.#record.save({ tip, sealedHashes });
+    // As long as nobody can know that sealing is paused, the next start is to find out anew.
+    if (tip && (await this.#alarm.writeDown())) await this.#record.save({ tip, sealedHashes });
   }
 }
 

@@ -22,6 +22,8 @@ export interface Bitcoind {
   rpc(method: string, params?: readonly unknown[]): Promise<unknown>;
   /** Ends it in good order; again is fine. */
   stop(): Promise<void>;
+  /** Ends it at once, as a power cut would. */
+  kill(): Promise<void>;
 }
 
 /** `false`, or why tests with a real node are skipped: `t.test(name, { skip: withoutBitcoind() }, …)`. */
@@ -103,7 +105,11 @@ export async function startBitcoind(options: {
       await delay(50);
     }
   }
-  return { rpc, stop: () => stop(node, gone, rpc) };
+  const kill = async () => {
+    node.kill('SIGKILL');
+    await gone;
+  };
+  return { rpc, stop: () => stop(node, gone, rpc), kill };
 }
 
 async function stop(node: ChildProcess, gone: Promise<string>, rpc: Bitcoind['rpc']): Promise<void> {
