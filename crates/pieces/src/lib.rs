@@ -63,7 +63,7 @@ pub use hot::HotCache;
 pub use identity::{FileChange, FileIdentity};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
-pub use resume::{Before, MadeHashes, PlacedFile, ResumeDb, ResumeRecord, Resumed};
+pub use resume::{Before, DatabaseFile, MadeHashes, PlacedFile, ResumeDb, ResumeRecord, Resumed};
 pub use store::{Allocation, HashesTaken, Store, StoreOptions, SyncPolicy};
 pub use torrent_hashes::{TorrentKind, hash_bytes, hash_extents, hash_files};
 pub use verdict::{PieceOutcome, PieceVerdict};

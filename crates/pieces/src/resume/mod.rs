@@ -5,9 +5,11 @@
 
 mod codec;
 mod database;
+mod database_file;
 mod made;
 mod record;
 
 pub use database::ResumeDb;
+pub use database_file::DatabaseFile;
 pub use made::{Before, MadeHashes};
 pub use record::{PlacedFile, ResumeRecord, Resumed};
