@@ -268,6 +268,10 @@ export declare class Reactor {
   onionHost(): string | null
   /** Why there is no onion service. */
   onionFault(): string | null
+  /** Where peers meet us in I2P, while they can. */
+  i2pAddress(): I2pAddress | null
+  /** The keys of our destination in I2P, once there is one: a secret, by which it is the same one next time. */
+  i2pKeys(): string | null
   /** What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing. */
   proxyFault(): string | null
   /** Takes what happened; bounded, more wakes again. */
@@ -413,6 +417,15 @@ export interface BlockLocation {
   lengthBytes: number
 }
 
+/** A SAM bridge of I2P. */
+export interface BridgeOptions {
+  /** IP literal. */
+  host: string
+  port: number
+  /** Of the destination to be: as `i2pKeys` gave them. Else it is a new one. */
+  keys?: string
+}
+
 /** What a check found. */
 export interface CheckedTorrent {
   /** Pieces in the torrent. */
@@ -433,9 +446,11 @@ export declare function checkTorrent(layout: TorrentLayout, hashes: ContentHashe
 
 /** The one way out. Nothing leads past it once the reactor is made. */
 export interface ConnectorOptions {
-  kind: 'direct' | 'socks5'
-  /** Of `socks5`; `direct` has none. */
+  kind: 'direct' | 'socks5' | 'i2p'
+  /** Of `socks5`, and of no other. */
   proxy?: ProxyOptions
+  /** Of `i2p`, and of no other. */
+  bridge?: BridgeOptions
 }
 
 /** The hashes of a torrent's files. Files without bytes and padding have none. */
@@ -680,6 +695,14 @@ export interface HttpRequest {
   /** Absent: the program's own; empty: no such header. */
   userAgent?: string
   reach: HttpReach
+}
+
+/** Where we are in I2P. */
+export interface I2pAddress {
+  /** 52 characters of base32 and `.b32.i2p`. */
+  name: string
+  /** In I2P's base64. */
+  destination: string
 }
 
 /** A peer that waits for `accept` or `refuse`. */

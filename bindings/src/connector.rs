@@ -1,7 +1,7 @@
 //! How the process meets the world, as TypeScript decided.
 use crate::error::coded;
 use crate::reactor::{address, refused};
-use blockswarm_net::{Connector, Credentials, ListenScope, Login, Socks5};
+use blockswarm_net::{Connector, Credentials, I2p, ListenScope, Login, Socks5};
 use napi::bindgen_prelude::Uint8Array;
 use napi_derive::napi;
 use std::sync::Arc;
@@ -9,10 +9,22 @@ use std::sync::Arc;
 /// The one way out. Nothing leads past it once the reactor is made.
 #[napi(object, object_to_js = false)]
 pub struct ConnectorOptions {
-    #[napi(ts_type = "'direct' | 'socks5'")]
+    #[napi(ts_type = "'direct' | 'socks5' | 'i2p'")]
     pub kind: String,
-    /// Of `socks5`; `direct` has none.
+    /// Of `socks5`, and of no other.
     pub proxy: Option<ProxyOptions>,
+    /// Of `i2p`, and of no other.
+    pub bridge: Option<BridgeOptions>,
+}
+
+/// A SAM bridge of I2P.
+#[napi(object, object_to_js = false)]
+pub struct BridgeOptions {
+    /// IP literal.
+    pub host: String,
+    pub port: u32,
+    /// Of the destination to be: as `i2pKeys` gave them. Else it is a new one.
+    pub keys: Option<String>,
 }
 
 /// A SOCKS5 proxy.
@@ -35,13 +47,23 @@ pub struct ProxyOptions {
 
 impl ConnectorOptions {
     pub(crate) fn read(&self) -> napi::Result<Arc<Connector>> {
-        let connector = match (self.kind.as_str(), &self.proxy) {
-            ("direct", None) => Connector::direct(),
-            ("socks5", Some(proxy)) => Connector::socks5(proxy.read()?),
+        let connector = match (self.kind.as_str(), &self.proxy, &self.bridge) {
+            ("direct", None, None) => Connector::direct(),
+            ("socks5", Some(proxy), None) => Connector::socks5(proxy.read()?),
+            ("i2p", None, Some(bridge)) => Connector::i2p(Arc::new(bridge.read()?)),
             // Whatever it is meant to be, it is not taken for a direct one.
-            (kind, _) => return Err(coded("ERR_PRIVACY", format!("no such connector: \"{kind}\""))),
+            (kind, ..) => return Err(coded("ERR_PRIVACY", format!("no such connector: \"{kind}\""))),
         };
         Ok(Arc::new(connector))
+    }
+}
+
+impl BridgeOptions {
+    fn read(&self) -> napi::Result<I2p> {
+        let bridge = address(&self.host, self.port).map_err(refused)?;
+        // They are a secret: not shown.
+        I2p::new(bridge, self.keys.as_deref())
+            .ok_or_else(|| coded("ERR_PRIVACY", "these are not the keys of a destination of I2P"))
     }
 }
 

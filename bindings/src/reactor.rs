@@ -7,8 +7,8 @@ use crate::local_network::{GroupDatagram, MappingAnswer, MappingRequest, Multica
 use crate::store::Store;
 use crate::task::Job;
 use blockswarm_net::{
-    AddressRanges as NetRanges, Datagram as NetDatagram, Endpoint, NetError, OnionOptions, Reach,
-    RuntimeOptions, UdpLimits, UtpLimits, tcp,
+    AddressRanges as NetRanges, Datagram as NetDatagram, Endpoint, I2pAddress as NetI2pAddress, NetError,
+    OnionOptions, Reach, RuntimeOptions, UdpLimits, UtpLimits, tcp,
 };
 use blockswarm_pieces::PieceOutcome;
 use blockswarm_wire::events::{
@@ -221,6 +221,15 @@ impl From<SocketAddr> for SocketAddress {
     fn from(address: SocketAddr) -> Self {
         Self { host: address.ip().to_canonical().to_string(), port: u32::from(address.port()) }
     }
+}
+
+/// Where we are in I2P.
+#[napi(object, object_from_js = false, js_name = "I2pAddress")]
+pub struct I2pAddress {
+    /// 52 characters of base32 and `.b32.i2p`.
+    pub name: String,
+    /// In I2P's base64.
+    pub destination: String,
 }
 
 /// A peer that waits for `accept` or `refuse`.
@@ -858,6 +867,19 @@ impl Reactor {
     #[napi(catch_unwind)]
     pub fn onion_fault(&self) -> Option<String> {
         self.hub.onion()?.fault().map(|fault| fault.to_string())
+    }
+
+    /// Where peers meet us in I2P, while they can.
+    #[napi(catch_unwind, js_name = "i2pAddress")]
+    pub fn i2p_address(&self) -> Option<I2pAddress> {
+        let NetI2pAddress { name, destination } = self.hub.i2p_address()?;
+        Some(I2pAddress { name: name.to_string(), destination: destination.to_string() })
+    }
+
+    /// The keys of our destination in I2P, once there is one: a secret, by which it is the same one next time.
+    #[napi(catch_unwind, js_name = "i2pKeys")]
+    pub fn i2p_keys(&self) -> Option<String> {
+        self.hub.i2p_keys()
     }
 
     /// What is wrong with the proxy, as long as nothing went through it since; else, and without one, nothing.

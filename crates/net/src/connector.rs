@@ -6,6 +6,7 @@
 use crate::address_filter::AddressFilter;
 use crate::endpoint::Endpoint;
 use crate::error::{DialError, NetError, ProxyFault};
+use crate::i2p::I2p;
 use crate::socks5::{self, Command, Credentials};
 use crate::tcp;
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ pub(crate) enum Way {
     Direct,
     /// Through a SOCKS5 proxy, and in no other way.
     Socks5(Socks5),
+    /// Through I2P, to its own names only.
+    I2p(Arc<I2p>),
 }
 
 /// A SOCKS5 proxy, and what is asked of it.
@@ -106,7 +109,7 @@ impl ProxyHealth {
         *self.last.lock()
     }
 
-    fn note(&self, fault: Option<ProxyFault>) {
+    pub(crate) fn note(&self, fault: Option<ProxyFault>) {
         if fault.is_some() {
             self.faults.fetch_add(1, Ordering::Relaxed);
         }
@@ -125,6 +128,19 @@ impl Connector {
         Self { way: Way::Socks5(proxy), filter: AddressFilter::new() }
     }
 
+    /// Through I2P, and in no other way.
+    pub fn i2p(i2p: Arc<I2p>) -> Self {
+        Self { way: Way::I2p(i2p), filter: AddressFilter::new() }
+    }
+
+    /// The way through I2P, when it is that.
+    pub fn as_i2p(&self) -> Option<&Arc<I2p>> {
+        match &self.way {
+            Way::I2p(i2p) => Some(i2p),
+            Way::Direct | Way::Socks5(_) => None,
+        }
+    }
+
     /// Whether names are handed on as they are, and never looked up here.
     pub fn takes_names(&self) -> bool {
         !self.is_direct()
@@ -140,6 +156,7 @@ impl Connector {
         match &self.way {
             Way::Direct => None,
             Way::Socks5(socks) => Some(&socks.health),
+            Way::I2p(i2p) => Some(i2p.health()),
         }
     }
 
@@ -159,6 +176,7 @@ impl Connector {
                 Endpoint::Name { .. } => Err(DialError::Forbidden),
             },
             Way::Socks5(socks) => socks.dial(to, isolation, timeout).await,
+            Way::I2p(i2p) => i2p.dial(to, timeout).await,
         }
     }
 
@@ -167,12 +185,13 @@ impl Connector {
         let scope = match &self.way {
             Way::Direct => ListenScope::Anywhere,
             Way::Socks5(socks) => socks.listen,
+            Way::I2p(_) => ListenScope::Nowhere,
         };
         let reason = match scope {
             ListenScope::Anywhere => None,
             ListenScope::Loopback if address.ip().to_canonical().is_loopback() => None,
             ListenScope::Loopback => Some("in this privacy mode peers are heard on loopback only"),
-            ListenScope::Nowhere => Some("in this privacy mode nobody is heard"),
+            ListenScope::Nowhere => Some("in this privacy mode no port is opened"),
         };
         match reason {
             None => tcp::listen(handle, address),

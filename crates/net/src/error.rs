@@ -87,6 +87,18 @@ pub enum ProxyFault {
     /// What it said is no SOCKS5.
     #[error("does not speak SOCKS5")]
     NotSocks5,
+    /// What it said is no SAM, or none of a version that is of use.
+    #[error("does not speak SAM 3.1")]
+    NotSam,
+    /// The router of I2P makes no session.
+    #[error("makes no session")]
+    NoSession,
+    /// Another session has our destination.
+    #[error("says that another program uses our destination's keys")]
+    DestinationInUse,
+    /// It does not take the keys of our destination.
+    #[error("does not take the keys of our destination")]
+    BadKeys,
     /// It wants datagrams sent to another host.
     #[error("relays datagrams elsewhere than at its own address")]
     ForeignRelay,

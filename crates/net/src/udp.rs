@@ -139,7 +139,7 @@ impl Wire {
                 let way = Way::Relay(relay, keeper);
                 Ok(Self { way, connector: Arc::clone(connector), local: NOWHERE })
             }
-            connector::Way::Socks5(_) => {
+            connector::Way::Socks5(_) | connector::Way::I2p(_) => {
                 let reason = "in this privacy mode there is no UDP";
                 Err(NetError::Private { address, reason })
             }

@@ -11,8 +11,8 @@ use crate::registry::{Core, Registry, Torrent, write_out_regularly};
 use crate::shared::Command;
 use blockswarm_net::{
     ANONYMOUS_USER_AGENT, AddressFilter, AddressRanges, Connector, Datagram, HttpDialer, HttpError, HttpGet,
-    HttpJobs, HttpLimits, HttpOutcome, LocalNetwork, NetError, Onion, OnionOptions, ProxyFault, Runtime,
-    RuntimeOptions, USER_AGENT, Udp, UdpLimits,
+    HttpJobs, HttpLimits, HttpOutcome, I2pAddress, LocalNetwork, NetError, Onion, OnionOptions, ProxyFault,
+    Runtime, RuntimeOptions, USER_AGENT, Udp, UdpLimits,
 };
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
@@ -97,6 +97,16 @@ impl Hub {
         let outbox = Arc::clone(&core.context.outbox);
         let direct = core.context.connector.is_direct();
         let local_network = LocalNetwork::new(runtime.handle(), direct, move || outbox.wake());
+        if let Some(i2p) = core.context.connector.as_i2p() {
+            let weak = Arc::downgrade(&core);
+            let lost = move || {
+                if let Some(core) = weak.upgrade() {
+                    core.close_all(&CloseReason::Proxy);
+                }
+            };
+            runtime.handle().spawn(Arc::clone(i2p).keep(lost));
+            runtime.handle().spawn(Arc::clone(&core).accept_all_i2p(Arc::clone(i2p)));
+        }
         let (udp, onion, closed) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
         Ok(Self { core, runtime, udp, onion, http, local_network, closed })
     }
@@ -149,6 +159,16 @@ impl Hub {
                 link.tell(Command::Close(CloseReason::Blocked));
             }
         }
+    }
+
+    /// Where peers meet us in I2P, while they can.
+    pub fn i2p_address(&self) -> Option<I2pAddress> {
+        self.core.context.connector.as_i2p()?.address()
+    }
+
+    /// The keys of our destination in I2P, once there is one: a secret.
+    pub fn i2p_keys(&self) -> Option<String> {
+        self.core.context.connector.as_i2p()?.keys()
     }
 
     /// Begins to keep an onion service that leads to a listener of ours.
@@ -300,9 +320,7 @@ impl Hub {
         self.begin_close();
         if self.core.context.utp.lock().take().is_some() {
             // The kernel tells TCP's peers that we are gone; uTP's hear it from their links.
-            for link in self.core.registry.lock().links.values() {
-                link.tell(Command::Close(CloseReason::Ours("shutdown".to_owned())));
-            }
+            self.core.close_all(&CloseReason::Ours("shutdown".to_owned()));
             std::thread::sleep(UTP_FAREWELL.min(bound));
         }
         *self.udp.lock() = None;

@@ -5,7 +5,7 @@ use crate::context::count;
 use crate::registry::{Core, Farewell};
 use crate::shared::{LinkShared, Transport};
 use crate::stream::Stream;
-use blockswarm_net::{Endpoint, Utp};
+use blockswarm_net::{Endpoint, I2p, Utp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,6 +30,14 @@ impl Core {
                 // Out of descriptors, or the peer was gone already: the listener itself is sound.
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
+        }
+    }
+
+    /// Lets everybody in who comes through I2P.
+    pub(crate) async fn accept_all_i2p(self: Arc<Self>, i2p: Arc<I2p>) {
+        while self.context.half_open_in.acquire().await.is_ok() {
+            let (stream, from) = i2p.accept().await;
+            self.take_in(Stream::tcp(stream), from);
         }
     }
 

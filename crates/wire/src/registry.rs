@@ -4,7 +4,7 @@ use crate::context::{Context, count};
 use crate::events::TorrentFault;
 use crate::limits::CloseReason;
 use crate::pace::RateClass;
-use crate::shared::{LinkShared, StoreRef};
+use crate::shared::{Command, LinkShared, StoreRef};
 use blockswarm_pieces::{Budget, HotCache, Store};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -65,6 +65,12 @@ impl Core {
         for store in self.stores().into_iter().filter(|store| store.0.has_unwritten()) {
             // What cannot be written is a fault of the store.
             self.context.handle.spawn_blocking(move || store.0.flush_older_than(age));
+        }
+    }
+
+    pub(crate) fn close_all(&self, reason: &CloseReason) {
+        for link in self.registry.lock().links.values() {
+            link.tell(Command::Close(reason.clone()));
         }
     }
 
