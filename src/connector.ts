@@ -7,6 +7,7 @@
 
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { I2P_PORT, isI2pHash, isI2pName } from './connector/i2p-address.js';
 import { BlockswarmError } from './errors.js';
 
 /** Where a peer listens: `host` is an IP literal in its one spelling, `port` 1 to 65535. */
@@ -109,6 +110,8 @@ export interface DialPolicyOptions {
   listening?: PeerAddress | null;
   /** All goes through a proxy: names that the user gave may be dialled, and nobody else leads us into its network. */
   proxied?: boolean;
+  /** All goes through I2P: there is nobody but names of I2P's, of which learnt ones are hashes. */
+  i2p?: boolean;
 }
 
 /** Decides whether an address may be dialled. */
@@ -116,10 +119,12 @@ export class DialPolicy {
   private readonly own: string | null;
   private readonly loopback: boolean;
   private readonly proxied: boolean;
+  private readonly i2p: boolean;
 
   constructor(options: DialPolicyOptions = {}) {
     const listening = options.listening ?? null;
     this.proxied = options.proxied ?? false;
+    this.i2p = options.i2p ?? false;
     const host = listening === null ? null : normalizeHost(listening.host);
     this.own = listening === null || host === null ? null : formatPeerAddress({ host, port: listening.port });
     this.loopback = host !== null && isLoopback(host);
@@ -135,6 +140,7 @@ export class DialPolicy {
     const { port } = address;
     const host = normalizeHost(address.host);
     if (!Number.isInteger(port) || port < 1 || port > 65535) return false;
+    if (this.i2p) return port === I2P_PORT && (origin === 'asked' ? isI2pName : isI2pHash)(address.host);
     if (host === null) return this.proxied && origin === 'asked' && isHostname(address.host);
     if (formatPeerAddress({ host, port }) === this.own) return false;
     const family = isIPv4(host) ? 'ipv4' : 'ipv6';

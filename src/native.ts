@@ -871,6 +871,16 @@ export class Reactor {
     return { host: this.#inner.onionHost(), fault: this.#inner.onionFault() };
   }
 
+  /** Where peers meet us in I2P, by name and as a whole destination; null while they cannot. */
+  i2pAddress(): Readonly<bindings.I2pAddress> | null {
+    return this.#inner.i2pAddress() ?? null;
+  }
+
+  /** The keys of our destination in I2P, once there is one: a secret. */
+  i2pKeys(): string | null {
+    return this.#inner.i2pKeys() ?? null;
+  }
+
   /** What is wrong with the proxy, as long as nothing went through it since; null when nothing is, or there is none. */
   proxyFault(): string | null {
     return this.#inner.proxyFault() ?? null;

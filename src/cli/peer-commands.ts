@@ -36,7 +36,11 @@ export const listenText =
 /** Gives a command the options of whoever meets peers. */
 export function peerOptions(command: Command): Command {
   return command
-    .option('--peer <host:port>', 'a peer to connect to; may be given often', collect)
+    .option(
+      '--peer <host:port>',
+      'a peer to connect to; with i2p a name, without a port; may be given often',
+      collect,
+    )
     .option('--no-dht', 'do not use the DHT')
     .option('--tracker <url>', 'a tracker for all torrents that are not private; may be given often', collect)
     .option('--no-trackers', 'ask no tracker')
@@ -87,8 +91,8 @@ export function peerOptions(command: Command): Command {
     .addOption(
       new Option(
         '--privacy <mode>',
-        'proxy: all through --proxy; tor: through Tor, without UDP. Nothing goes another way (default: open)',
-      ).choices(['open', 'proxy', 'tor']),
+        'proxy: all through --proxy; tor: through Tor, without UDP; i2p: through I2P, to its own names only. Nothing goes another way (default: open)',
+      ).choices(['open', 'proxy', 'tor', 'i2p']),
     )
     .addOption(
       new Option(
@@ -102,6 +106,11 @@ export function peerOptions(command: Command): Command {
       new Option('--tor-password-file <file>', 'its password (default: its cookie file)').argParser(
         passwordFile,
       ),
+    )
+    .option('--sam <host:port>', "with i2p: the router's SAM bridge (default: 127.0.0.1:7656)")
+    .option(
+      '--i2p-keys <file>',
+      'with i2p: keeps the keys of our name there; made when missing (default: another name each time)',
     )
     .option(
       '--blocklist <file>',

@@ -14,9 +14,9 @@ import { BlockswarmError } from '../errors.js';
 
 /**
  * `open`: straight. `proxy`: all through a SOCKS5 proxy. `tor`: likewise through Tor, with nothing that Tor cannot carry,
- * each torrent on circuits of its own.
+ * each torrent on circuits of its own. `i2p`: through I2P, by a SAM bridge, and to names of I2P only.
  */
-export type PrivacyMode = 'open' | 'proxy' | 'tor';
+export type PrivacyMode = 'open' | 'proxy' | 'tor' | 'i2p';
 
 /** A proxy's user. Never shown. */
 export interface ProxyLogin {
@@ -37,6 +37,10 @@ export interface PrivacyOptions {
   readonly torControl?: string;
   /** The password of the control port, as the file says; else the cookie file is used that Tor names. */
   readonly torPasswordFile?: string;
+  /** With `i2p`: `host:port` of the SAM bridge, the host an IP literal or `localhost`. */
+  readonly sam?: string;
+  /** With `i2p`: a file with the keys of our destination, made when missing; else it is a new one each time. */
+  readonly i2pKeys?: string;
   /** Says as little about the program as it can. In every mode but `open` it does anyway. */
   readonly anonymous?: boolean;
 }
@@ -55,7 +59,8 @@ export type ConnectorChoice =
         readonly udp: boolean;
         readonly listen: 'nowhere' | 'loopback' | 'anywhere';
       };
-    };
+    }
+  | { readonly kind: 'i2p'; readonly bridge: PeerAddress & { readonly keys?: string } };
 
 /** What may be done, and how. */
 export interface Privacy {
@@ -65,8 +70,8 @@ export interface Privacy {
   readonly listen: PeerAddress | null;
   /** Datagrams: the DHT, uTP, UDP trackers. */
   readonly udp: boolean;
-  /** Names go to the proxy as they are. Else they are looked up by DNS. */
-  readonly proxyNames: boolean;
+  /** Who says where a name leads: DNS, a proxy that is given it as it is, or I2P, which knows its own only. */
+  readonly names: 'dns' | 'proxy' | 'i2p';
   /** What only makes sense, and may only be, where nobody is to be hidden from: LSD, port mapping, DHT announcements. */
   readonly direct: boolean;
   readonly anonymous: boolean;
@@ -76,6 +81,7 @@ export interface Privacy {
 
 const defaultListen = '0.0.0.0:0';
 const torProxy = 'socks5://127.0.0.1:9050';
+const samBridge = '127.0.0.1:7656';
 
 /**
  * @throws BlockswarmError ERR_USAGE when the options contradict each other, ERR_ADDRESS
@@ -85,6 +91,9 @@ export function privacyOf(options: PrivacyOptions, random: (length: number) => U
   const onion = mode === 'tor' ? onionOf(options) : null;
   if (mode !== 'tor' && (options.torControl !== undefined || options.torPasswordFile !== undefined))
     throw usage('--tor-control belongs to --privacy tor');
+  if (mode !== 'i2p' && (options.sam !== undefined || options.i2pKeys !== undefined))
+    throw usage('--sam and --i2p-keys belong to --privacy i2p');
+  if (mode === 'i2p') return i2pOf(options);
   if (mode === 'open') {
     // Whoever names a proxy wants it used.
     if (proxy !== undefined || proxyLogin) throw usage('--proxy belongs to --privacy proxy or tor');
@@ -94,7 +103,7 @@ export function privacyOf(options: PrivacyOptions, random: (length: number) => U
       connector: { kind: 'direct' },
       listen: address,
       udp: true,
-      proxyNames: false,
+      names: 'dns',
       direct: true,
       anonymous,
       onion,
@@ -127,10 +136,30 @@ export function privacyOf(options: PrivacyOptions, random: (length: number) => U
     },
     listen: wanted,
     udp,
-    proxyNames: true,
+    names: 'proxy',
     direct: false,
     anonymous: true,
     onion,
+  };
+}
+
+/** Peers come in through the bridge: nothing is listened to, and no datagram sent. */
+function i2pOf({ proxy, proxyLogin, listen, sam = samBridge }: PrivacyOptions): Privacy {
+  if (proxy !== undefined || proxyLogin) throw usage('--proxy belongs to --privacy proxy or tor');
+  if (listen !== undefined)
+    throw usage('no --listen with --privacy i2p: peers come in through the SAM bridge');
+  const { host, port } = parseHostPort(sam.replace(/^localhost:/i, '127.0.0.1:'));
+  if (normalizeHost(host) === null)
+    throw usage('the SAM bridge must be an IP address: a name would have to be looked up');
+  return {
+    mode: 'i2p',
+    connector: { kind: 'i2p', bridge: { host, port } },
+    listen: null,
+    udp: false,
+    names: 'i2p',
+    direct: false,
+    anonymous: true,
+    onion: null,
   };
 }
 

@@ -1,5 +1,6 @@
 /** The addresses that a user named, and those to begin with when none was. */
 
+import { parseI2pAddress } from '../connector/i2p-address.js';
 import type { Privacy, PrivacyOptions } from '../connector/privacy.js';
 import { isLoopback, type PeerAddress, parsePeerAddress, resolvePeerAddress } from '../connector.js';
 import { PUBLIC_DHT_NODES } from '../discovery/bootstrap-nodes.js';
@@ -9,10 +10,28 @@ import type { Report } from './report.js';
 /** Texts to addresses; names are resolved. @throws BlockswarmError ERR_ADDRESS */
 export async function resolveAll(
   texts: readonly string[] = [],
-  { proxyNames }: Privacy,
+  { names }: Privacy,
   signal: AbortSignal,
 ): Promise<PeerAddress[]> {
+  if (names === 'i2p') return texts.map(parseI2pAddress);
+  const proxyNames = names === 'proxy';
   return (await Promise.all(texts.map((text) => resolvePeerAddress(text, { signal, proxyNames })))).flat();
+}
+
+/** The same of what others named: what cannot be met in this privacy mode is passed over, and said. */
+export async function resolveLearnt(
+  texts: readonly string[],
+  privacy: Privacy,
+  signal: AbortSignal,
+  report: Report,
+): Promise<PeerAddress[]> {
+  const found = await Promise.allSettled(texts.map((text) => resolveAll([text], privacy, signal)));
+  signal.throwIfAborted();
+  return found.flatMap((result) => {
+    if (result.status === 'fulfilled') return result.value;
+    report.warn(`a peer of the link is passed over: ${(result.reason as Error).message}`);
+    return [];
+  });
 }
 
 /** How the world is met, and whether by the DHT. */
@@ -34,7 +53,7 @@ export async function dhtNodes(
   report: Report,
 ): Promise<PeerAddress[] | null> {
   if (!dht || !privacy.udp) return null;
-  if (privacy.proxyNames) {
+  if (privacy.names !== 'dns') {
     // Their names would have to be looked up past the proxy.
     if (dhtBootstrap) return dhtBootstrap.map(parsePeerAddress);
     report.warn(

@@ -4,6 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { isIPv4 } from 'node:net';
+import { I2P_PORT } from '../connector/i2p-address.js';
 import type { Privacy } from '../connector/privacy.js';
 import { shownAddress } from '../connector/shown-address.js';
 import { addressScope, type DialPolicy, isLoopback, type PeerAddress } from '../connector.js';
@@ -230,7 +231,7 @@ export class Discovery {
       clock: () => performance.now(),
       random: Math.random,
       // Trackers want one; whoever cannot be reached names one where nobody listens.
-      port: () => this.publicPort || 1,
+      port: () => (privacy.names === 'i2p' ? I2P_PORT : this.publicPort || 1),
       // In secret each torrent's is another.
       peerId: (name) =>
         privacy.anonymous ? createHash('sha1').update(secret).update(name, 'latin1').digest() : peerId,

@@ -5,8 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { type Privacy, privacyOf } from '../connector/privacy.js';
 import { AddressLists } from './address-lists.js';
-import { type DhtChoice, dhtNodes, resolveAll } from './addresses.js';
+import { type DhtChoice, dhtNodes, resolveAll, resolveLearnt } from './addresses.js';
 import { DhtRecord } from './dht-record.js';
+import { I2pKeys } from './i2p-keys.js';
 import { PeerNode, type PeerNodeOptions } from './peer-node.js';
 import { type PeeringOptions, peering } from './peering.js';
 import { QuotaRecord } from './quota-record.js';
@@ -22,7 +23,7 @@ export interface PeerNodeNeeds extends Pick<PeerNodeOptions, 'wake' | 'webSeeds'
   readonly choice: PeerNodeChoice;
   /** When it was decided already. */
   readonly privacy?: Privacy;
-  /** Further peers, as in `PeerNodeChoice`. */
+  /** Further peers, as in `PeerNodeChoice`, that a link named: those that cannot be met are passed over. */
   readonly peers?: readonly string[];
   /** State folders: the quota's use and the DHT's nodes are written down in each. */
   readonly folders: readonly string[];
@@ -41,7 +42,11 @@ export async function openPeerNode(needs: PeerNodeNeeds): Promise<PeerNode> {
     ...peering(choice),
     privacy,
     addressLists: await AddressLists.open(choice, report, signal),
-    peers: await resolveAll([...(choice.peer ?? []), ...peers], privacy, signal),
+    peers: [
+      ...(await resolveAll(choice.peer, privacy, signal)),
+      ...(await resolveLearnt(peers, privacy, signal, report)),
+    ],
+    ...(choice.i2pKeys !== undefined && { i2pKeys: await I2pKeys.open(choice.i2pKeys) }),
     dht: await dhtNodes(choice, privacy, signal, report),
     quotaRecord: await QuotaRecord.open(choice.quota, folders, report),
     dhtRecord: await DhtRecord.open(folders, report),

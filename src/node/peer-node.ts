@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { ConnectorChoice } from '../connector/privacy.js';
 import type { AddressDisplay } from '../connector/shown-address.js';
 import { DialPolicy, formatPeerAddress, type PeerAddress } from '../connector.js';
 import type { Dht } from '../discovery/dht.js';
@@ -29,10 +30,11 @@ import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
 import type { AddressLists } from './address-lists.js';
 import { Discovery, type DiscoveryOptions, type Reach } from './discovery.js';
+import type { I2pKeys } from './i2p-keys.js';
 import { rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
-import type { Report } from './report.js';
 import type { TrackerTiers } from './tracker-schedule.js';
+import { WayOut } from './way-out.js';
 
 export interface PeerNodeOptions extends DiscoveryOptions {
   /** Whom not to meet. */
@@ -43,6 +45,8 @@ export interface PeerNodeOptions extends DiscoveryOptions {
   readonly webSeeds?: readonly string[] | null;
   /** Where it is written down what was used of the quota. */
   readonly quotaRecord?: QuotaRecord | null;
+  /** Where the keys of our destination in I2P are kept. */
+  readonly i2pKeys?: I2pKeys | null;
 }
 
 export interface PeerNodeTorrent extends SwarmOptions {
@@ -57,6 +61,9 @@ const recheckMs = 60_000;
 const assemblyBytes = Math.min(192 * 2 ** 20, Math.max(64 * 2 ** 20, totalmem() / 64));
 const maxLinks = 4000;
 const maxHalfOpenLinks = 100;
+
+/** Through I2P a packet takes seconds. */
+const i2pWaits = { handshakeTimeoutMs: 60_000, webSeedTimeoutMs: 90_000 };
 
 const nowhere: PeerAddress = { host: '0.0.0.0', port: 0 };
 
@@ -77,12 +84,7 @@ export class PeerNode {
   readonly #timer: NodeJS.Timeout;
   readonly #quotaRecord: QuotaRecord | null;
   readonly #addressLists: AddressLists | null;
-  readonly #report: Report | null;
-  #told: { proxyFault: string | null; host: string | null; fault: string | null } = {
-    proxyFault: null,
-    host: null,
-    fault: null,
-  };
+  readonly #wayOut: WayOut;
   readonly #stop = new AbortController();
   /** Addresses that served us a torrent: they are asked for the others as well. */
   readonly #proven = new Map<string, PeerAddress>();
@@ -97,16 +99,21 @@ export class PeerNode {
     const { webSeeds = [], trackers: asksTrackers = true } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));
     const { maxConnections = maxLinks, uploadSlots: slots, choker: seedChoker } = options;
-    const { connector, listen, anonymous } = privacy;
+    const { listen, anonymous } = privacy;
+    const { i2pKeys = null } = options;
+    const isI2p = privacy.names === 'i2p';
     const utp = (options.utp ?? false) && privacy.udp;
-    const { encryption, pex = true, quotaRecord = null } = options;
+    const { encryption, quotaRecord = null } = options;
+    // Addresses in I2P have another form there (i2p_pex).
+    const pex = (options.pex ?? true) && !isI2p;
     this.#quotaRecord = quotaRecord;
     this.maxConnections = maxConnections;
     const limits = { links: maxConnections, halfOpenLinks: maxHalfOpenLinks };
     const sizes = { networkThreads: threads, workerThreads: threads, assemblyBytes };
-    this.#reactor = new Reactor({ connector, anonymous, ...sizes, ...limits }, () => this.#pump());
+    const connector = withKeys(privacy.connector, i2pKeys);
+    const waits = isI2p ? i2pWaits : {};
+    this.#reactor = new Reactor({ connector, anonymous, ...sizes, ...limits, ...waits }, () => this.#pump());
     this.#addressLists = options.addressLists;
-    this.#report = options.report ?? null;
     try {
       // Before anybody can be met.
       this.#addressLists?.apply(this.#reactor);
@@ -119,7 +126,8 @@ export class PeerNode {
       void this.#reactor.shutdown();
       throw error;
     }
-    const dialPolicy = new DialPolicy({ listening: listen && this.address, proxied: !privacy.direct });
+    const proxied = privacy.names === 'proxy';
+    const dialPolicy = new DialPolicy({ listening: listen && this.address, proxied, i2p: isI2p });
     const peerId = newPeerId();
     this.session = new Session({
       host: this.#reactor,
@@ -141,12 +149,14 @@ export class PeerNode {
     const { address, externalAddress } = this;
     const place = { reactor: this.#reactor, address, dialPolicy, peerId, externalAddress };
     this.#discovery = new Discovery(options, place);
+    const { report = null } = options;
+    this.#wayOut = new WayOut({ reactor: this.#reactor, port: address.port, isI2p, i2pKeys, report });
     this.#timer = setInterval(() => {
       this.session.tick();
       this.#quotaRecord?.tick(this.session.rates.status(), performance.now());
       this.#discovery.tick(performance.now());
       this.#addressLists?.tick(this.#reactor, performance.now(), this.#stop.signal);
-      this.#tellOfProxy();
+      this.#wayOut.tick();
     }, tickMs);
   }
 
@@ -284,20 +294,6 @@ export class PeerNode {
     await this.#quotaRecord?.save(this.session.rates.usage);
   }
 
-  /** Says once what is in the way, and where peers come in. */
-  #tellOfProxy(): void {
-    const proxyFault = this.#reactor.proxyFault();
-    if (proxyFault !== null && proxyFault !== this.#told.proxyFault)
-      this.#report?.warn(`the proxy ${proxyFault}: until it is of use nobody is met`);
-    const { host, fault } = this.#reactor.onion();
-    if (fault !== null && fault !== this.#told.fault) this.#report?.warn(`no onion service: Tor ${fault}`);
-    if (host !== null && host !== this.#told.host) {
-      const address = formatPeerAddress({ host, port: this.address.port });
-      this.#report?.event({ event: 'onion', address }, `peers come in at ${address}`);
-    }
-    this.#told = { proxyFault, host: host ?? this.#told.host, fault };
-  }
-
   #pump(): void {
     if (this.#stop.signal.aborted) return;
     const batch = this.#reactor.drain();
@@ -318,6 +314,12 @@ export class PeerNode {
       }
     }
   }
+}
+
+function withKeys(connector: ConnectorChoice, i2pKeys: I2pKeys | null): ConnectorChoice {
+  const keys = i2pKeys?.keys ?? null;
+  if (connector.kind !== 'i2p' || keys === null) return connector;
+  return { ...connector, bridge: { ...connector.bridge, keys } };
 }
 
 /** BEP 20: client and version, then random. */

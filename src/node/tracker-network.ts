@@ -13,11 +13,11 @@ import type { IpVersion, TrackerNetwork } from '../discovery/trackers/announce.j
 import type { Reactor } from '../native.js';
 
 export interface TrackerNetworkOptions {
-  readonly reactor: Pick<Reactor, 'httpGet' | 'askUdpTracker'>;
+  readonly reactor: Pick<Reactor, 'httpGet' | 'askUdpTracker' | 'i2pAddress'>;
   readonly dialPolicy: DialPolicy;
   /** Where we listen. */
   readonly address: PeerAddress;
-  readonly privacy: Pick<Privacy, 'udp' | 'proxyNames' | 'anonymous'>;
+  readonly privacy: Pick<Privacy, 'udp' | 'names' | 'anonymous'>;
 }
 
 export function trackerNetwork(options: TrackerNetworkOptions): TrackerNetwork {
@@ -40,11 +40,12 @@ export function trackerNetwork(options: TrackerNetworkOptions): TrackerNetwork {
         ? []
         : await resolvePeerAddress(formatPeerAddress({ host, port }), {
             signal,
-            proxyNames: privacy.proxyNames,
+            proxyNames: privacy.names !== 'dns',
           });
       // A proxy takes names for connections, not for datagrams.
       return addresses.filter((found) => normalizeHost(found.host) !== null);
     },
+    i2p: privacy.names === 'i2p' ? { destination: () => reactor.i2pAddress()?.destination ?? null } : null,
     mayAsk: (to, asked) => dialPolicy.mayDial(to, asked ? 'asked' : 'learnt'),
   };
 }

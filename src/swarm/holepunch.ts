@@ -3,7 +3,13 @@
  * for through that peer. As relay: two peers of ours that both speak it are told to dial each other. As target: we dial
  * whom the relay names. All of it is rationed: whoever can make us dial could make us knock at a victim's doors.
  */
-import { type DialPolicy, formatPeerAddress, isMeantBy, type PeerAddress } from '../connector.js';
+import {
+  type DialPolicy,
+  formatPeerAddress,
+  isMeantBy,
+  normalizeHost,
+  type PeerAddress,
+} from '../connector.js';
 import {
   encodeHolepunchMessage,
   type HolepunchError,
@@ -110,6 +116,8 @@ export class Holepunch implements Extension {
     if (target === partner) return 'no-self';
     if (!target.speaks(UT_HOLEPUNCH)) return 'no-support';
     const [here, there] = [addressOf(partner).host, address.host];
+    // A name that a proxy or I2P leads to has no place in a message.
+    if (normalizeHost(here) === null) return 'no-such-peer';
     return isMeantBy(there, here) && isMeantBy(here, there) ? target : 'no-such-peer';
   }
 

@@ -28,7 +28,7 @@ function client(t: Test, port: number): TrackerClient {
     made.deliver(reactor.drain().trackerAnswers),
   );
   reactor.bindUdp('127.0.0.1', 0);
-  const privacy = { udp: true, proxyNames: false, anonymous: false };
+  const privacy = { udp: true, names: 'dns' as const, anonymous: false };
   const made: TrackerClient = new TrackerClient({
     network: trackerNetwork({
       reactor,

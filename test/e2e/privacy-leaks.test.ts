@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import { cli, cliJson, startCli } from '../helpers/cli.js';
 import { bytes } from '../helpers/content-folder.js';
 import { startPeer } from '../helpers/peer-node.js';
+import { SamBridge } from '../helpers/sam-bridge.js';
 import { intoNamespace, isInside, noNamespace, sunkPackets } from '../helpers/sink-namespace.js';
 import { SocksServer } from '../helpers/socks-server.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -24,6 +25,7 @@ if (isInside) {
     t.test(`${mode}: nothing leaves but through the proxy, also when that dies and comes back`, (t) =>
       holds(t, mode),
     );
+  t.test('i2p: nothing leaves but through the bridge, also when that dies and comes back', i2pHolds);
 } else {
   const folder = tempFolder(t);
   const skip = noNamespace(join(folder, 'resolv.conf'));
@@ -63,7 +65,7 @@ async function scene(t: Test) {
     return ['get', magnet + everywhere, '--out', out, ...wide, ...more];
   };
   const isWhole = () => readFileSync(join(out, 'content.bin')).equals(readFileSync(content));
-  return { seed, get, isWhole };
+  return { seed, torrent, content, get, isWhole };
 }
 
 async function openLeaks(t: Test): Promise<void> {
@@ -108,5 +110,37 @@ async function holds(t: Test, mode: 'proxy' | 'tor'): Promise<void> {
   const { code, stderr } = await program.finished;
   t.equal(code, 0, stderr);
   t.ok(isWhole(), 'it came through the proxy');
+  t.equal(sunkPackets(), before, 'nothing left at all');
+}
+
+/** All that the link names but one peer is of another world: it is passed over, and asked of nobody. */
+async function i2pHolds(t: Test): Promise<void> {
+  const { torrent, content, get, isWhole } = await scene(t);
+  const bridge = new SamBridge(t);
+  await bridge.start();
+  const i2p = ['--privacy', 'i2p', '--sam', bridge.address];
+  const before = sunkPackets();
+  const seed = startCli(t, ['seed', `${torrent}=${content}`, ...i2p, '--json-lines', '--utp']);
+  const [, name = ''] = await seed.printed(/"event":"i2p","address":"([^"]+)"/);
+  const args = get(...i2p, '--max-download', '300KiB', '--json-lines').map((arg) =>
+    arg === named ? name : arg,
+  );
+  const program = startCli(t, args);
+  await program.printed(/"event":"progress".*"hadPieces":[1-9]/);
+  await bridge.stop();
+  await program.printed(/the SAM bridge ended the connection/);
+  const { accepted } = bridge;
+  await bridge.start({ deaf: true });
+  await bridge.until(() => bridge.accepted >= accepted + 3);
+  t.equal(sunkPackets(), before, 'nothing left while the bridge was gone');
+  await bridge.stop();
+  await bridge.start();
+  const { code, stderr } = await program.finished;
+  t.equal(code, 0, stderr);
+  t.ok(isWhole(), 'it came through the bridge');
+  t.notOk(
+    bridge.commands.some((line) => /203\.0\.113|\.example/.test(line)),
+    'the bridge was asked for names of I2P only',
+  );
   t.equal(sunkPackets(), before, 'nothing left at all');
 }

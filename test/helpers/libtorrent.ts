@@ -44,10 +44,13 @@ export async function loadTorrents(t: Test, torrents: readonly string[]): Promis
 export interface Carriage {
   readonly encrypted?: boolean;
   readonly utp?: boolean;
+  /** `host:port` of a SAM bridge: through I2P. */
+  readonly sam?: string;
 }
 
-function flags({ encrypted, utp }: Carriage): string[] {
-  return [...(encrypted ? ['--encrypted'] : []), ...(utp ? ['--utp'] : [])];
+function flags({ encrypted, utp, sam }: Carriage): string[] {
+  const i2p = sam === undefined ? [] : [`--sam=${sam}`];
+  return [...(encrypted ? ['--encrypted'] : []), ...(utp ? ['--utp'] : []), ...i2p];
 }
 
 export interface Download extends Carriage {

@@ -8,7 +8,8 @@
   seed FOLDER TORRENT…                    checks and seeds; the first line names the port; ends with its stdin
 
 Before the command: `--encrypted` for nothing but RC4, `--utp` for no TCP, `--tcp-and-utp`, `--listen=HOST:PORT` for
-another place than a free port of loopback, and `--lsd` for local service discovery (then HOST:PORT may be `-`).
+another place than a free port of loopback, `--sam=HOST:PORT` for I2P by a SAM bridge, and `--lsd` for local service
+discovery (then HOST:PORT may be `-`).
 
 Not called libtorrent.py: Python would import this file instead of the library.
 """
@@ -71,7 +72,10 @@ def session():
     encrypted, utp, lsd = (flag in FLAGS for flag in ("--encrypted", "--utp", "--lsd"))
     both = "--tcp-and-utp" in FLAGS
     policy = int(lt.enc_policy.forced if encrypted else lt.enc_policy.disabled)
+    sam_host, _, sam_port = SAM.rpartition(":")
+    i2p = {"i2p_hostname": sam_host, "i2p_port": int(sam_port)} if SAM else {}
     return lt.session({
+        **i2p,
         "listen_interfaces": LISTEN,
         "enable_dht": False,
         "enable_lsd": lsd,
@@ -147,6 +151,7 @@ def main(command, *arguments):
 
 FLAGS = {argument for argument in sys.argv[1:] if argument.startswith("--")}
 LISTEN = next((flag.partition("=")[2] for flag in FLAGS if flag.startswith("--listen=")), "127.0.0.1:0")
+SAM = next((flag.partition("=")[2] for flag in FLAGS if flag.startswith("--sam=")), "")
 
 if __name__ == "__main__":
     main(*(argument for argument in sys.argv[1:] if argument not in FLAGS))

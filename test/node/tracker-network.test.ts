@@ -11,7 +11,7 @@ import { tempFolder } from '../helpers/temp.js';
 import { serveFolder } from '../helpers/web-server.js';
 
 const sizes = { networkThreads: 1, workerThreads: 1, assemblyBytes: 2 ** 20, links: 8, halfOpenLinks: 8 };
-const privacy = { udp: true, proxyNames: false, anonymous: false };
+const privacy = { udp: true, names: 'dns' as const, anonymous: false };
 const announce = {
   name: 'n'.repeat(20),
   peerId: Buffer.alloc(20, 'p'),

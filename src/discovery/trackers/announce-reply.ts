@@ -3,6 +3,7 @@
  * be anything.
  */
 import { type BencodeDict, type BencodeValue, bytesText, decode, isDict } from '../../bencode.js';
+import { I2P_HASH_BYTES, I2P_PORT, i2pAddress, i2pHashName } from '../../connector/i2p-address.js';
 import { normalizeHost, type PeerAddress } from '../../connector.js';
 import { type AddressFamily, compactBytes, parseCompactAddress } from '../../wire/compact-address.js';
 import type { AnnounceFailure, AnnounceReply } from './announce.js';
@@ -18,9 +19,17 @@ const MAX_INTERVAL_MS = 6 * 3_600_000;
 const MAX_RETRY_MS = 24 * 3_600_000;
 const MAX_TEXT_CHARACTERS = 200;
 const MAX_TRACKER_ID_BYTES = 256;
+const MAX_DESTINATION_BYTES = 1024;
+
+/** What addresses a tracker hands out: those of IP, or names of I2P's and none else. */
+export type AddressKind = 'ip' | 'i2p';
 
 /** The reply in a body, whatever the status that it came with; a failure when there is none. */
-export function parseAnnounceReply(body: Uint8Array, status = 200): AnnounceReply | AnnounceFailure {
+export function parseAnnounceReply(
+  body: Uint8Array,
+  status = 200,
+  kind: AddressKind = 'ip',
+): AnnounceReply | AnnounceFailure {
   const reply = parseReplyDict(body);
   if (reply === null) {
     const failure = status === 200 ? 'the answer is not that of a tracker' : `HTTP status ${status}`;
@@ -31,7 +40,10 @@ export function parseAnnounceReply(body: Uint8Array, status = 200): AnnounceRepl
     return { failure: shownText(reason), of: 'torrent', retryMs: retryMs(reply.get('retry in')) };
   }
   const interval = milliseconds(reply.get('interval'));
-  const peers = [...readPeers(reply.get('peers')), ...compactPeers(reply.get('peers6'), 'ipv6')];
+  const peers =
+    kind === 'i2p'
+      ? readI2pPeers(reply.get('peers'))
+      : [...readPeers(reply.get('peers')), ...compactPeers(reply.get('peers6'), 'ipv6')];
   const given = reply.get('peers');
   const isList = given instanceof Uint8Array || Array.isArray(given);
   if (interval === null && !isList && peers.length === 0) {
@@ -112,6 +124,24 @@ function readPeers(value: BencodeValue | undefined): PeerAddress[] {
     const port = isDict(peer) ? peer.get('port') : undefined;
     const host = ip instanceof Uint8Array ? normalizeHost(bytesText(ip.subarray(0, 64)) ?? '') : null;
     if (host !== null && typeof port === 'number' && port >= 1 && port <= 65_535) peers.push({ host, port });
+  }
+  return peers;
+}
+
+/** Hashes of destinations end to end, or a dictionary for each with a destination or name for `ip`; ports mean nothing. */
+function readI2pPeers(value: BencodeValue | undefined): PeerAddress[] {
+  const peers: PeerAddress[] = [];
+  if (value instanceof Uint8Array) {
+    for (let at = 0; at + I2P_HASH_BYTES <= value.length && peers.length < MAX_PEERS; at += I2P_HASH_BYTES)
+      peers.push({ host: i2pHashName(value.subarray(at, at + I2P_HASH_BYTES)), port: I2P_PORT });
+    return peers;
+  }
+  for (const peer of Array.isArray(value) ? value : []) {
+    if (peers.length >= MAX_PEERS) break;
+    const ip = isDict(peer) ? peer.get('ip') : undefined;
+    const text = ip instanceof Uint8Array && ip.length <= MAX_DESTINATION_BYTES ? bytesText(ip) : null;
+    const address = text === null ? null : i2pAddress(text);
+    if (address) peers.push(address);
   }
   return peers;
 }

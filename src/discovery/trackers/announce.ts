@@ -66,6 +66,8 @@ export interface TrackerNetwork {
   get(url: string, options: TrackerGet, signal: AbortSignal): Promise<HttpReply>;
   /** Sends a request of BEP 15, of which one answer is delivered; null where there is no UDP. */
   readonly askUdp: ((request: Uint8Array, to: PeerAddress) => boolean) | null;
+  /** Trackers are asked through I2P: where we are met there, once that is known. Null for IP. */
+  readonly i2p: { destination(): string | null } | null;
   /** The IP literals of a host. */
   resolve(host: string, port: number, signal: AbortSignal): Promise<readonly PeerAddress[]>;
   /** Whether a UDP tracker may be asked there. */

@@ -12,6 +12,8 @@ import { parseScrapeReply } from './scrape.js';
 import { scrapeUrl } from './tracker-url.js';
 
 const TIMEOUT_MS = 30_000;
+/** Through I2P: a tracker is looked up first, and each packet takes seconds. */
+const I2P_TIMEOUT_MS = 120_000;
 /** Infohashes in one URL: what servers take. */
 export const SCRAPE_HASHES = 50;
 
@@ -40,9 +42,13 @@ export class HttpTracker {
     ipVersion: IpVersion,
     signal: AbortSignal,
   ): Promise<AnnounceResult> {
-    const reply = await this.#get(announceUrl(url, announce), asked, ipVersion, signal);
+    const { i2p } = this.#network;
+    const destination = i2p?.destination() ?? null;
+    // Nobody can be told of us before there is a session.
+    if (i2p && destination === null) return { failure: 'proxy', of: 'busy', retryMs: null };
+    const reply = await this.#get(announceUrl(url, announce, destination), asked, ipVersion, signal);
     if (reply.failure !== null) return failed(reply);
-    const parsed = parseAnnounceReply(reply.body, reply.status);
+    const parsed = parseAnnounceReply(reply.body, reply.status, i2p ? 'i2p' : 'ip');
     if (parsed.failure === null) return { ...parsed, from: reply.remoteAddress.host };
     return { ...parsed, retryMs: parsed.retryMs ?? reply.retryAfterMs };
   }
@@ -62,13 +68,17 @@ export class HttpTracker {
   }
 
   #get(url: string, asked: boolean, ipVersion: IpVersion, signal: AbortSignal): Promise<HttpReply> {
-    const options = { maxBytes: MAX_REPLY_BYTES, timeoutMs: TIMEOUT_MS, asked, ipVersion };
+    const timeoutMs = this.#network.i2p ? I2P_TIMEOUT_MS : TIMEOUT_MS;
+    const options = { maxBytes: MAX_REPLY_BYTES, timeoutMs, asked, ipVersion };
     return this.#network.get(url, options, signal);
   }
 }
 
-/** The URL of an announcement: bytes are escaped each by itself, as `URLSearchParams` cannot. */
-export function announceUrl(url: string, announce: Announce): string {
+/**
+ * The URL of an announcement: bytes are escaped each by itself, as `URLSearchParams` cannot. `destination`: where we are met
+ * in I2P, which stands in the place of an IP address.
+ */
+export function announceUrl(url: string, announce: Announce, destination: string | null = null): string {
   const { name, peerId, key, port, event, numWant, trackerId } = announce;
   const latin1 = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
   const query = [
@@ -82,6 +92,7 @@ export function announceUrl(url: string, announce: Announce): string {
     `numwant=${numWant}`,
     `key=${(key >>> 0).toString(16).padStart(8, '0')}`,
   ];
+  if (destination !== null) query.push(`ip=${escapeBytes(destination)}.i2p`);
   if (event !== null) query.push(`event=${event}`);
   if (trackerId !== null) query.push(`trackerid=${escapeBytes(latin1(trackerId))}`);
   return withQuery(url, query.join('&'));

@@ -2,6 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { type Encodable, encode } from '../../../src/bencode.js';
+import { I2P_PORT, i2pHashName } from '../../../src/connector/i2p-address.js';
 import { MAX_PEERS, parseAnnounceReply } from '../../../src/discovery/trackers/announce-reply.js';
 import { announceUrl } from '../../../src/discovery/trackers/http-tracker.js';
 import { parseScrapeReply } from '../../../src/discovery/trackers/scrape.js';
@@ -45,6 +46,31 @@ t.test('peers as dictionaries, of which names are passed over; keys in any order
   t.same(read.failure === null && read.peers, [{ host: '1.2.3.4', port: 6881 }]);
   t.match(text('d8:intervali60e8:intervali61e5:peers0:e'), { of: 'tracker' }, 'a key twice');
 });
+
+t.test(
+  'of I2P there are hashes, or dictionaries with destinations and names; ports mean nothing',
+  async (t) => {
+    const of = (peers: Encodable) => {
+      const fields = new Map<string, Encodable>([
+        ['interval', 1800],
+        ['peers', peers],
+      ]);
+      const read = parseAnnounceReply(encode(fields), 200, 'i2p');
+      return read.failure === null ? read.peers : read.failure;
+    };
+    const name = i2pHashName(Buffer.alloc(32, 1));
+    t.same(of(Buffer.alloc(32 + 31, 1)), [{ host: name, port: I2P_PORT }], 'a torn hash is passed over');
+    const dictionary = (ip: string) => new Map([['ip', ip]]);
+    t.same(of([dictionary(name), dictionary('1.2.3.4'), dictionary('peer.example'), 'x']), [
+      { host: name, port: I2P_PORT },
+    ]);
+    t.equal(of(Buffer.alloc(32 * 1000, 1)).length, MAX_PEERS);
+    t.same(of(Array.from({ length: 300 }, () => dictionary(name))).length, MAX_PEERS);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (body) => void parseAnnounceReply(body, 200, 'i2p')),
+    );
+  },
+);
 
 t.test('BEP 31: a failure says when to come again', async (t) => {
   t.match(reply({ 'failure reason': 'no' }), { failure: 'no', of: 'torrent', retryMs: null });

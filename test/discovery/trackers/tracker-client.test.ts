@@ -31,6 +31,7 @@ function scene(answer: Answer = good, options: { random?: () => number; port?: (
       return { failure: null, status: 200, body: given, ...from };
     },
     askUdp: null,
+    i2p: null,
     resolve: async () => [],
     mayAsk: () => true,
   };
@@ -198,6 +199,7 @@ t.test('on exit trackers hear of it within the bound, and those that hang are gi
         return Promise.resolve({ failure: null, status: 200, body, ...from });
       },
       askUdp: null,
+      i2p: null,
       resolve: async () => [],
       mayAsk: () => true,
     },

@@ -40,6 +40,7 @@ function scene(answer: (request: Buffer, number: number) => readonly Uint8Array[
         );
         return true;
       },
+      i2p: null,
       resolve: async () => [address],
       mayAsk: () => true,
     },
