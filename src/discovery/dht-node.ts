@@ -46,11 +46,12 @@ export interface Question {
 
 /** Strangers who are asked whether they are there, or whether they asked, at a time. */
 const MAX_CHECKS = 16;
-/** While hardly anybody is known the way in is looked for again after this time, longer each time. */
+/** We look around again after this time, longer each time, */
 const HURRY_MS = 5000;
-const REST_MAX_MS = 60_000;
-/** Our own neighbourhood is looked at so often. */
-const NEIGHBOURS_MS = 15 * 60_000;
+/** but at most so much, */
+const REST_MAX_MS = 15 * 60_000;
+/** or so much while hardly anybody is known. */
+const POOR_REST_MAX_MS = 60_000;
 /** Nodes asked at each tick whether they are still there. */
 const PINGS_PER_TICK = 2;
 /** Nodes of the other family that one reply brings. */
@@ -68,7 +69,7 @@ export class DhtNode {
   #saved: readonly NodeInfo[];
   #checks = 0;
   #answeredMs = Number.NEGATIVE_INFINITY;
-  #neighboursAtMs = Number.NEGATIVE_INFINITY;
+  #lookAroundAtMs = Number.NEGATIVE_INFINITY;
   #restMs = HURRY_MS;
   #isUpkeeping = false;
   #sampled: readonly Uint8Array[] = [];
@@ -181,39 +182,43 @@ export class DhtNode {
     this.#closing.abort();
   }
 
-  /** One walk when one is due: to our neighbours, or into a bucket where nothing has moved. */
+  /** Looks around when it is time to, or into a bucket where nothing has moved. */
   async #upkeep(): Promise<void> {
     const { clock, bootstrap } = this.#options;
-    const nowMs = clock();
-    let target: Uint8Array | null = null;
-    if (nowMs >= this.#neighboursAtMs) {
+    this.#isUpkeeping = true;
+    if (clock() >= this.#lookAroundAtMs) {
       const isAlone = this.#table.size + this.#saved.length + bootstrap.length === 0;
-      if (isAlone) return;
-      target = this.id;
+      if (!isAlone) await this.#lookAround();
     } else {
       const bits = this.#table.staleBucket();
-      if (bits !== null) target = randomIdSharing(this.id, bits);
+      if (bits !== null) await this.#visit(randomIdSharing(this.id, bits));
     }
-    if (!target) return;
-    this.#isUpkeeping = true;
-    const isOwn = target === this.id;
-    await this.walk(
-      target,
-      { method: 'find_node', args: new Map([['target', target]]) },
-      this.#closing.signal,
-    );
     this.#isUpkeeping = false;
-    if (!isOwn) return;
-    // The id may have been bound anew while it was under way: then the way to it is due again.
-    if (target !== this.id) this.#neighboursAtMs = Number.NEGATIVE_INFINITY;
-    else if (this.isPoor()) {
-      this.#neighboursAtMs = clock() + this.#restMs;
-      this.#restMs = Math.min(REST_MAX_MS, this.#restMs * 2);
-    } else {
-      this.#neighboursAtMs = clock() + NEIGHBOURS_MS;
-      this.#restMs = HURRY_MS;
-      this.#saved = [];
+  }
+
+  /**
+   * Walks to our neighbours, and into each part of the network of which too few are known. Without the latter, who
+   * joined about when we did knows as little of a part as we do, and a walk to there ends among nodes that know but each
+   * other (Kademlia, section 2.3).
+   */
+  async #lookAround(): Promise<void> {
+    const table = this.#table;
+    await this.#visit(table.id);
+    for (let bits = 0; bits <= table.lastBucket; bits++) {
+      if (this.#closing.signal.aborted || this.#table !== table) break;
+      if (table.hasRoom(bits)) await this.#visit(randomIdSharing(table.id, bits));
     }
+    // The id was bound anew while it was under way: then it is due at once.
+    if (this.#table !== table) return;
+    // Who begins together with us will be known later.
+    this.#lookAroundAtMs = this.#options.clock() + this.#restMs;
+    this.#restMs = Math.min(this.isPoor() ? POOR_REST_MAX_MS : REST_MAX_MS, this.#restMs * 2);
+    if (!this.isPoor()) this.#saved = [];
+  }
+
+  async #visit(target: Uint8Array): Promise<void> {
+    const question = { method: 'find_node', args: new Map([['target', target]]) };
+    await this.walk(target, question, this.#closing.signal);
   }
 
   /** Somebody asked us: worth knowing, if there is room, and if it is there. */
@@ -255,7 +260,8 @@ export class DhtNode {
     const table = new RoutingTable(boundId(host), clock);
     for (const node of this.#table.nodes()) table.answered(node);
     this.#table = table;
-    this.#neighboursAtMs = Number.NEGATIVE_INFINITY;
+    this.#lookAroundAtMs = Number.NEGATIVE_INFINITY;
+    this.#restMs = HURRY_MS;
   }
 
   #sample(): readonly Uint8Array[] {

@@ -47,6 +47,17 @@ export class RoutingTable {
     return this.#byAddress.size;
   }
 
+  /** The number of leading bits from which on ids share a bucket with our own. */
+  get lastBucket(): number {
+    return this.#buckets.length - 1;
+  }
+
+  /** Whether fewer nodes are known than could be, of those whose ids share exactly so many leading bits with ours. */
+  hasRoom(bits: number): boolean {
+    const { nodes } = this.#buckets[Math.min(bits, this.lastBucket)] as Bucket;
+    return nodes.filter(({ id, failures }) => failures === 0 && commonBits(id, this.id) === bits).length < K;
+  }
+
   nodes(): NodeInfo[] {
     return [...this.#byAddress.values()];
   }
@@ -82,10 +93,14 @@ export class RoutingTable {
 
   /** Whether a node that is not known would find room, if it answered. */
   wants({ id, host, port }: NodeInfo): boolean {
-    if (this.#byAddress.has(formatPeerAddress({ host, port }))) return false;
+    const address = formatPeerAddress({ host, port });
+    if (this.#byAddress.has(address)) return false;
     const bucket = this.#bucketOf(id);
     const hasRoom = bucket.nodes.length < K || bucket === this.#buckets.at(-1);
     const prefix = globalPrefix(host);
+    // Two nodes that are each a spare of the other would ask each other for ever: each question makes one be met.
+    if (bucket.spares.some((spare) => formatPeerAddress(spare) === address)) return false;
+    if (bucket.nodes.some((node) => compareDistance(this.id, node.id, id) === 0)) return false;
     if (prefix !== null && bucket.nodes.some((node) => node.prefix === prefix)) return false;
     return hasRoom || bucket.nodes.some((node) => node.failures > 0) || bucket.spares.length < K / 2;
   }
@@ -95,7 +110,7 @@ export class RoutingTable {
     const found: NodeInfo[] = [];
     // Ids of the target's own bucket are nearest to it; all that share more bits with ours are next, and equally far
     // as a group; then come those that share ever fewer bits.
-    const own = Math.min(commonBits(target, this.id), this.#buckets.length - 1);
+    const own = Math.min(commonBits(target, this.id), this.lastBucket);
     const groups = [
       [this.#buckets[own]],
       this.#buckets.slice(own + 1),
@@ -180,7 +195,7 @@ export class RoutingTable {
   }
 
   #bucketOf(id: Uint8Array): Bucket {
-    const at = Math.min(commonBits(id, this.id), this.#buckets.length - 1);
+    const at = Math.min(commonBits(id, this.id), this.lastBucket);
     const bucket = this.#buckets[at];
     if (!bucket) throw new RangeError('a table has a bucket');
     return bucket;

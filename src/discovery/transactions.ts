@@ -47,10 +47,11 @@ export class Transactions {
       const key = transaction.toString('latin1');
       const settle = (answer: Answer) => {
         clearTimeout(timer);
-        this.#open.delete(key);
+        if (this.#open.get(key)?.timer === timer) this.#open.delete(key);
         resolve(answer);
       };
-      const timer = setTimeout(settle, answerMs, SILENCE);
+      // After a stall of ours timers run first: an answer that waits in the socket is heard before it counts as silence.
+      const timer = setTimeout(() => setImmediate(settle, SILENCE), answerMs);
       this.#open.get(key)?.settle(SILENCE);
       this.#open.set(key, { address: formatPeerAddress(to), timer, settle });
       send(encodeQuery(transaction, method, args, readOnly), to);

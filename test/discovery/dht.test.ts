@@ -62,6 +62,20 @@ t.test('a lookup ends when nodes are silent, and a slow one is cut off', async (
   t.equal(await alone.announce(HASH, 1), 0);
 });
 
+t.test('an answer that came while we were busy is heard', async (t) => {
+  const net = new DatagramSwitch({ answerMs: 30 });
+  t.teardown(() => net.close());
+  net.add(addressOf(1));
+  const busy = net.add(addressOf(2));
+  busy.addNode(addressOf(1));
+  // The question arrives, and its answer waits for us.
+  await new Promise((resolve) => setImmediate(resolve));
+  const untilMs = performance.now() + 60;
+  while (performance.now() < untilMs);
+  await net.quiet();
+  t.equal(busy.nodes().length, 1);
+});
+
 t.test('a lookup gives at most so many peers, each once', async (t) => {
   const net = new DatagramSwitch();
   t.teardown(() => net.close());

@@ -140,3 +140,24 @@ t.test(
     t.pass('in 200 tables');
   },
 );
+
+t.test('who waits for a place is not asked again whether it is there', async (t) => {
+  const { table: rows } = table();
+  const far = (last: number) =>
+    Uint8Array.from({ length: 20 }, (_, at) => (at === 0 ? 0x80 : at === 19 ? last : 0));
+  // A node nearby, so that the bucket of the others is not the one that splits.
+  for (let n = 0; n < K; n++)
+    rows.answered(
+      node(
+        `10.0.1.${n}`,
+        Uint8Array.from({ length: 20 }, () => n + 1),
+      ),
+    );
+  for (let n = 0; n < K; n++) rows.answered(node(`10.0.2.${n}`, far(n)));
+  const spare = node('10.0.3.1', far(100));
+  t.equal(rows.wants(spare), true, 'it would be a spare');
+  rows.answered(spare);
+  t.equal(rows.nodes().length, 2 * K);
+  t.equal(rows.wants(spare), false, 'two that are spares of each other do not ask each other for ever');
+  t.equal(rows.wants(node('10.0.3.2', far(1))), false, 'nor does one come in by the id of another');
+});

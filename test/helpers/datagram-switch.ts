@@ -6,6 +6,7 @@ import { Dht, type DhtOptions } from '../../src/discovery/dht.js';
 export class DatagramSwitch {
   readonly nodes = new Map<string, Dht>();
   sent = 0;
+  #underWay = 0;
   readonly #options: Partial<DhtOptions>;
   readonly #listeners = new Map<string, (from: PeerAddress, payload: Uint8Array) => void>();
 
@@ -43,13 +44,21 @@ export class DatagramSwitch {
 
   send(from: PeerAddress, payload: Uint8Array, to: PeerAddress): boolean {
     this.sent++;
+    this.#underWay++;
     const copy = Uint8Array.from(payload);
     setImmediate(() => {
+      this.#underWay--;
       const key = formatPeerAddress(to);
       this.nodes.get(key)?.deliver([{ ...from, payload: copy }]);
       this.#listeners.get(key)?.(from, copy);
     });
     return true;
+  }
+
+  /** No datagram is under way any more; what they led to was sent. */
+  async quiet(): Promise<void> {
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (this.#underWay > 0);
   }
 
   async close(): Promise<void> {
