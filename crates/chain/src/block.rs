@@ -2,7 +2,7 @@
 //!
 //! Core's `IsBlockMutated` and the size rules of `CheckBlock` and `ContextualCheckBlock` (`validation.cpp`),
 //! BIP 141's commitment, canonical encoding, BIP 325 on a signet. Reads the block in place. Does not look
-//! at amounts, scripts or spent coins. A fault here speaks about the *bytes*: the header, whose work is
+//! at amounts, scripts or spent coins: `validate` does. A fault here speaks about the *bytes*: the header, whose work is
 //! proven, may well have a good block.
 
 use crate::encode::{EncodingFault, Hash, Reader, sha256d};
@@ -36,6 +36,19 @@ pub struct BlockContext<'a> {
 pub struct BlockFacts {
     /// Inputs of each transaction, the coinbase excepted: one spent coin each.
     pub inputs: Vec<u32>,
+    /// Weight units, BIP 141.
+    pub weight: u32,
+}
+
+/// A block whose bytes belong to its header, with its transactions in place.
+#[derive(Debug)]
+pub struct ReadBlock<'a> {
+    /// The header's fields.
+    pub header: Header,
+    /// The coinbase first.
+    pub transactions: Vec<Transaction<'a>>,
+    /// The id of each.
+    pub txids: Vec<Hash>,
     /// Weight units, BIP 141.
     pub weight: u32,
 }
@@ -91,6 +104,21 @@ pub enum BlockFault {
 ///
 /// Takes about 80 bytes of memory for each transaction, of which there is at least one for every ten bytes.
 pub fn check_block(bytes: &[u8], context: &BlockContext<'_>) -> Result<BlockFacts, BlockFault> {
+    let (_, transactions, weight) = read(bytes, context, false)?;
+    Ok(BlockFacts { inputs: transactions.inputs, weight })
+}
+
+/// Checks what [`check_block`] checks and keeps the transactions: about 110 bytes more for each.
+pub fn read_block<'a>(bytes: &'a [u8], context: &BlockContext<'_>) -> Result<ReadBlock<'a>, BlockFault> {
+    let (header, transactions, weight) = read(bytes, context, true)?;
+    Ok(ReadBlock { header, transactions: transactions.list, txids: transactions.txids, weight })
+}
+
+fn read<'a>(
+    bytes: &'a [u8],
+    context: &BlockContext<'_>,
+    keep: bool,
+) -> Result<(Header, Transactions<'a>, u32), BlockFault> {
     if bytes.len() > MAX_BLOCK_BYTES {
         return Err(BlockFault::Length);
     }
@@ -98,7 +126,7 @@ pub fn check_block(bytes: &[u8], context: &BlockContext<'_>) -> Result<BlockFact
     if reader.array::<HEADER_BYTES>().ok() != Some(context.header) {
         return Err(BlockFault::WrongHeader);
     }
-    let transactions = Transactions::read(&mut reader, bytes.len())?;
+    let transactions = Transactions::read(&mut reader, bytes.len(), keep)?;
     let header = Header::parse(context.header);
     let (root, mutated) = merkle_root(transactions.txids.clone());
     if root != header.merkle_root {
@@ -127,7 +155,7 @@ pub fn check_block(bytes: &[u8], context: &BlockContext<'_>) -> Result<BlockFact
     {
         check_solution(&header, &coinbase, &transactions.txids, challenge)?;
     }
-    Ok(BlockFacts { inputs: transactions.inputs, weight: weight as u32 })
+    Ok((header, transactions, weight as u32))
 }
 
 /// The script of the last coinbase output that looks like a witness commitment, and its index.
@@ -156,6 +184,8 @@ fn check_solution(_: &Header, _: &Transaction<'_>, _: &[Hash], _: &[u8]) -> Resu
 /// What one pass over the transactions finds out.
 struct Transactions<'a> {
     coinbase: Option<Transaction<'a>>,
+    /// All of them when they are kept, otherwise those that are not hashed yet.
+    list: Vec<Transaction<'a>>,
     txids: Vec<Hash>,
     /// With witness; zero for the coinbase.
     wtxids: Vec<Hash>,
@@ -167,10 +197,11 @@ struct Transactions<'a> {
 }
 
 impl<'a> Transactions<'a> {
-    fn read(reader: &mut Reader<'a>, block_bytes: usize) -> Result<Self, BlockFault> {
+    fn read(reader: &mut Reader<'a>, block_bytes: usize, keep: bool) -> Result<Self, BlockFault> {
         let count = reader.count(LEAST_TRANSACTION_BYTES)?;
         let mut all = Self {
             coinbase: None,
+            list: Vec::with_capacity(if keep { count } else { count.min(ID_BATCH) }),
             txids: Vec::with_capacity(count),
             wtxids: Vec::with_capacity(count),
             inputs: Vec::with_capacity(count.saturating_sub(1)),
@@ -179,7 +210,7 @@ impl<'a> Transactions<'a> {
             node_size: false,
             later_coinbase: false,
         };
-        let mut batch = Vec::with_capacity(count.min(ID_BATCH));
+        let mut hashed = 0;
         for i in 0..count {
             let transaction = Transaction::read(reader)?;
             all.stripped_bytes += transaction.stripped_bytes();
@@ -191,10 +222,14 @@ impl<'a> Transactions<'a> {
                 all.inputs.push(transaction.input_count() as u32);
                 all.later_coinbase |= transaction.is_coinbase();
             }
-            batch.push(transaction);
-            if batch.len() == ID_BATCH || i + 1 == count {
-                push_ids(&batch, &mut all.txids, &mut all.wtxids);
-                batch.clear();
+            all.list.push(transaction);
+            if all.list.len() - hashed == ID_BATCH || i + 1 == count {
+                push_ids(&all.list[hashed..], &mut all.txids, &mut all.wtxids);
+                if keep {
+                    hashed = all.list.len();
+                } else {
+                    all.list.clear();
+                }
             }
         }
         if let Some(coinbase) = all.wtxids.first_mut() {

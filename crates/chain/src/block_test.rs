@@ -4,27 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encode::push_compact_size;
-use crate::testdata;
+use crate::testdata::{self, samples};
 
 fn check(bytes: &[u8], height: u32, params: &Params) -> Result<BlockFacts, BlockFault> {
     let header = bytes.first_chunk().unwrap();
     check_block(bytes, &BlockContext { header, height, params })
-}
-
-/// All sample blocks of a network: height and bytes.
-fn samples(network: &str) -> Vec<(u32, Vec<u8>)> {
-    let Some(folder) = testdata::path(&format!("blocks/{network}")) else { return Vec::new() };
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".raw.zst"))
-        .collect();
-    names.sort();
-    let read = |name: &String| {
-        let height = name.split('-').next().unwrap().parse().unwrap();
-        (height, testdata::read(&format!("blocks/{network}/{name}")).unwrap())
-    };
-    names.iter().map(read).collect()
 }
 
 fn sample(network: &str, height: u32) -> Option<Vec<u8>> {

@@ -160,8 +160,14 @@ impl HeaderChain {
 
     /// Median time of the eleven headers up to the tip, in Unix seconds.
     pub fn median_time(&self) -> Option<u32> {
-        let mut times: Vec<u32> =
-            self.headers.iter().rev().take(MEDIAN_SPAN).map(|raw| Header::parse(raw).time).collect();
+        self.median_time_at(self.len().checked_sub(1)?)
+    }
+
+    /// Median time of the eleven headers up to and with `height`, in Unix seconds (`GetMedianTimePast`).
+    pub fn median_time_at(&self, height: u32) -> Option<u32> {
+        let end = height as usize + 1;
+        let headers = self.headers.get(end.saturating_sub(MEDIAN_SPAN)..end)?;
+        let mut times: Vec<u32> = headers.iter().map(|raw| Header::parse(raw).time).collect();
         times.sort_unstable();
         times.get(times.len() / 2).copied()
     }

@@ -4,6 +4,7 @@
 //! taken for it, and a bad byte is a value (a *fault*), never a panic.
 
 pub mod block;
+pub mod coins;
 pub mod datadir_lock;
 pub mod encode;
 #[cfg(feature = "engine")]
@@ -12,15 +13,18 @@ pub mod header;
 pub mod headers;
 pub mod judge;
 pub mod merkle;
+pub mod money;
 pub mod params;
 pub mod pow;
 pub mod scan;
+pub mod script;
 pub mod segments;
 #[cfg(feature = "engine")]
 pub mod signet;
 pub mod transaction;
 pub mod u256;
 pub mod undo;
+pub mod validate;
 
 #[cfg(test)]
 mod testdata;

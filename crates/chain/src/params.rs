@@ -113,6 +113,10 @@ pub struct Params {
     pub no_retargeting: bool,
     /// Heights from which rules hold.
     pub activations: Activations,
+    /// Hash (internal order) of the block at the height of BIP 34 on the chain where that rule implies BIP 30.
+    pub bip34_hash: Option<Hash>,
+    /// Blocks until the subsidy is halved.
+    pub halving_interval: u32,
     /// Header of block 0.
     pub genesis_header: RawHeader,
     /// Hash of block 0, internal order.
@@ -171,6 +175,8 @@ impl Params {
                 csv: 419_328,
                 segwit: 481_824,
             },
+            bip34_hash: Some(shown("000000000000024b89b42a942fe0d9fea3bb44ab7bd1b19115dd6a759c0808b8")),
+            halving_interval: 210_000,
             genesis_header: genesis(SATOSHI_MERKLE_ROOT, 1_231_006_505, 0x1d00_ffff, 2_083_236_893),
             genesis_hash: shown("000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"),
             min_chain_work: number("0000000000000000000000000000000000000001128750f82f4c366153a3a030"),
@@ -207,6 +213,7 @@ impl Params {
                 csv: 770_112,
                 segwit: 834_624,
             },
+            bip34_hash: Some(shown("0000000023b3a96d3484e5abb3755c413e7d41500f8e2a5c3f0dd01299cd8ef8")),
             genesis_header: genesis(SATOSHI_MERKLE_ROOT, 1_296_688_602, 0x1d00_ffff, 414_098_458),
             genesis_hash: shown("000000000933ea01ad0ee984209779baaec3ced90fa3f408719526f8d77f4943"),
             min_chain_work: number("0000000000000000000000000000000000000000000017dde1c649f3708d14b6"),
@@ -232,6 +239,7 @@ impl Params {
             min_difficulty_blocks: true,
             bip94: true,
             activations: FROM_ONE,
+            bip34_hash: None,
             genesis_header: genesis(
                 shown("7aa0a7ae1e223414cb807e40cd57e667b718e42aaf9306db9102fe28912b7b4e"),
                 1_714_777_860,
@@ -276,6 +284,7 @@ impl Params {
             pow_limit_bits: 0x1e03_77ae,
             pow_limit: shown("00000377ae000000000000000000000000000000000000000000000000000000"),
             activations: FROM_ONE,
+            bip34_hash: None,
             genesis_header: genesis(SATOSHI_MERKLE_ROOT, 1_598_918_400, 0x1e03_77ae, 52_613_770),
             genesis_hash: shown("00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6"),
             min_chain_work: [0; 32],
@@ -301,6 +310,8 @@ impl Params {
             min_difficulty_blocks: true,
             no_retargeting: true,
             activations: Activations { segwit: 0, ..FROM_ONE },
+            bip34_hash: None,
+            halving_interval: 150,
             genesis_header: genesis(SATOSHI_MERKLE_ROOT, 1_296_688_602, 0x207f_ffff, 2),
             genesis_hash: shown("0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"),
             min_chain_work: [0; 32],
@@ -340,7 +351,7 @@ fn genesis(merkle_root: Hash, time: u32, bits: u32, nonce: u32) -> RawHeader {
 }
 
 /// A hash in internal order from the text Core shows (reversed).
-const fn shown(text: &str) -> Hash {
+pub(crate) const fn shown(text: &str) -> Hash {
     let mut bytes = number(text);
     bytes.as_mut_slice().reverse();
     bytes

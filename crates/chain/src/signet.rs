@@ -12,14 +12,11 @@ use crate::block::commitment;
 use crate::encode::{EncodingFault, Hash, Reader, push_compact_size, sha256d};
 use crate::header::Header;
 use crate::merkle::merkle_root;
+use crate::script::{OP_PUSHDATA1, OP_PUSHDATA2, OP_PUSHDATA4, OP_RETURN, next_op};
 use crate::transaction::Transaction;
 
 /// What a push of the solution starts with.
 const SOLUTION_HEAD: [u8; 4] = [0xec, 0xc7, 0xda, 0xa2];
-const OP_PUSHDATA1: u8 = 0x4c;
-const OP_PUSHDATA2: u8 = 0x4d;
-const OP_PUSHDATA4: u8 = 0x4e;
-const OP_RETURN: u8 = 0x6a;
 
 /// Whether the block whose coinbase and transaction ids these are solves the `challenge`.
 pub fn is_solved(header: &Header, coinbase: &Transaction<'_>, txids: &[Hash], challenge: &[u8]) -> bool {
@@ -99,19 +96,6 @@ fn split_solution(script: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
         }
     }
     solution.map(|solution| (solution, rest))
-}
-
-/// The next opcode of a script and the data it pushes.
-fn next_op<'a>(reader: &mut Reader<'a>) -> Result<(u8, &'a [u8]), EncodingFault> {
-    let opcode = reader.u8()?;
-    let length = match opcode {
-        0..OP_PUSHDATA1 => usize::from(opcode),
-        OP_PUSHDATA1 => usize::from(reader.u8()?),
-        OP_PUSHDATA2 => usize::from(reader.u16()?),
-        OP_PUSHDATA4 => reader.u32()? as usize,
-        _ => 0,
-    };
-    Ok((opcode, reader.take(length)?))
 }
 
 fn push_data(script: &mut Vec<u8>, data: &[u8]) {

@@ -58,3 +58,31 @@ pub(crate) fn frames(file: &[u8], magic: [u8; 4]) -> Vec<&[u8]> {
     }
     frames
 }
+
+/// All sample blocks of a network: height and bytes.
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(crate) fn samples(network: &str) -> Vec<(u32, Vec<u8>)> {
+    let Some(folder) = path(&format!("blocks/{network}")) else { return Vec::new() };
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".raw.zst"))
+        .collect();
+    names.sort();
+    let read = |name: &String| {
+        let height = name.split('-').next().unwrap().parse().unwrap();
+        (height, read(&format!("blocks/{network}/{name}")).unwrap())
+    };
+    names.iter().map(read).collect()
+}
+
+/// The coins that a sample block spends, when there are such: `PVO1` records as `INDEX.md` of the samples says.
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(crate) fn prevouts(network: &str, height: u32) -> Option<Vec<u8>> {
+    let folder = path(&format!("blocks/{network}"))?;
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let prefix = format!("{height:07}-");
+    let mut names = names.filter(|name| name.starts_with(&prefix) && name.ends_with(".prevouts.zst"));
+    read(&format!("blocks/{network}/{}", names.next()?))
+}

@@ -5,6 +5,7 @@
 
 use blockswarm_pieces::sha::sha256d_many;
 
+use crate::coins::OutPoint;
 use crate::encode::{EncodingFault, Hash, Reader, sha256d};
 
 /// Bytes of an input with an empty script: outpoint, length, sequence.
@@ -40,6 +41,13 @@ pub struct Input<'a> {
     pub script: &'a [u8],
     /// The sequence number.
     pub sequence: u32,
+}
+
+impl<'a> Input<'a> {
+    /// The output that is spent.
+    pub fn outpoint(&self) -> OutPoint<'a> {
+        OutPoint { txid: self.prev_txid, index: self.prev_index }
+    }
 }
 
 /// An output, borrowed.
@@ -138,6 +146,31 @@ impl<'a> Transaction<'a> {
     /// The witness items of the first input, in order; none without a witness.
     pub fn first_witness(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         list(self.witness, Reader::var_bytes)
+    }
+
+    /// The number of witness items of each input and the last of them, in the order of the inputs; none without a
+    /// witness.
+    pub fn last_witness_items(&self) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
+        let mut reader = Reader::new(self.witness);
+        let stacks = if self.has_witness() { self.input_count } else { 0 };
+        (0..stacks).map_while(move |_| {
+            let count = reader.count(1).ok()?;
+            let mut last = &[][..];
+            for _ in 0..count {
+                last = reader.var_bytes().ok()?;
+            }
+            Some((count, last))
+        })
+    }
+
+    /// The version, unsigned as consensus reads it.
+    pub fn version(&self) -> u32 {
+        self.version.first_chunk().copied().map_or(0, u32::from_le_bytes)
+    }
+
+    /// The lock time.
+    pub fn lock_time(&self) -> u32 {
+        self.lock_time.first_chunk().copied().map_or(0, u32::from_le_bytes)
     }
 
     /// The parts of the form without witness, for hashing with other outputs: version, inputs, lock time.

@@ -1,14 +1,19 @@
 //! A spent-outputs record: the coins that a block spends, as Core writes them to `rev*.dat`.
 //!
 //! `CBlockUndo | SHA256d(prev block hash | CBlockUndo)`, Core's `undo.h` and `compressor.h`. Read as a
-//! stream, in one pass and constant memory. What is proven is only that the record is well-formed and has the
+//! stream, in one pass; checked alone, in constant memory. What is proven is only that the record is well-formed and has the
 //! shape of its block: the checksum commits to nothing that proof of work covers.
 
 use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
+use secp256k1::PublicKey;
+
+use crate::coins::{Coin, SpentCoins};
 use crate::encode::{Hash, Varint};
+use crate::money::MAX_MONEY;
+use crate::script::MAX_SCRIPT_BYTES;
 
 /// Bytes that any CBlockUndo may have.
 pub const MAX_UNDO_BYTES: u64 = 256 << 20;
@@ -16,9 +21,6 @@ pub const MAX_UNDO_BYTES: u64 = 256 << 20;
 const MAX_COIN_BYTES: u64 = 10_030;
 /// Bytes of the checksum behind a CBlockUndo.
 pub const CHECKSUM_BYTES: u64 = 32;
-/// Bytes of a script that can be spent; longer ones never become coins.
-const MAX_SCRIPT_BYTES: u64 = 10_000;
-const MAX_MONEY: u64 = 21_000_000 * 100_000_000;
 /// Scripts below this number are in a short form of their own.
 const SHORT_FORMS: u64 = 6;
 const CHUNK_BYTES: usize = 64 << 10;
@@ -92,12 +94,54 @@ pub fn check_undo(
     inputs: &[u32],
     height: u32,
 ) -> Result<(), UndoFault> {
+    walk_undo(source, size, prev_hash, inputs, height, |_, _| true)
+}
+
+/// Checks the record as [`check_undo`] does, and reads its coins. Takes 32 bytes for each, and the scripts.
+pub fn read_undo(
+    source: impl Read,
+    size: u64,
+    prev_hash: &Hash,
+    inputs: &[u32],
+    height: u32,
+) -> Result<SpentCoins, UndoFault> {
+    let mut coins = SpentCoins::with_capacity(inputs.iter().map(|count| *count as usize).sum());
+    let mut whole = Vec::new();
+    walk_undo(source, size, prev_hash, inputs, height, |coin, compressed| {
+        let Some(script) = decompress_script(coin.form, compressed, &mut whole) else { return false };
+        let RawCoin { height, is_coinbase, value, .. } = coin;
+        coins.push(Some(Coin { height, is_coinbase, value, script }));
+        true
+    })?;
+    Ok(coins)
+}
+
+/// A coin as it stands in the record, without its script.
+struct RawCoin {
+    height: u32,
+    is_coinbase: bool,
+    value: u64,
+    /// What kind of compressed script it has.
+    form: u64,
+    /// Whether it says all that is to know, as those of versions before 0.15 do not.
+    is_complete: bool,
+}
+
+/// Hands each coin with its compressed script to `take`, which says whether it likes it.
+fn walk_undo(
+    source: impl Read,
+    size: u64,
+    prev_hash: &Hash,
+    inputs: &[u32],
+    height: u32,
+    take: impl FnMut(RawCoin, &[u8]) -> bool,
+) -> Result<(), UndoFault> {
     let limit = undo_limit(inputs.iter().copied().map(u64::from).sum());
     if size > limit {
         return Err(UndoFault::Size { size, limit });
     }
     let mut stream = Stream::new(source, size, prev_hash);
-    let shape = match check_shape(&mut stream, inputs, height) {
+    let shape = match walk_coins(&mut stream, inputs, height, take) {
         Err(UndoFault::Io(error)) => return Err(error.into()),
         shape => shape,
     };
@@ -107,61 +151,100 @@ pub fn check_undo(
     shape
 }
 
-fn check_shape<R: Read>(stream: &mut Stream<R>, inputs: &[u32], height: u32) -> Result<(), UndoFault> {
+fn walk_coins<R: Read>(
+    stream: &mut Stream<R>,
+    inputs: &[u32],
+    height: u32,
+    mut take: impl FnMut(RawCoin, &[u8]) -> bool,
+) -> Result<(), UndoFault> {
     let (found, expected) = (stream.compact_size()?, inputs.len() as u64);
     if found != expected {
         return Err(UndoFault::TransactionCount { found, expected });
     }
-    let mut complete = true;
+    let (mut is_complete, mut script) = (true, Vec::new());
     for (i, expected) in inputs.iter().enumerate() {
         let (found, expected) = (stream.compact_size()?, u64::from(*expected));
         if found != expected {
             return Err(UndoFault::CoinCount { transaction: i + 1, found, expected });
         }
         for _ in 0..found {
-            complete &= check_coin(stream, height)?;
+            let coin = read_coin(stream, height, &mut script)?;
+            is_complete &= coin.is_complete;
+            if !take(coin, &script) {
+                return Err(stream.malformed());
+            }
         }
     }
     if stream.left() > 0 {
         return Err(stream.malformed());
     }
-    complete.then_some(()).ok_or(UndoFault::Incomplete)
+    is_complete.then_some(()).ok_or(UndoFault::Incomplete)
 }
 
-/// Passes over one coin; whether it is complete.
-fn check_coin<R: Read>(stream: &mut Stream<R>, height: u32) -> Result<bool, UndoFault> {
-    let coin_height = (stream.varint(u64::from(u32::MAX))? >> 1) as u32;
+/// Reads one coin and, in place of what `script` held, its compressed script.
+fn read_coin<R: Read>(
+    stream: &mut Stream<R>,
+    height: u32,
+    script: &mut Vec<u8>,
+) -> Result<RawCoin, UndoFault> {
+    let code = stream.varint(u64::from(u32::MAX))?;
+    let coin_height = (code >> 1) as u32;
     if coin_height > height {
         return Err(UndoFault::CoinHeight { coin_height });
     }
     // Core writes 0 where versions before 0.15 wrote the transaction's version, and no height but for the
     // last output to be spent.
-    let complete = coin_height > 0 && stream.varint(u64::from(u32::MAX))? == 0;
+    let is_complete = coin_height > 0 && stream.varint(u64::from(u32::MAX))? == 0;
     let amount = stream.varint(u64::MAX)?;
-    if decompress_amount(amount).is_none_or(|amount| amount > MAX_MONEY) {
+    let Some(value) = decompress_amount(amount).filter(|amount| *amount <= MAX_MONEY) else {
         return Err(stream.malformed());
-    }
-    check_script(stream)?;
-    Ok(complete)
+    };
+    let form = read_script(stream, script)?;
+    Ok(RawCoin { height: coin_height, is_coinbase: code & 1 == 1, value, form, is_complete })
 }
 
-/// Passes over a compressed script. Those with a short form must use it, or one chain had many spent files.
-/// Whether a whole public key is on its curve, and so has a short form, is not looked at.
-fn check_script<R: Read>(stream: &mut Stream<R>) -> Result<(), UndoFault> {
+/// Reads a compressed script, and its form. Those with a short form must use it, or one chain had many spent
+/// files. Whether a whole public key is on its curve, and so has a short form, is not looked at.
+fn read_script<R: Read>(stream: &mut Stream<R>, script: &mut Vec<u8>) -> Result<u64, UndoFault> {
     let form = stream.varint(u64::from(u32::MAX))?;
-    let Some(length) = form.checked_sub(SHORT_FORMS) else {
-        return stream.skip(if form < 2 { 20 } else { 32 });
+    let length = match form {
+        0 | 1 => 20,
+        2..SHORT_FORMS => 32,
+        _ => form - SHORT_FORMS,
     };
-    let has_short_form = match length {
-        0..=MAX_SCRIPT_BYTES => match length {
-            23 => matches!(stream.array::<23>()?, [0xa9, 20, .., 0x87]),
-            25 => matches!(stream.array::<25>()?, [0x76, 0xa9, 20, .., 0x88, 0xac]),
-            35 => matches!(stream.array::<35>()?, [33, 2 | 3, .., 0xac]),
-            _ => return stream.skip(length),
-        },
-        _ => true,
-    };
-    if has_short_form { Err(stream.malformed()) } else { Ok(()) }
+    if length > MAX_SCRIPT_BYTES as u64 {
+        return Err(stream.malformed());
+    }
+    stream.fill(script, length as usize)?;
+    let has_short_form = form >= SHORT_FORMS
+        && match script.len() {
+            23 => matches!(script[..], [0xa9, 20, .., 0x87]),
+            25 => matches!(script[..], [0x76, 0xa9, 20, .., 0x88, 0xac]),
+            35 => matches!(script[..], [33, 2 | 3, .., 0xac]),
+            _ => false,
+        };
+    if has_short_form { Err(stream.malformed()) } else { Ok(form) }
+}
+
+/// Core's `DecompressScript`; `None` for a public key that is not on its curve.
+fn decompress_script<'a>(form: u64, compressed: &'a [u8], whole: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    if form >= SHORT_FORMS {
+        return Some(compressed);
+    }
+    whole.clear();
+    let mut add = |parts: [&[u8]; 3]| parts.iter().for_each(|part| whole.extend_from_slice(part));
+    match form {
+        0 => add([&[0x76, 0xa9, 20], compressed, &[0x88, 0xac]]),
+        1 => add([&[0xa9, 20], compressed, &[0x87]]),
+        2 | 3 => add([&[33, form as u8], compressed, &[0xac]]),
+        _ => {
+            let mut key = [form as u8 - 2; 33];
+            key[1..].copy_from_slice(compressed.get(..32)?);
+            let key = PublicKey::from_slice(&key).ok()?.serialize_uncompressed();
+            add([&[65], &key, &[0xac]]);
+        }
+    }
+    Some(whole)
 }
 
 /// Core's `DecompressAmount`; `None` when it outgrows 64 bits.
@@ -237,11 +320,14 @@ impl<R: Read> Stream<R> {
         Ok(bytes)
     }
 
-    fn skip(&mut self, mut length: u64) -> Result<(), UndoFault> {
-        while length > 0 {
-            let step = length.min(self.available()?.len() as u64);
-            self.position += step as usize;
-            length -= step;
+    /// Puts the next `length` bytes, few enough for memory, in place of what `out` held.
+    fn fill(&mut self, out: &mut Vec<u8>, length: usize) -> Result<(), UndoFault> {
+        out.clear();
+        while out.len() < length {
+            let available = self.available()?;
+            let step = available.len().min(length - out.len());
+            out.extend_from_slice(&available[..step]);
+            self.position += step;
         }
         Ok(())
     }

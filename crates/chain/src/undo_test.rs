@@ -1,15 +1,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::collections::HashMap;
 use std::process::Command;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::block::{BlockContext, check_block};
+use crate::block::{BlockContext, check_block, read_block};
 use crate::encode::sha256d;
 use crate::header::Header;
 use crate::params::Params;
 use crate::testdata;
+use crate::transaction::Transaction;
 
 const PREV: Hash = [7; 32];
 
@@ -61,6 +63,7 @@ fn accepts_every_record_that_core_wrote_and_only_under_its_parent() {
     let params = Params::mainnet();
     let blocks = testdata::frames(&blk, params.magic);
     let (mut rest, mut coins, mut records) = (&rev[..], 0, 0);
+    let mut unspent = HashMap::new();
     for (height, block) in blocks.iter().enumerate().skip(1) {
         let header = block.first_chunk().unwrap();
         let context = BlockContext { header, height: height as u32, params: &params };
@@ -75,11 +78,29 @@ fn accepts_every_record_that_core_wrote_and_only_under_its_parent() {
             let other = check_undo(record, size.into(), &PREV, &facts.inputs, height as u32);
             assert!(matches!(other, Err(UndoFault::Checksum)));
         }
-        coins += facts.inputs.iter().sum::<u32>();
+        // The coins are the outputs that were created, most of them with a whole public key.
+        let spent = read_undo(record, size.into(), &prev, &facts.inputs, height as u32).unwrap();
+        let block = read_block(block, &context).unwrap();
+        for (i, (transaction, txid)) in block.transactions.iter().zip(&block.txids).enumerate() {
+            for (index, output) in (0..).zip(transaction.outputs()) {
+                let coin = Coin {
+                    height: height as u32,
+                    is_coinbase: i == 0,
+                    value: output.value,
+                    script: output.script,
+                };
+                unspent.insert((*txid, index), coin);
+            }
+        }
+        let inputs = block.transactions.iter().skip(1).flat_map(Transaction::inputs);
+        for (i, input) in inputs.enumerate() {
+            assert_eq!(spent.get(i), unspent.remove(&(*input.prev_txid, input.prev_index)), "{height} {i}");
+        }
+        coins += spent.len();
         records += 1;
         rest = after;
     }
-    assert_eq!((records, coins), (14131, 865));
+    assert_eq!((records, coins), (14_131, 865));
 }
 
 #[test]
@@ -152,6 +173,28 @@ fn scripts_use_their_short_form_and_have_a_bound() {
         assert!(matches!(with(script), Err(UndoFault::Malformed { .. })));
     }
     with(raw_script(&[&[33, 4][..], &[0; 32], &[0xac]].concat())).unwrap();
+}
+
+#[test]
+fn reads_scripts_in_their_whole_form() {
+    let read = |form: u8, hash: &[u8]| {
+        let undo = [&[1, 1][..], &coin(5, &[0], 9, &[&[form], hash].concat())].concat();
+        let record = [&undo[..], &sha256d([&PREV, &undo])].concat();
+        let spent = read_undo(&record[..], undo.len() as u64, &PREV, &[1], 5)?;
+        Ok::<_, UndoFault>(spent.get(0).unwrap().script.to_vec())
+    };
+    assert_eq!(read(0, &[7; 20]).unwrap(), [&[0x76, 0xa9, 20][..], &[7; 20], &[0x88, 0xac]].concat());
+    assert_eq!(read(1, &[7; 20]).unwrap(), [&[0xa9, 20][..], &[7; 20], &[0x87]].concat());
+    assert_eq!(read(2, &[7; 32]).unwrap(), [&[33, 2][..], &[7; 32], &[0xac]].concat());
+    assert_eq!(read(3, &[7; 32]).unwrap(), [&[33, 3][..], &[7; 32], &[0xac]].concat());
+    // The generator of secp256k1 and its negation.
+    let x = testdata::unhex("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798");
+    let y = testdata::unhex("483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8");
+    assert_eq!(read(4, &x).unwrap(), [&[65, 4][..], &x, &y, &[0xac]].concat());
+    let odd = read(5, &x).unwrap();
+    assert!(odd[2..34] == x[..] && odd[34..66] != y[..] && odd[65] % 2 == 1);
+    // No point has this x.
+    assert!(matches!(read(4, &[&[0; 31][..], &[5]].concat()), Err(UndoFault::Malformed { .. })));
 }
 
 #[test]

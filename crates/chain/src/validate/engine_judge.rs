@@ -1,0 +1,142 @@
+//! Core's script verifier (`bitcoinkernel`) as the judge of scripts, on all cores.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bitcoinkernel::{
+    KernelError, PrecomputedTransactionData, ScriptPubkey, ScriptVerifyError,
+    Transaction as EngineTransaction, TxOut, verify,
+};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
+use super::scripts::{BlockScripts, ScriptFault, ScriptJudge};
+use crate::coins::Coin;
+use crate::params::script_flags::TAPROOT;
+use crate::script::is_taproot;
+
+/// Inputs that stay on one thread.
+const SPLIT_INPUTS: usize = 32;
+
+/// Core's verifier, on all threads of the rayon pool it is called in. Transactions are spread over them, and the
+/// inputs of one with many.
+#[derive(Debug, Default)]
+pub struct EngineJudge {
+    stopped: AtomicBool,
+}
+
+impl EngineJudge {
+    /// Makes calls under way return after the input at hand, and later ones at once.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+impl ScriptJudge for EngineJudge {
+    fn judge(&self, block: &BlockScripts<'_>) -> Result<(), ScriptFault> {
+        let mut first = 0;
+        let tasks: Vec<Range<usize>> = block
+            .transactions
+            .iter()
+            .skip(1)
+            .map(|transaction| {
+                let inputs = first..first + transaction.input_count();
+                first = inputs.end;
+                inputs
+            })
+            .collect();
+        let fault = tasks
+            .into_par_iter()
+            .enumerate()
+            .find_map_first(|(i, inputs)| self.judge_transaction(block, i + 1, inputs).err());
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+impl EngineJudge {
+    /// `inputs` are counted over the whole block.
+    fn judge_transaction(
+        &self,
+        block: &BlockScripts<'_>,
+        transaction: usize,
+        inputs: Range<usize>,
+    ) -> Result<(), ScriptFault> {
+        let coins = || inputs.clone().map(|input| block.spent.get(input));
+        let prepared = block.transactions.get(transaction).and_then(|of| {
+            let coins: Vec<_> = coins().collect::<Option<_>>()?;
+            Prepared::new(of.bytes(), coins, block.flags).ok()
+        });
+        let Some(prepared) = prepared else { return Err(ScriptFault::Engine { transaction }) };
+        let judge_input = |input| {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Some(ScriptFault::Stopped);
+            }
+            match prepared.verify(input) {
+                Ok(()) => None,
+                Err(KernelError::ScriptVerify(ScriptVerifyError::Invalid)) => {
+                    Some(ScriptFault::Failed { transaction, input })
+                }
+                Err(_) => Some(ScriptFault::Engine { transaction }),
+            }
+        };
+        let all = 0..inputs.len();
+        let fault = if all.len() <= SPLIT_INPUTS {
+            all.into_iter().find_map(judge_input)
+        } else {
+            all.into_par_iter().with_min_len(SPLIT_INPUTS).find_map_first(judge_input)
+        };
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+/// One transaction in the engine's form, with what its inputs share.
+struct Prepared<'a> {
+    transaction: EngineTransaction,
+    coins: Vec<Coin<'a>>,
+    flags: u32,
+    /// With all spent outputs, for inputs that spend a taproot output; only when there are such.
+    taproot: Option<PrecomputedTransactionData>,
+    /// Without them, for all others: the engine copies the data for each input, which with many spent outputs
+    /// takes longer than the scripts.
+    plain: Option<PrecomputedTransactionData>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(bytes: &[u8], coins: Vec<Coin<'a>>, flags: u32) -> Result<Self, KernelError> {
+        let transaction = EngineTransaction::new(bytes)?;
+        let needs_all = |coin: &Coin<'_>| needs_spent_outputs(coin, flags);
+        let spent_outputs = || -> Result<Vec<TxOut>, KernelError> {
+            coins
+                .iter()
+                .map(|coin| Ok(TxOut::new(&ScriptPubkey::new(coin.script)?, coin.value.cast_signed())))
+                .collect()
+        };
+        let taproot = if coins.iter().any(needs_all) {
+            Some(PrecomputedTransactionData::new(&transaction, &spent_outputs()?)?)
+        } else {
+            None
+        };
+        let plain = if coins.iter().all(needs_all) {
+            None
+        } else {
+            Some(PrecomputedTransactionData::new(&transaction, &[] as &[TxOut])?)
+        };
+        Ok(Self { transaction, coins, flags, taproot, plain })
+    }
+
+    fn verify(&self, input: usize) -> Result<(), KernelError> {
+        let Some(coin) = self.coins.get(input) else { return Err(KernelError::OutOfBounds) };
+        // TAPROOT means something only where a taproot output is spent.
+        let (data, flags) = if needs_spent_outputs(coin, self.flags) {
+            (&self.taproot, self.flags)
+        } else {
+            (&self.plain, self.flags & !TAPROOT)
+        };
+        let Some(data) = data else { return Err(KernelError::OutOfBounds) };
+        let script = ScriptPubkey::new(coin.script)?;
+        verify(&script, Some(coin.value.cast_signed()), &self.transaction, input, Some(flags), data)
+    }
+}
+
+fn needs_spent_outputs(coin: &Coin<'_>, flags: u32) -> bool {
+    flags & TAPROOT != 0 && is_taproot(coin.script)
+}
