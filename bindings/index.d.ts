@@ -692,8 +692,8 @@ export interface HttpRequest {
   /** For everything, redirects included. */
   timeoutMs: number
   maxRedirects: number
-  /** Absent: the program's own; empty: no such header. */
-  userAgent?: string
+  /** Requests of one group to one host may be seen to belong together; absent: with no other. */
+  group?: string
   reach: HttpReach
 }
 

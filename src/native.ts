@@ -712,8 +712,8 @@ export interface HttpGetOptions {
   readonly timeoutMs: number;
   /** Default 5. Each hop's address is looked at; none leads from the world into this machine or network. */
   readonly maxRedirects?: number;
-  /** Absent: the program's own; empty: no such header. */
-  readonly userAgent?: string;
+  /** Requests of one group to one host may be seen to belong together, as on a circuit of Tor; absent: with no other. */
+  readonly group?: string;
   readonly reach: HttpReach;
 }
 
@@ -822,11 +822,11 @@ export class Reactor {
    */
   async httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
     signal?.throwIfAborted();
-    const { maxBytes, timeoutMs, maxRedirects = 5, userAgent, reach } = options;
+    const { maxBytes, timeoutMs, maxRedirects = 5, group, reach } = options;
     const limits = { maxBytes, timeoutMs, maxRedirects };
     const request = this.#inner.httpGet({
       ...{ url, ...limits, reach },
-      ...(userAgent !== undefined && { userAgent }),
+      ...(group !== undefined && { group }),
     });
     let aborted = () => {};
     const outcome = await new Promise<bindings.HttpOutcome>((resolve, reject) => {

@@ -37,8 +37,8 @@ pub struct HttpRequest {
     /// For everything, redirects included.
     pub timeout_ms: u32,
     pub max_redirects: u32,
-    /// Absent: the program's own; empty: no such header.
-    pub user_agent: Option<String>,
+    /// Requests of one group to one host may be seen to belong together; absent: with no other.
+    pub group: Option<String>,
     pub reach: HttpReach,
 }
 
@@ -49,7 +49,7 @@ impl HttpRequest {
             max_bytes: bytes(self.max_bytes),
             timeout: Duration::from_millis(u64::from(self.timeout_ms)),
             redirects: self.max_redirects as usize,
-            user_agent: self.user_agent,
+            group: self.group,
             reach: self.reach.read(),
         })
     }

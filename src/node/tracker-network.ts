@@ -17,7 +17,7 @@ export interface TrackerNetworkOptions {
   readonly dialPolicy: DialPolicy;
   /** Where we listen. */
   readonly address: PeerAddress;
-  readonly privacy: Pick<Privacy, 'udp' | 'names' | 'anonymous'>;
+  readonly privacy: Pick<Privacy, 'udp' | 'names'>;
 }
 
 export function trackerNetwork(options: TrackerNetworkOptions): TrackerNetwork {
@@ -31,8 +31,7 @@ export function trackerNetwork(options: TrackerNetworkOptions): TrackerNetwork {
       if (isOutside(hostname.replace(/^\[(.*)\]$/, '$1')))
         return { failure: 'forbidden-address', retryAfterMs: null };
       const reach = { asked, loopback, tracker: true, family: ipVersion };
-      const agent = privacy.anonymous ? { userAgent: '' } : {};
-      return reactor.httpGet(url, { ...limits, ...agent, reach }, signal);
+      return reactor.httpGet(url, { ...limits, reach }, signal);
     },
     askUdp: privacy.udp ? (request, { host, port }) => reactor.askUdpTracker(request, host, port) : null,
     resolve: async (host, port, signal) => {

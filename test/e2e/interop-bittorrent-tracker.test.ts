@@ -28,7 +28,7 @@ function client(t: Test, port: number): TrackerClient {
     made.deliver(reactor.drain().trackerAnswers),
   );
   reactor.bindUdp('127.0.0.1', 0);
-  const privacy = { udp: true, names: 'dns' as const, anonymous: false };
+  const privacy = { udp: true, names: 'dns' as const };
   const made: TrackerClient = new TrackerClient({
     network: trackerNetwork({
       reactor,
@@ -40,6 +40,7 @@ function client(t: Test, port: number): TrackerClient {
     random: Math.random,
     port: () => port,
     peerId: () => Buffer.from(`-BS0010-${String(port).padStart(12, '0')}`),
+    key: () => port,
     ipVersions: [4],
   });
   const timer = setInterval(() => made.tick(performance.now()), 20);

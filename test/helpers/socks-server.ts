@@ -18,6 +18,8 @@ const REFUSED = 5;
 export class SocksServer {
   /** `host:port` of each request, in order. */
   readonly targets: string[] = [];
+  /** What each user asked for, in order. */
+  readonly streams: { readonly login: string | null; readonly target: string }[] = [];
   /** `user:password` of each connection that gave one. */
   readonly logins: string[] = [];
   /** `host:port` of each datagram that was to be relayed. */
@@ -91,6 +93,7 @@ export class SocksServer {
     const host = await readHost(socket, kind);
     const port = (await read(socket, 2)).readUInt16BE();
     this.targets.push(`${host}:${port}`);
+    this.streams.push({ login, target: `${host}:${port}` });
     this.#wake();
     if (command === UDP_ASSOCIATE) await this.#relay(socket);
     else if (command === CONNECT) this.#lead(socket, this.#options.route(host, port));

@@ -11,7 +11,7 @@ import { tempFolder } from '../helpers/temp.js';
 import { serveFolder } from '../helpers/web-server.js';
 
 const sizes = { networkThreads: 1, workerThreads: 1, assemblyBytes: 2 ** 20, links: 8, halfOpenLinks: 8 };
-const privacy = { udp: true, names: 'dns' as const, anonymous: false };
+const privacy = { udp: true, names: 'dns' as const };
 const announce = {
   name: 'n'.repeat(20),
   peerId: Buffer.alloc(20, 'p'),
@@ -33,7 +33,8 @@ function client(t: Test, listening: string) {
   const dialPolicy = new DialPolicy({ listening: address });
   const http = new HttpTracker(trackerNetwork({ reactor, dialPolicy, address, privacy }));
   const { signal } = new AbortController();
-  return (url: string, asked = false) => http.announce({ url, asked }, announce, 4, signal);
+  return (url: string, asked = false) =>
+    http.announce({ url, asked, group: announce.name }, announce, 4, signal);
 }
 
 async function server(

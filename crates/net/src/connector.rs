@@ -11,6 +11,7 @@ use crate::socks5::{self, Command, Credentials};
 use crate::tcp;
 use parking_lot::Mutex;
 use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,6 +82,8 @@ pub enum Isolation {
     Torrent(u32),
     /// One user of HTTP.
     Client(u64),
+    /// What is asked of one host for one group of torrents, told by a hash of both.
+    Group(u64),
 }
 
 impl Isolation {
@@ -88,6 +91,13 @@ impl Isolation {
     pub fn client() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self::Client(LAST.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Of those who ask one host for one group.
+    pub fn group(group: &str, host: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (group, host).hash(&mut hasher);
+        Self::Group(hasher.finish())
     }
 }
 
@@ -277,6 +287,7 @@ impl Login {
                 let password = match isolation {
                     Isolation::Torrent(torrent) => format!("torrent {torrent}"),
                     Isolation::Client(client) => format!("http {client}"),
+                    Isolation::Group(group) => format!("group {group}"),
                 };
                 Credentials::new(username.as_bytes(), password.as_bytes())
             }

@@ -96,11 +96,15 @@ fn streams_that_shall_not_be_told_as_one_users_have_names_of_their_own() {
     };
     let torrent = of(Isolation::Torrent(1));
     assert_eq!(of(Isolation::Torrent(1)), torrent);
-    let others = [of(Isolation::Torrent(2)), of(Isolation::client()), of(Isolation::client())];
+    let group = || Isolation::group("a torrent", "tracker.example");
+    assert_eq!(of(group()), of(group()));
+    let [one, two] = ["tracker.example", "other.example"].map(|host| of(Isolation::group("another", host)));
+    let clients = [of(Isolation::client()), of(Isolation::client())];
+    let others = [vec![of(Isolation::Torrent(2)), of(group()), one, two], clients.to_vec()].concat();
     for (at, one) in others.iter().enumerate() {
         assert!(*one != torrent && others.iter().skip(at + 1).all(|other| other != one));
     }
-    assert_eq!(tor.health().unwrap().faults(), 5);
+    assert_eq!(tor.health().unwrap().faults(), 10);
     assert_eq!(tor.health().unwrap().fault(), Some(ProxyFault::Authentication));
     runtime.close(PATIENCE);
 }

@@ -25,8 +25,8 @@ const MOVED: usize = 1_024;
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 /// Who we say we are.
 pub const USER_AGENT: &str = concat!("blockswarm/", env!("CARGO_PKG_VERSION"));
-/// What half of the world says: servers turn away who says nothing.
-pub const ANONYMOUS_USER_AGENT: &str = "Mozilla/5.0";
+/// What libtorrent says to trackers when it is anonymous, and with it most who are; servers turn away who says nothing.
+pub const ANONYMOUS_USER_AGENT: &str = "curl/7.81.0";
 
 /// One user of one server: requests one after the other.
 pub struct HttpClient {

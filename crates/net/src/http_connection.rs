@@ -22,7 +22,8 @@ pub(crate) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> +
 /// Begins to speak HTTP.
 pub(crate) async fn open(stream: HttpStream) -> Result<(SendRequest<Empty<Bytes>>, Driver), HttpError> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER_BYTES).max_headers(HEADERS);
+    // Names as nearly everybody writes them.
+    builder.max_buf_size(BUFFER_BYTES).max_headers(HEADERS).title_case_headers(true);
     let (sender, driver): (_, Pin<Box<dyn Future<Output = _> + Send>>) = match stream {
         HttpStream::Plain(stream) => {
             let (sender, driver) =

@@ -29,8 +29,8 @@ pub struct HttpGet {
     pub timeout: Duration,
     /// Redirects that are followed.
     pub redirects: usize,
-    /// `None`: the program's own; empty: no such header.
-    pub user_agent: Option<String>,
+    /// Requests of one group to one host may be seen to belong together; `None`: with no other.
+    pub group: Option<String>,
     /// Where the URL, and those that it leads to, may lead.
     pub reach: Reach,
 }
@@ -62,11 +62,13 @@ pub async fn get(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, H
 async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, HttpError> {
     let (mut here, mut from) = (request.url.clone(), None);
     // Whoever is asked for two torrents need not learn that one user has both.
-    let isolation = Isolation::client();
+    let alone = Isolation::client();
     for _ in 0..=request.redirects {
+        let group = request.group.as_deref();
+        let isolation = group.map_or(alone, |group| Isolation::group(group, &here.origin().host));
         let Dialled { stream, place, to, seat } = dialer.dial(&here, request.reach, from, isolation).await?;
         let (mut sender, mut driver) = http_connection::open(stream).await?;
-        let asking = sender.send_request(head(&here, request, dialer.user_agent));
+        let asking = sender.send_request(head(&here, dialer.user_agent));
         let (head, body) = driver.drive(asking).await.map_err(|error| told(&error))?.into_parts();
         if let Some(location) = moved(&head)? {
             from = Some(place);
@@ -109,22 +111,19 @@ async fn whole(driver: &mut Driver, mut body: Incoming, max_bytes: u64) -> Resul
     }
 }
 
-fn head(url: &HttpUrl, request: &HttpGet, user_agent: &str) -> Request<Empty<Bytes>> {
+fn head(url: &HttpUrl, user_agent: &str) -> Request<Empty<Bytes>> {
     let mut head = Request::new(Empty::new());
     // A URL that was read is sound: what cannot be put in is left out, and the server complains.
     if let Ok(target) = url.target().parse() {
         *head.uri_mut() = target;
     }
-    let agent = request.user_agent.as_deref().unwrap_or(user_agent);
     for (name, value) in [
         (header::HOST, url.origin().authority()),
-        (header::USER_AGENT, agent.to_owned()),
+        (header::USER_AGENT, user_agent.to_owned()),
         (header::ACCEPT_ENCODING, "gzip".to_owned()),
         (header::CONNECTION, "close".to_owned()),
     ] {
-        if let Ok(value) = value.parse()
-            && !(name == header::USER_AGENT && agent.is_empty())
-        {
+        if let Ok(value) = value.parse() {
             head.headers_mut().insert(name, value);
         }
     }

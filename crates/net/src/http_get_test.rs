@@ -57,7 +57,7 @@ impl Server {
             max_bytes: 1_000,
             timeout: Duration::from_secs(10),
             redirects: 3,
-            user_agent: None,
+            group: None,
             reach: TRACKER,
         }
     }
@@ -171,15 +171,11 @@ fn only_gzip_is_taken_and_told() {
 }
 
 #[test]
-fn the_user_agent_is_ours_anothers_or_none() {
-    let server = Server::start(|head| answer("", head.to_lowercase().as_bytes()));
-    let seen = |agent: Option<&str>| {
-        let request = HttpGet { user_agent: agent.map(str::to_owned), ..server.request("/announce") };
-        String::from_utf8(run(&request).unwrap().body).unwrap()
-    };
-    assert!(seen(None).contains("user-agent: blockswarm/"));
-    assert!(seen(Some("other")).contains("user-agent: other"));
-    assert!(!seen(Some("")).contains("user-agent"));
+fn a_request_says_no_more_than_it_must() {
+    let server = Server::start(|head| answer("", head.as_bytes()));
+    let said = String::from_utf8(server.get("/announce?x").unwrap().body).unwrap();
+    let rest = format!("User-Agent: {USER_AGENT}\nAccept-Encoding: gzip\nConnection: close");
+    assert_eq!(said, format!("GET /announce?x HTTP/1.1\nHost: {}\n{rest}", server.address));
 }
 
 #[test]

@@ -10,7 +10,7 @@ export interface Announce {
   readonly name: string;
   /** 20 bytes. */
   readonly peerId: Uint8Array;
-  /** Tells us apart when our address changes: 32 bits. */
+  /** By it we are known again when our address changes: 32 bits. */
   readonly key: number;
   /** Where peers reach us. */
   readonly port: number;
@@ -80,6 +80,8 @@ export interface TrackerGet {
   /** The user named the tracker. */
   readonly asked: boolean;
   readonly ipVersion: IpVersion;
+  /** What may be seen to belong together: what is asked for one torrent. */
+  readonly group: string;
 }
 
 export type HttpReply =

@@ -46,11 +46,12 @@ export class Announcer {
   ): Promise<AnnounceResult[]> {
     const { clock, ipVersions } = this.#options;
     const results: AnnounceResult[] = [];
+    const group = announces[0]?.name ?? '';
     try {
       for (const announce of announces) {
         for (const ipVersion of ipVersions) {
           if (!tracker.hasAddress(ipVersion, clock())) continue;
-          const result = await this.#ask(tracker, announce, ipVersion);
+          const result = await this.#ask(tracker, group, announce, ipVersion);
           results.push(result);
           if (result.failure === null) take(result);
           else if (result.of === 'address') tracker.lacksAddress(ipVersion, clock());
@@ -78,15 +79,21 @@ export class Announcer {
     for (let at = 0; at < names.length; at += many) {
       charged();
       const way = isUdp ? this.#udp : this.#http;
-      const counts = await way.scrape({ ...place, asked }, names.slice(at, at + many), ipVersion, signal);
+      const some = names.slice(at, at + many);
+      const counts = await way.scrape({ ...place, asked, group: 'scrape' }, some, ipVersion, signal);
       if (counts === null) break;
       for (const [name, count] of counts) all.set(name, count);
     }
     return all;
   }
 
-  #ask({ place, asked }: Tracker, announce: Announce, ipVersion: IpVersion): Promise<AnnounceResult> {
+  #ask(
+    { place, asked }: Tracker,
+    group: string,
+    announce: Announce,
+    ipVersion: IpVersion,
+  ): Promise<AnnounceResult> {
     const way = place.scheme === 'udp' ? this.#udp : this.#http;
-    return way.announce({ ...place, asked }, announce, ipVersion, this.#options.signal);
+    return way.announce({ ...place, asked, group }, announce, ipVersion, this.#options.signal);
   }
 }

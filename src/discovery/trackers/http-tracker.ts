@@ -21,6 +21,8 @@ export const SCRAPE_HASHES = 50;
 export interface HttpTrackerPlace {
   readonly url: string;
   readonly asked: boolean;
+  /** For whom it is asked: see `TrackerGet`. */
+  readonly group: string;
 }
 
 /** Somebody answers there, or would, but it is no tracker to be asked. */
@@ -37,7 +39,7 @@ export class HttpTracker {
 
   /** Announces one infohash over one family. Rejects only when aborted. */
   async announce(
-    { url, asked }: HttpTrackerPlace,
+    place: HttpTrackerPlace,
     announce: Announce,
     ipVersion: IpVersion,
     signal: AbortSignal,
@@ -46,7 +48,7 @@ export class HttpTracker {
     const destination = i2p?.destination() ?? null;
     // Nobody can be told of us before there is a session.
     if (i2p && destination === null) return { failure: 'proxy', of: 'busy', retryMs: null };
-    const reply = await this.#get(announceUrl(url, announce, destination), asked, ipVersion, signal);
+    const reply = await this.#get(announceUrl(place.url, announce, destination), place, ipVersion, signal);
     if (reply.failure !== null) return failed(reply);
     const parsed = parseAnnounceReply(reply.body, reply.status, i2p ? 'i2p' : 'ip');
     if (parsed.failure === null) return { ...parsed, from: reply.remoteAddress.host };
@@ -55,21 +57,26 @@ export class HttpTracker {
 
   /** Counts of at most `SCRAPE_HASHES` infohashes; `null` where they cannot be had. Rejects only when aborted. */
   async scrape(
-    { url, asked }: HttpTrackerPlace,
+    place: HttpTrackerPlace,
     names: readonly string[],
     ipVersion: IpVersion,
     signal: AbortSignal,
   ): Promise<Map<string, ScrapeCounts> | null> {
-    const place = scrapeUrl(url);
-    if (place === null) return null;
+    const url = scrapeUrl(place.url);
+    if (url === null) return null;
     const query = names.map((name) => `info_hash=${escapeBytes(name)}`).join('&');
-    const reply = await this.#get(withQuery(place, query), asked, ipVersion, signal);
+    const reply = await this.#get(withQuery(url, query), place, ipVersion, signal);
     return reply.failure === null ? parseScrapeReply(reply.body) : null;
   }
 
-  #get(url: string, asked: boolean, ipVersion: IpVersion, signal: AbortSignal): Promise<HttpReply> {
+  #get(
+    url: string,
+    { asked, group }: HttpTrackerPlace,
+    ipVersion: IpVersion,
+    signal: AbortSignal,
+  ): Promise<HttpReply> {
     const timeoutMs = this.#network.i2p ? I2P_TIMEOUT_MS : TIMEOUT_MS;
-    const options = { maxBytes: MAX_REPLY_BYTES, timeoutMs, asked, ipVersion };
+    const options = { maxBytes: MAX_REPLY_BYTES, timeoutMs, asked, ipVersion, group };
     return this.#network.get(url, options, signal);
   }
 }

@@ -55,6 +55,8 @@ export interface TrackerClientOptions {
   readonly port: () => number;
   /** 20 bytes, by which an infohash's peers know us. */
   readonly peerId: (name: string) => Uint8Array;
+  /** 32 bits, by which a tracker knows us again at another address. */
+  readonly key: (name: string) => number;
   /** The families that we listen on. */
   readonly ipVersions: readonly IpVersion[];
   /** A tracker says where it sees us (BEP 24). */
@@ -94,7 +96,6 @@ export class TrackerClient {
   readonly #jobs = new Set<Promise<void>>();
   readonly #stop = new AbortController();
   readonly #announcer: Announcer;
-  readonly #key: number;
   #isClosing = false;
 
   constructor(options: TrackerClientOptions) {
@@ -104,7 +105,6 @@ export class TrackerClient {
     this.#queue = new AnnounceQueue(options.limits);
     const charged = () => this.#queue.charge(1);
     this.#announcer = new Announcer({ ...options, charged, signal: this.#stop.signal });
-    this.#key = Math.floor(random() * 2 ** 32);
   }
 
   /**
@@ -285,17 +285,18 @@ export class TrackerClient {
 
   #announcements(row: number, event: AnnounceEvent): Announce[] {
     const torrent = this.#table.torrent(row);
-    const { port, peerId } = this.#options;
+    const { port, peerId, key } = this.#options;
     const live = this.#live.get(torrent);
     const common = {
       ...this.#counts(torrent),
-      key: this.#key,
       port: port(),
       event,
       numWant: event === 'stopped' ? 0 : (live?.wantedPeers() ?? 0),
       trackerId: this.#trackerIds.get(row) ?? null,
     };
-    return this.#table.names(torrent).map((name) => ({ ...common, name, peerId: peerId(name) }));
+    return this.#table
+      .names(torrent)
+      .map((name) => ({ ...common, name, peerId: peerId(name), key: key(name) }));
   }
 
   /** Hands on what a reply brings. */

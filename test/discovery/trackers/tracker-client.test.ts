@@ -41,6 +41,7 @@ function scene(answer: Answer = good, options: { random?: () => number; port?: (
     random: options.random ?? Math.random,
     port: options.port ?? (() => 6881),
     peerId: () => Buffer.alloc(20, 'p'),
+    key: () => 1,
     ipVersions: [4],
     failing: (tracker) => failing.push(tracker),
   });
@@ -207,6 +208,7 @@ t.test('on exit trackers hear of it within the bound, and those that hang are gi
     random: Math.random,
     port: () => 1,
     peerId: () => Buffer.alloc(20),
+    key: () => 1,
     ipVersions: [4],
   });
   for (let n = 0; n < 3; n++) {
