@@ -21,8 +21,7 @@ type ClientOptions = Omit<CatalogueClientOptions, 'stateDir' | 'coreDatadir' | '
 const safeCopies = 3;
 
 const observedText =
-  'seen from here, now: addresses that the DHT named and connections to them. Who could not be reached is not counted, ' +
-  'and how old an announcement is the DHT does not tell (nodes forget them after about half an hour).';
+  'Seen from here, now: whom the DHT named, and who of them could be reached. What trackers count is what they were told.';
 
 export async function swarmHealthCommand({
   env,
@@ -40,15 +39,18 @@ export async function swarmHealthCommand({
     const watched = { peerNode, records, watchSeconds: options.watch, signal: env.signal, report };
     const health = await swarmHealth(watched);
     const torrents = health.map(healthJson);
+    const count = (wanted: HealthState) => torrents.filter(({ state }) => state === wanted).length;
     const result = {
       network: network.name,
       segments: records.length,
       catalogueFrom: catalogue.from,
       observed: observedText,
-      inDanger: torrents.filter(({ state }) => state !== 'fine').length,
+      notWhole: count('not-whole'),
+      inDanger: count('in-danger'),
+      fine: count('fine'),
       torrents,
     };
-    output.result(result, () => healthText(result.network, torrents));
+    output.result(result, () => healthText(result));
   } finally {
     await client.close();
   }
@@ -82,42 +84,84 @@ function clientOptions(env: CommandContext<object>['env'], options: ClientOption
   };
 }
 
-function healthJson({
-  index,
-  kind,
-  torrent,
-  named,
-  reached,
-  seeds,
-  peers,
-  distributedCopies,
-}: TorrentHealth) {
-  const { name, lengthBytes, infoHashV1 } = torrent;
+type HealthState = 'not-whole' | 'in-danger' | 'fine';
+
+interface HealthResult {
+  readonly network: string;
+  readonly segments: number;
+  readonly notWhole: number;
+  readonly inDanger: number;
+  readonly torrents: readonly ReturnType<typeof healthJson>[];
+}
+
+function healthJson({ index, kind, torrent, ...seen }: TorrentHealth) {
+  const { name, lengthBytes, infoHashV1, infoHashV2 } = torrent;
+  const { named, reached, seeds, peers, distributedCopies, trackers, oldestAnnouncementMs } = seen;
+  const state: HealthState =
+    distributedCopies < 1 ? 'not-whole' : distributedCopies < safeCopies ? 'in-danger' : 'fine';
   return {
     segment: index,
     kind,
     name,
     lengthBytes,
     infoHashV1: infoHashV1 && toHex(infoHashV1),
+    infoHashV2: infoHashV2 && toHex(infoHashV2),
     named,
     reached,
     seeds,
     peers,
     distributedCopies,
-    state: distributedCopies < 1 ? 'not-whole' : distributedCopies < safeCopies ? 'in-danger' : 'fine',
-    /** The DHT does not say it. */
-    oldestAnnounce: null,
+    state,
+    trackers,
+    /** Of those that our own DHT node was told; null where it was told of none: others do not say it. */
+    oldestAnnounceSeconds: oldestAnnouncementMs === null ? null : Math.round(oldestAnnouncementMs / 1000),
   };
 }
 
-function healthText(network: string, torrents: readonly ReturnType<typeof healthJson>[]): string {
-  const words = { 'not-whole': 'NOT WHOLE', 'in-danger': 'in danger', fine: 'fine' };
-  const rows = torrents.map(
-    ({ name, lengthBytes, named, reached, seeds, peers, distributedCopies, state }) =>
-      `  ${name}  ${formatBytes(lengthBytes).padStart(9)}  seeds ${seeds}  peers ${peers}  ` +
-      `copies ${distributedCopies}  named ${named}  reached ${reached}  ${words[state as keyof typeof words]}`,
-  );
-  return [`${network}: ${torrents.length / 2} segments, ${observedText}`, ...rows].join('\n');
+const healthWords = { 'not-whole': 'NOT WHOLE', 'in-danger': 'IN DANGER', fine: 'fine' };
+
+/** The verdict, and a table with what is in most danger first. */
+function healthText({ network, segments, notWhole, inDanger, torrents }: HealthResult): string {
+  const verdict =
+    notWhole > 0
+      ? `${notWhole} of ${torrents.length} files cannot be had whole, ${inDanger} more have fewer than ${safeCopies} copies`
+      : inDanger > 0
+        ? `${inDanger} of ${torrents.length} files are in danger: they have fewer than ${safeCopies} copies`
+        : `all ${torrents.length} files have ${safeCopies} copies or more`;
+  const hasTrackers = torrents.some(({ trackers }) => trackers.length > 0);
+  const head = ['', 'file', 'size', 'copies', 'seeds', 'peers', 'reached', 'announced'];
+  const rows = [...torrents]
+    .sort((a, b) => a.distributedCopies - b.distributedCopies || a.segment - b.segment)
+    .map((each) => [
+      healthWords[each.state],
+      each.name,
+      formatBytes(each.lengthBytes),
+      String(each.distributedCopies),
+      String(each.seeds),
+      String(each.peers),
+      `${each.reached} of ${each.named}`,
+      age(each.oldestAnnounceSeconds),
+      ...(hasTrackers ? [each.trackers.map(trackerText).join(', ') || 'unknown'] : []),
+    ]);
+  return [
+    `${network}, ${segments} segments: ${verdict}.`,
+    ...table([[...head, ...(hasTrackers ? ['trackers say'] : [])], ...rows]),
+    observedText,
+  ].join('\n');
+}
+
+function age(seconds: number | null): string {
+  return seconds === null ? 'unknown' : `${Math.round(seconds / 60)} min ago`;
+}
+
+function trackerText({ tracker, seeds, leechers }: TorrentHealth['trackers'][number]): string {
+  return `${seeds} seeds, ${leechers} peers (${tracker})`;
+}
+
+/** Columns as wide as they must be. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  return rows.map((row) => `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd());
 }
 
 function adoptText({ network, folder, budgetBytes, adopted, failed, lengthBytes }: AdoptResult): string {

@@ -86,6 +86,7 @@ export class Dht {
   readonly #items: ItemStore;
   readonly #external: ExternalAddress;
   readonly #turns: Turns;
+  readonly #clock: () => number;
   readonly #named: Set<string>;
   readonly #closing = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -97,6 +98,7 @@ export class Dht {
     const { bootstrap = [], state = NO_DHT_STATE, walks = 40, answerMs = 2000, readOnly = false } = options;
     const { clock = () => performance.now() } = options;
     this.#options = options;
+    this.#clock = clock;
     this.#lookupMs = options.lookupMs ?? 30_000;
     this.#peersPerLookup = options.peersPerLookup ?? 500;
     this.#named = new Set(bootstrap.map(formatPeerAddress));
@@ -167,6 +169,12 @@ export class Dht {
   /** Where the world sees us, as far as the votes tell that the nodes' answers hold (BEP 42). */
   get externalAddress(): ExternalAddress {
     return this.#external;
+  }
+
+  /** How long ago the oldest announcement of an infohash came of those that our own nodes keep; null: they keep none. */
+  oldestAnnouncementMs(infoHash: Uint8Array): number | null {
+    const times = this.#nodes.map(({ peers }) => peers.oldestMs(infoHash)).filter((time) => time !== null);
+    return times.length === 0 ? null : this.#clock() - Math.min(...times);
   }
 
   /** Datagrams that were no question worth an answer, and no answer to a question of ours. */

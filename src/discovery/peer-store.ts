@@ -59,6 +59,13 @@ export class PeerStore {
     return randomPart(found, most);
   }
 
+  /** When the oldest of the announcements of an infohash came that are kept; null when none is. */
+  oldestMs(infoHash: Uint8Array): number | null {
+    this.#expire();
+    const [key] = this.#byHash.get(Buffer.from(infoHash).toString('latin1')) ?? [];
+    return key === undefined ? null : (this.#peers.get(key)?.atMs ?? null);
+  }
+
   /** Random infohashes that have peers (BEP 51). */
   sample(most: number): Uint8Array[] {
     this.#expire();

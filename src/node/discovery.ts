@@ -22,7 +22,7 @@ import { LocalPeers } from './local-peers.js';
 import type { PeeringOptions } from './peering.js';
 import type { Report } from './report.js';
 import { ipVersions, trackerNetwork } from './tracker-network.js';
-import { TrackerSchedule, type TrackerTiers } from './tracker-schedule.js';
+import { type TrackerCounts, TrackerSchedule, type TrackerTiers } from './tracker-schedule.js';
 
 export interface DiscoveryOptions extends PeeringOptions {
   /** How the world is met, and where to listen: one port for peers (TCP), the DHT and uTP (UDP). */
@@ -166,6 +166,11 @@ export class Discovery {
   /** What trackers say of a torrent. */
   trackerStatus(swarm: Swarm): readonly TrackerStatus[] {
     return this.#trackers?.status(swarm) ?? [];
+  }
+
+  /** What the trackers that the user named count. @throws `signal.reason` when aborted */
+  async scrape(names: readonly IdleName[], signal: AbortSignal): Promise<readonly TrackerCounts[]> {
+    return (await this.#trackers?.scrape(names, signal)) ?? [];
   }
 
   /** What came in that is no link's. */

@@ -33,7 +33,7 @@ import { Discovery, type DiscoveryOptions, type Reach } from './discovery.js';
 import type { I2pKeys } from './i2p-keys.js';
 import { rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
-import type { TrackerTiers } from './tracker-schedule.js';
+import type { TrackerCounts, TrackerTiers } from './tracker-schedule.js';
 import { WayOut } from './way-out.js';
 
 export interface PeerNodeOptions extends DiscoveryOptions {
@@ -182,7 +182,6 @@ export class PeerNode {
     const content = { store, lengthBytes, pieceLengthBytes };
     const swarm = this.session.add({ infoHashV1, infoHashV2, infoBytes, content, wanted: [] });
     swarm.addPeers(this.#peers, 'asked');
-    swarm.addPeers(this.#proven.values(), 'dht');
     return swarm;
   }
 
@@ -194,6 +193,11 @@ export class PeerNode {
   /** What trackers say of a torrent. */
   trackerStatus(swarm: Swarm): readonly TrackerStatus[] {
     return this.#discovery.trackerStatus(swarm);
+  }
+
+  /** What the trackers that the user named count. @throws `signal.reason` when aborted */
+  scrape(names: readonly IdleName[], signal: AbortSignal): Promise<readonly TrackerCounts[]> {
+    return this.#discovery.scrape(names, signal);
   }
 
   /** Null when none is wanted. */

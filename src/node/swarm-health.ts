@@ -4,11 +4,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CatalogueRecord } from '../chain/catalogue.js';
+import type { ScrapeCounts } from '../discovery/trackers/announce.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import type { SegmentKind } from '../metainfo/segment.js';
 import type { Peer } from '../swarm/peer.js';
 import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
+import type { TrackerCounts } from './tracker-schedule.js';
 
 /** What was observed of one torrent. */
 export interface TorrentHealth {
@@ -24,6 +26,14 @@ export interface TorrentHealth {
   readonly peers: number;
   /** How often the rarest piece was seen, and which share of the others was seen once more: 1.5 of 3 seeds is not 3. */
   readonly distributedCopies: number;
+  /** What trackers say: more than could be reached, or what is long gone. */
+  readonly trackers: readonly TrackerSays[];
+  /** Age of the oldest announcement that our own DHT node keeps; null: it keeps none, and others do not tell. */
+  readonly oldestAnnouncementMs: number | null;
+}
+
+export interface TrackerSays extends ScrapeCounts {
+  readonly tracker: string;
 }
 
 export interface HealthOptions {
@@ -49,7 +59,11 @@ export async function swarmHealth(options: HealthOptions): Promise<TorrentHealth
     { index, kind: 'blocks' as const, torrent: blocks },
     { index, kind: 'spent' as const, torrent: spent },
   ]);
-  const health: TorrentHealth[] = [];
+  const names = torrents.flatMap(({ torrent }) => namesOf(torrent));
+  const scraped = options.peerNode.scrape(names, options.signal);
+  // It is waited for below.
+  scraped.catch(() => {});
+  const health: Watched[] = [];
   let next = 0;
   let done = 0;
   const work = async () => {
@@ -61,10 +75,33 @@ export async function swarmHealth(options: HealthOptions): Promise<TorrentHealth
     }
   };
   await Promise.all(Array.from({ length: atATime }, work));
-  return health;
+  const said = await scraped;
+  return health.map((each) => ({ ...each, trackers: trackersOf(each.torrent, said) }));
 }
 
-type Seen = Omit<TorrentHealth, 'index' | 'kind' | 'torrent'>;
+type Watched = Omit<TorrentHealth, 'trackers'>;
+type Seen = Omit<Watched, 'index' | 'kind' | 'torrent'>;
+
+/** Its infohashes as the DHT and trackers know them. */
+function namesOf({ infoHashV1, infoHashV2 }: Metainfo): string[] {
+  const names = [infoHashV1, infoHashV2?.subarray(0, 20)].filter((name) => name != null);
+  return names.map((name) => Buffer.from(name).toString('latin1'));
+}
+
+/** Most peers of a hybrid announce both of its names: of each tracker the name counts that has more. */
+function trackersOf(torrent: Metainfo, said: readonly TrackerCounts[]): TrackerSays[] {
+  return said.flatMap(({ tracker, counts }) => {
+    const known = namesOf(torrent).flatMap((name) => counts.get(name) ?? []);
+    const most = (of: (count: ScrapeCounts) => number) => Math.max(...known.map(of));
+    if (known.length === 0) return [];
+    return {
+      tracker,
+      seeds: most(({ seeds }) => seeds),
+      leechers: most(({ leechers }) => leechers),
+      completed: most(({ completed }) => completed),
+    };
+  });
+}
 
 async function watch(torrent: Metainfo, options: HealthOptions): Promise<Seen> {
   const { peerNode, watchSeconds, signal } = options;
@@ -83,7 +120,14 @@ async function watch(torrent: Metainfo, options: HealthOptions): Promise<Seen> {
       // A seed among them was heard; somebody who comes later is somebody more.
       if (knownPeers > 0 && isAllSaid && nowMs - startMs >= lonelyMs) break;
     }
-    return seen(torrent, [...swarm.peers.values()], swarm.status().knownPeers);
+    const ages = namesOf(torrent).map(
+      (name) => peerNode.dht?.oldestAnnouncementMs(Buffer.from(name, 'latin1')) ?? Number.NEGATIVE_INFINITY,
+    );
+    const oldestMs = Math.max(...ages);
+    return {
+      ...seen(torrent, [...swarm.peers.values()], swarm.status().knownPeers),
+      oldestAnnouncementMs: Number.isFinite(oldestMs) ? oldestMs : null,
+    };
   } finally {
     over.abort();
     await lookup;
@@ -93,12 +137,12 @@ async function watch(torrent: Metainfo, options: HealthOptions): Promise<Seen> {
 
 /** Asks for both names again and again: at the start the DHT may not be there yet. Never rejects. */
 async function lookUp(
-  { infoHashV1, infoHashV2 }: Metainfo,
+  torrent: Metainfo,
   { peerNode }: HealthOptions,
   signal: AbortSignal,
   found: (address: { host: string; port: number }) => void,
 ): Promise<void> {
-  const names = [infoHashV1, infoHashV2?.subarray(0, 20)].filter((name) => name != null);
+  const names = namesOf(torrent).map((name) => Buffer.from(name, 'latin1'));
   try {
     while (peerNode.dht && !signal.aborted) {
       for (const name of names)
@@ -110,7 +154,11 @@ async function lookUp(
   }
 }
 
-function seen({ pieceCount }: Metainfo, links: readonly Peer[], named: number): Seen {
+function seen(
+  { pieceCount }: Metainfo,
+  links: readonly Peer[],
+  named: number,
+): Omit<Seen, 'oldestAnnouncementMs'> {
   const open = links.filter(({ isOpen, isClosing }) => isOpen && !isClosing);
   const seeds = open.filter(({ have }) => have.complete(pieceCount)).length;
   const rest = open.filter(({ have }) => !have.complete(pieceCount) && have.fits(pieceCount));

@@ -1,15 +1,33 @@
 /** Which torrents are announced to trackers: those that are open, and those that rest. */
+import type { ScrapeCounts } from '../discovery/trackers/announce.js';
 import type { TrackerClient, TrackerStatus, TransferCounts } from '../discovery/trackers/tracker-client.js';
+import { parseTrackerUrl } from '../discovery/trackers/tracker-url.js';
 import type { IdleName } from '../swarm/idle-torrents.js';
 import type { Swarm } from '../swarm/swarm.js';
 
 /** Trackers in tiers (BEP 12). */
 export type TrackerTiers = readonly (readonly string[])[];
 
+/** How large swarms are, as a tracker says (BEP 48). */
+export interface TrackerCounts {
+  /** Without path and query. */
+  readonly tracker: string;
+  readonly counts: ReadonlyMap<IdleName, ScrapeCounts>;
+}
+
 export interface TrackerScheduleOptions {
   readonly client: Pick<
     TrackerClient,
-    'add' | 'attach' | 'detach' | 'completed' | 'portChanged' | 'remove' | 'tick' | 'status' | 'close'
+    | 'add'
+    | 'attach'
+    | 'detach'
+    | 'completed'
+    | 'portChanged'
+    | 'remove'
+    | 'tick'
+    | 'status'
+    | 'scrape'
+    | 'close'
   >;
   /** Trackers that the user named, for every torrent that is not private. */
   readonly asked: TrackerTiers;
@@ -81,6 +99,18 @@ export class TrackerSchedule {
   status(swarm: Swarm): readonly TrackerStatus[] {
     const open = this.#open.get(swarm);
     return open ? this.#options.client.status(open.torrent) : [];
+  }
+
+  /**
+   * What each tracker that the user named counts, by name; nothing of what it does not tell.
+   * @throws `signal.reason` when aborted
+   */
+  scrape(names: readonly IdleName[], signal: AbortSignal): Promise<TrackerCounts[]> {
+    const scraped = this.#options.asked.flat().map(async (url) => ({
+      tracker: parseTrackerUrl(url)?.shown ?? url,
+      counts: await this.#options.client.scrape(url, names, signal),
+    }));
+    return Promise.all(scraped);
   }
 
   /** We are reached by another port. */

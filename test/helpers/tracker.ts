@@ -24,7 +24,8 @@ export class Tracker {
     this.#server = server;
     server.on('request', ({ url, socket }, response) => {
       const query = queryBytes(url ?? '');
-      response.end(this.#announce(query, socket.remoteAddress ?? '127.0.0.1'), 'latin1');
+      if (url?.startsWith('/scrape')) return response.end(this.#scrape(url), 'latin1');
+      return response.end(this.#announce(query, socket.remoteAddress ?? '127.0.0.1'), 'latin1');
     });
   }
 
@@ -52,6 +53,18 @@ export class Tracker {
     const swarm = this.#swarms.get(infoHash) ?? new Map<string, Peer>();
     this.#swarms.set(infoHash, swarm);
     return swarm;
+  }
+
+  /** BEP 48. */
+  #scrape(url: string): Uint8Array {
+    const hashes = [...url.matchAll(/info_hash=([^&]*)/g)].map(([, hash = '']) => unescapeBytes(hash));
+    const files = hashes.map((hash): [string, Encodable] => {
+      const swarm = [...this.#swarm(Buffer.from(hash, 'latin1').toString('hex')).values()];
+      const complete = swarm.filter(({ left }) => left === 0).length;
+      const counts = { complete, incomplete: swarm.length - complete, downloaded: complete };
+      return [hash, new Map(Object.entries(counts))];
+    });
+    return encode(new Map([['files', new Map(files)]]));
   }
 
   #announce(query: Map<string, string>, host: string): Uint8Array {
@@ -104,10 +117,11 @@ function queryBytes(url: string): Map<string, string> {
   return new Map(
     pairs.map((pair) => {
       const [name = '', value = ''] = pair.split('=');
-      return [
-        name,
-        value.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16))),
-      ];
+      return [name, unescapeBytes(value)];
     }),
   );
+}
+
+function unescapeBytes(text: string): string {
+  return text.replace(/%([0-9a-f]{2})/gi, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
