@@ -952,9 +952,10 @@ export interface ReactorStats {
   malformedDatagrams: number
   tooManyDatagrams: number
   overflowedDatagrams: number
-  /** Not dialled, not let in, neither sent nor read, since their address is blocked. */
+  /** Not dialled, not let in, ended while open, neither sent nor read, since their address is blocked. */
   blockedDials: number
   blockedIncoming: number
+  blockedLinks: number
   blockedDatagrams: number
 }
 

@@ -14,8 +14,9 @@ const forTests = {
   folder: `debian-${release}`,
   execute: run,
 };
-/** The tests of trackers are skipped without one. */
+/** The tests of trackers, and of Tor's control port, are skipped without them. */
 const forTrackers = { packages: ['opentracker'], folder: `debian-${release}-trackers`, execute: attempt };
+const forTor = { packages: ['tor'], folder: `debian-${release}-tor`, execute: attempt };
 /** Benchmarks go on without a peer. */
 const forBenchmarks = {
   packages: ['mktorrent', 'transmission-cli', 'transmission-daemon'],
@@ -28,7 +29,7 @@ const peers = {
   transmission: ['transmission-daemon', /transmission-daemon ([4-9]|\d\d)\./],
 };
 
-/** The command of each, and of a tracker, or '' where none can be had: their tests are then skipped. */
+/** The command of each, of a tracker and of Tor, or '' where none can be had: their tests are then skipped. */
 export function ensureDebianPeers() {
   const found = {};
   for (const [name, [program, enough]] of Object.entries(peers)) {
@@ -36,7 +37,8 @@ export function ensureDebianPeers() {
     const version = output('sh', ['-c', `${program} --version 2>&1`]) ?? '';
     found[name] = enough.test(version) ? program : fromDebian(program, forTests);
   }
-  return { ...found, opentracker: fromDebian('opentracker', forTrackers) };
+  const tor = output('tor', ['--version']) === null ? fromDebian('tor', forTor) : 'tor';
+  return { ...found, opentracker: fromDebian('opentracker', forTrackers), tor };
 }
 
 /** The command of a program that benchmarks are held against, or '' where it cannot be had. */

@@ -9,7 +9,7 @@ import { findRqbit } from './rqbit.mjs';
 import { say } from './run.mjs';
 import { setup } from './setup.mjs';
 
-const { bitcoind, python, aria2, transmission, opentracker } = setup('test');
+const { bitcoind, python, aria2, transmission, opentracker, tor } = setup('test');
 // Where the tests find their peers; empty means that there is none, and its tests are skipped.
 const env = {
   ...process.env,
@@ -18,6 +18,7 @@ const env = {
   BLOCKSWARM_ARIA2: aria2,
   BLOCKSWARM_TRANSMISSION: transmission,
   BLOCKSWARM_OPENTRACKER: opentracker,
+  BLOCKSWARM_TOR: tor,
   BLOCKSWARM_RQBIT: findRqbit(),
   BLOCKSWARM_DHT_PEER: ensureDhtPeer(),
 };

@@ -540,9 +540,10 @@ pub struct ReactorStats {
     pub malformed_datagrams: f64,
     pub too_many_datagrams: f64,
     pub overflowed_datagrams: f64,
-    /// Not dialled, not let in, neither sent nor read, since their address is blocked.
+    /// Not dialled, not let in, ended while open, neither sent nor read, since their address is blocked.
     pub blocked_dials: f64,
     pub blocked_incoming: f64,
+    pub blocked_links: f64,
     pub blocked_datagrams: f64,
 }
 
@@ -949,6 +950,7 @@ impl Reactor {
             overflowed_datagrams: overflowed,
             blocked_dials: read(&filter.dialled),
             blocked_incoming: read(&filter.incoming),
+            blocked_links: read(&filter.ended),
             blocked_datagrams: read(&filter.datagrams),
         }
     }

@@ -1,5 +1,6 @@
 /** What every kind of `seed` says: that it is ready, and at the end what it sent. */
 
+import type { BlockedCounts } from '../node/address-lists.js';
 import type { PeerNode } from '../node/peer-node.js';
 import { formatBytes } from '../units.js';
 import { type Env, stopped } from './env.js';
@@ -35,8 +36,13 @@ export async function seeding({
   await stopped(env);
   const { uploadedBytes } = peerNode.stats();
   const seconds = (performance.now() - startedMs) / 1000;
+  const { blocked, reach } = peerNode;
   output.event(
-    { event: 'stopped', uploadedBytes, seconds, ...peerNode.reach },
-    `stopped: ${formatBytes(uploadedBytes)} uploaded`,
+    { event: 'stopped', uploadedBytes, seconds, blocked, ...reach },
+    `stopped: ${formatBytes(uploadedBytes)} uploaded${blocked ? `; ${blockedText(blocked)}` : ''}`,
   );
+}
+
+function blockedText({ dials, incoming, links, datagrams }: BlockedCounts): string {
+  return `blocked: ${dials} not dialled, ${incoming} not let in, ${links} ended, ${datagrams} datagrams`;
 }

@@ -13,6 +13,18 @@ export interface AddressListOptions {
   readonly allowlist?: readonly string[];
 }
 
+/** What the lists came to, since the start. */
+export interface BlockedCounts {
+  /** Connections and requests that were not begun. */
+  readonly dials: number;
+  /** Connections from outside that were dropped. */
+  readonly incoming: number;
+  /** Connections that were open when their address came onto a list. */
+  readonly links: number;
+  /** Datagrams that were neither sent nor read. */
+  readonly datagrams: number;
+}
+
 /** Between two looks at the files. */
 const LOOK_MS = 5000;
 
@@ -37,6 +49,16 @@ export class AddressLists {
     lists.#seen = await lists.#look();
     await lists.#read(signal);
     return lists;
+  }
+
+  /** Null when there are no lists. */
+  counts(reactor: Pick<Reactor, 'stats'>): BlockedCounts | null {
+    if (this.#files.length === 0) return null;
+    const { blockedDials, blockedIncoming, blockedLinks, blockedDatagrams } = reactor.stats();
+    return {
+      ...{ dials: blockedDials, incoming: blockedIncoming },
+      ...{ links: blockedLinks, datagrams: blockedDatagrams },
+    };
   }
 
   apply(reactor: Pick<Reactor, 'setBlocked'>): void {

@@ -2,8 +2,15 @@
 
 import { parseI2pAddress } from '../connector/i2p-address.js';
 import type { Privacy, PrivacyOptions } from '../connector/privacy.js';
-import { isLoopback, type PeerAddress, parsePeerAddress, resolvePeerAddress } from '../connector.js';
+import {
+  isLoopback,
+  normalizeHost,
+  type PeerAddress,
+  parseHostPort,
+  resolvePeerAddress,
+} from '../connector.js';
 import { PUBLIC_DHT_NODES } from '../discovery/bootstrap-nodes.js';
+import { BlockswarmError } from '../errors.js';
 import type { AddressListOptions } from './address-lists.js';
 import type { Report } from './report.js';
 
@@ -34,6 +41,16 @@ export async function resolveLearnt(
   });
 }
 
+/** Who answers behind a name could not be told from others: datagrams come back from addresses. */
+function literalNode(text: string): PeerAddress {
+  const { host, port } = parseHostPort(text);
+  if (normalizeHost(host) !== null) return { host, port };
+  throw new BlockswarmError(
+    'ERR_ADDRESS',
+    `through a proxy a DHT node is named by its IP address, as its name would have to be looked up past it: \`${text}\``,
+  );
+}
+
 /** How the world is met, and whether by the DHT. */
 export interface DhtChoice extends PrivacyOptions, AddressListOptions {
   readonly dht: boolean;
@@ -52,10 +69,13 @@ export async function dhtNodes(
   signal: AbortSignal,
   report: Report,
 ): Promise<PeerAddress[] | null> {
-  if (!dht || !privacy.udp) return null;
+  if (!dht) return null;
+  if (!privacy.udp) {
+    if (dhtBootstrap) report.warn(`no DHT with --privacy ${privacy.mode}: --dht-bootstrap is of no use`);
+    return null;
+  }
   if (privacy.names !== 'dns') {
-    // Their names would have to be looked up past the proxy.
-    if (dhtBootstrap) return dhtBootstrap.map(parsePeerAddress);
+    if (dhtBootstrap) return dhtBootstrap.map(literalNode);
     report.warn(
       'no DHT: name a node to begin with by its IP address (--dht-bootstrap), or turn it off (--no-dht)',
     );

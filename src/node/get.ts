@@ -13,6 +13,7 @@ import { isWebSeedUrl } from '../metainfo/peer-sources.js';
 import { ResumeDb } from '../native.js';
 import { shownUrl } from '../swarm/web-seeds.js';
 import { sameBytes, toHex } from '../units.js';
+import type { BlockedCounts } from './address-lists.js';
 import type { Reach } from './discovery.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { Report } from './report.js';
@@ -60,6 +61,8 @@ export interface GetResult extends Reach {
   readonly peers: number;
   /** How many web seeds did. */
   readonly webSeeds: number;
+  /** What the user's lists of addresses came to; null without any. */
+  readonly blocked: BlockedCounts | null;
 }
 
 const SHOW_MS = 200;
@@ -138,6 +141,7 @@ async function run(
     seconds: (performance.now() - startedMs) / 1000,
     peers: peerNode.provenPeers,
     webSeeds: peerNode.provenWebSeeds,
+    blocked: peerNode.blocked,
     ...peerNode.reach,
   };
   const ticker = setInterval(() => download.showSeeding(), SHOW_MS);

@@ -28,7 +28,7 @@ import { Session } from '../swarm/session.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { SwarmEvents, SwarmOptions } from '../swarm/swarm-options.js';
 import type { WebSeedSource } from '../swarm/web-seeds.js';
-import type { AddressLists } from './address-lists.js';
+import type { AddressLists, BlockedCounts } from './address-lists.js';
 import { Discovery, type DiscoveryOptions, type Reach } from './discovery.js';
 import type { I2pKeys } from './i2p-keys.js';
 import { rateLimits } from './peering.js';
@@ -281,6 +281,11 @@ export class PeerNode {
   /** Asks for something short over HTTP(S): see `Reactor.httpGet`. */
   httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
     return this.#reactor.httpGet(url, options, signal);
+  }
+
+  /** What the user's lists of addresses came to; null when there are none. */
+  get blocked(): BlockedCounts | null {
+    return this.#addressLists?.counts(this.#reactor) ?? null;
   }
 
   stats(): ReactorStats {

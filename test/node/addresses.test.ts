@@ -29,8 +29,12 @@ t.test('behind a proxy no name is looked up, and in Tor there is no DHT', async 
   t.equal(await dhtNodes({ dht: true }, proxied, signal, report), null);
   t.match(warnings, [/name a node/]);
   const dhtBootstrap = ['node.example:6881'];
-  await t.rejects(dhtNodes({ dht: true, dhtBootstrap }, proxied, signal, report), { code: 'ERR_ADDRESS' });
+  await t.rejects(dhtNodes({ dht: true, dhtBootstrap }, proxied, signal, report), {
+    code: 'ERR_ADDRESS',
+    message: /IP address.*node\.example:6881/,
+  });
   t.equal(await dhtNodes({ dht: true, dhtBootstrap: ['127.0.0.1:1'] }, tor, signal, report), null);
+  t.match(warnings, [/name a node/, /--privacy tor.*--dht-bootstrap/], 'what is of no use is said');
   t.same(await resolveAll(['peer.example:1', 'x.onion:2'], tor, signal), [
     { host: 'peer.example', port: 1 },
     { host: 'x.onion', port: 2 },
