@@ -77,7 +77,7 @@ export async function start(command, args, ready, options = {}) {
     process.removeListener('exit', end);
     await closed;
   };
-  return { pid: child.pid, match, stop };
+  return { pid: child.pid, stdout: child.stdout, match, stop };
 }
 
 /** CPU seconds, user and system, of a process and all below it. */

@@ -24,6 +24,7 @@ const benches = {
   trackers: () => import('./whole/trackers.mjs'),
   dht: () => import('./whole/dht.mjs'),
   bootstrap: () => import('./whole/bootstrap.mjs'),
+  follow: () => import('./whole/follow.mjs'),
 };
 
 const options = {

@@ -695,6 +695,8 @@ export interface HttpRequest {
   /** Requests of one group to one host may be seen to belong together; absent: with no other. */
   group?: string
   reach: HttpReach
+  /** JSON to be sent by `POST`; then no redirect is followed. */
+  post?: string
 }
 
 /** Where we are in I2P. */

@@ -715,6 +715,8 @@ export interface HttpGetOptions {
   /** Requests of one group to one host may be seen to belong together, as on a circuit of Tor; absent: with no other. */
   readonly group?: string;
   readonly reach: HttpReach;
+  /** JSON, sent by POST instead; then no redirect is followed. */
+  readonly post?: string;
 }
 
 /** An answer of any status but a redirect. */
@@ -822,11 +824,12 @@ export class Reactor {
    */
   async httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
     signal?.throwIfAborted();
-    const { maxBytes, timeoutMs, maxRedirects = 5, group, reach } = options;
+    const { maxBytes, timeoutMs, maxRedirects = 5, group, reach, post } = options;
     const limits = { maxBytes, timeoutMs, maxRedirects };
     const request = this.#inner.httpGet({
       ...{ url, ...limits, reach },
       ...(group !== undefined && { group }),
+      ...(post !== undefined && { post }),
     });
     let aborted = () => {};
     const outcome = await new Promise<bindings.HttpOutcome>((resolve, reject) => {

@@ -40,6 +40,8 @@ pub struct HttpRequest {
     /// Requests of one group to one host may be seen to belong together; absent: with no other.
     pub group: Option<String>,
     pub reach: HttpReach,
+    /// JSON to be sent by `POST`; then no redirect is followed.
+    pub post: Option<String>,
 }
 
 impl HttpRequest {
@@ -51,6 +53,7 @@ impl HttpRequest {
             redirects: self.max_redirects as usize,
             group: self.group,
             reach: self.reach.read(),
+            post: self.post.map(Into::into),
         })
     }
 }

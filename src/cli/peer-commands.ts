@@ -19,7 +19,7 @@ selected are not made, unless they share a piece (v1) with one that is.`;
 const seedText = `
 Three ways, one at a time:
   seed --datadir DIR       the blocks of a Bitcoin node, as torrents that anyone
-                           can recompute
+                           can recompute; the node may run, and is followed
   seed TORRENT=PATH...     torrents whose files are at PATH: the torrent's file
                            or folder, or the folder that holds it
   seed --torrents DIR      every .torrent file in DIR, also those that come
@@ -126,6 +126,19 @@ export function peerOptions(command: Command): Command {
     );
 }
 
+/** Gives a command the options of whoever asks a node whether there is something new. */
+export function hintOptions(command: Command): Command {
+  return command
+    .option(
+      '--rpc <host:port>',
+      "the node's RPC: a hint that there is a new block, and whether it is in its first sync",
+    )
+    .option('--rpc-cookie <file>', "its cookie file (default: .cookie in the network's folder of --datadir)")
+    .option('--rpc-user <name>', 'a user of its rpcauth, instead of the cookie')
+    .addOption(new Option('--rpc-password-file <file>', "that user's password").argParser(passwordFile))
+    .option('--rest <host:port>', "the node's REST interface (-rest), likewise");
+}
+
 /** `peers`: gives a command the options of whoever meets peers. */
 export function addPeerCommands(
   program: Command,
@@ -158,19 +171,21 @@ export function addPeerCommands(
     async () => (await import('./get-command.js')).getCommand,
   );
   add(
-    peers(
-      program
-        .command('seed')
-        .description('serve the blocks of a data directory, or any torrents, in place and read-only')
-        .argument('[torrent=path...]')
-        .option('--torrents <dir>', 'seed every .torrent file in a folder')
-        .option('--content <dir>', 'with --torrents: where their content is')
-        .option('--super-seed', 'as the only seed: give each piece to one peer, and see it spread (BEP 16)')
-        .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
-        .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
-        .addOption(networkOption())
-        .option('--listen <host:port>', listenText)
-        .addHelpText('after', seedText),
+    hintOptions(
+      peers(
+        program
+          .command('seed')
+          .description('serve the blocks of a data directory, or any torrents, in place and read-only')
+          .argument('[torrent=path...]')
+          .option('--torrents <dir>', 'seed every .torrent file in a folder')
+          .option('--content <dir>', 'with --torrents: where their content is')
+          .option('--super-seed', 'as the only seed: give each piece to one peer, and see it spread (BEP 16)')
+          .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+          .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+          .addOption(networkOption())
+          .option('--listen <host:port>', listenText)
+          .addHelpText('after', seedText),
+      ),
     ),
     async () => (await import('./seed-command.js')).seedCommand,
   );

@@ -4,7 +4,7 @@ import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
 import { collect, wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
-import { addPeerCommands, listenText, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
+import { addPeerCommands, hintOptions, listenText, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
 import { printable } from './printable.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
@@ -113,7 +113,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./publish-command.js')).keygenCommand,
   );
   add(
-    peers(source(catalogue.command('publish')))
+    hintOptions(peers(source(catalogue.command('publish'))))
       .description('seed a data directory, and say in the DHT, under a key, which catalogue is its newest')
       .requiredOption('--key <file>', 'the key: `catalogue keygen` makes one')
       .option('--listen <host:port>', listenText),

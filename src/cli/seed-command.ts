@@ -21,6 +21,8 @@ export async function seedCommand(context: CommandContext<Options>): Promise<voi
   if (torrents === undefined && content !== undefined) throw usage('--content belongs to --torrents');
   if (datadir !== undefined && options.superSeed) throw usage('--super-seed is not for --datadir');
   if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
+  if (datadir === undefined && (options.rpc ?? options.rest) !== undefined)
+    throw usage('--rpc and --rest belong to --datadir');
   if (datadir === undefined) await torrentSeedCommand(context);
   else await datadirSeedCommand({ ...context, options: { ...options, datadir } });
 }

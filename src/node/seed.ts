@@ -15,6 +15,7 @@ import { ChainAlarm } from './chain-alarm.js';
 import { ChainFollower } from './chain-follower.js';
 import { ChainRecord } from './chain-record.js';
 import { FolderWatch } from './folder-watch.js';
+import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from './node-hints.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
@@ -25,7 +26,7 @@ import { SegmentSeeds } from './segment-seeds.js';
 import { Source, type SourceOptions } from './source.js';
 import { StateFolder } from './state.js';
 
-export interface SeedOptions extends SourceOptions, PeerNodeChoice {
+export interface SeedOptions extends SourceOptions, PeerNodeChoice, NodeHintsChoice {
   readonly stateDir: string;
 }
 
@@ -47,6 +48,7 @@ export class Seeder {
   readonly #alarm: ChainAlarm;
   readonly #follower: ChainFollower;
   readonly #watch: FolderWatch;
+  readonly #hints: NodeHints;
   readonly #stop = new AbortController();
   /** Resolves when all that can be served of what was sealed at the start is served; also when it is closed before. */
   readonly caughtUp: Promise<void>;
@@ -62,6 +64,7 @@ export class Seeder {
     resumeDb: ResumeDb;
     record: ChainRecord;
     pause: SealingPause;
+    hintSources: readonly HintSource[];
     report: Report;
   }) {
     const { source, peerNode, state, resumeDb, record, pause, report } = parts;
@@ -116,9 +119,16 @@ export class Seeder {
       },
     });
     this.#follower.begin();
-    this.#watch = new FolderWatch(source.blocksDir, () => this.#follower.lookNow());
+    const heard = () => this.#follower.lookNow();
+    this.#watch = new FolderWatch(source.blocksDir, heard);
+    this.#hints = new NodeHints({ sources: parts.hintSources, heard, report });
     const { signal } = this.#stop;
-    this.#jobs = [this.#follower.run(signal), this.#makeTorrents(signal), this.segments.scrub(signal)];
+    this.#jobs = [
+      this.#follower.run(signal),
+      this.#hints.run(signal),
+      this.#makeTorrents(signal),
+      this.segments.scrub(signal),
+    ];
   }
 
   /**
@@ -127,6 +137,7 @@ export class Seeder {
    */
   static async start(options: SeedOptions, signal: AbortSignal, report: Report): Promise<Seeder> {
     const privacy = privacyOf(options, randomBytes);
+    const hints = hintSources(options);
     const source = await Source.open(options, signal);
     for (const warning of source.datadir.warnings()) report.warn(warning);
     const state = StateFolder.open(options.stateDir, options.datadir);
@@ -139,7 +150,8 @@ export class Seeder {
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const record = await ChainRecord.open(state.path, name, report);
         const pause = await SealingPause.open(state.path, name);
-        return new Seeder({ source, peerNode, state, resumeDb, record, pause, report });
+        const sources = hints((url, how, signal) => peerNode.httpGet(url, how, signal));
+        return new Seeder({ source, peerNode, state, resumeDb, record, pause, hintSources: sources, report });
       } catch (error) {
         await peerNode.close();
         throw error;
@@ -163,6 +175,11 @@ export class Seeder {
   /** What is said of the catalogues; the newest is the first. */
   get claims(): readonly CatalogueClaim[] {
     return this.catalogues.claims;
+  }
+
+  /** Whether the node says that it is in its initial block download; null while it says nothing. */
+  get isInitialBlockDownload(): boolean | null {
+    return this.#hints.isInitialBlockDownload;
   }
 
   /** How many segments are sealed, whether they are hashed yet or not. */

@@ -1,78 +1,23 @@
 /** A seed beside a living `bitcoind`: what the node writes is seeded, what it takes back is withdrawn, with no restart. */
-import { renameSync } from 'node:fs';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { type Bitcoind, startBitcoind, withoutBitcoind } from '../helpers/bitcoind.js';
-import { cli, cliJson, startCli } from '../helpers/cli.js';
-import type { Program } from '../helpers/program.js';
-import { tempFolder } from '../helpers/temp.js';
+import t from 'tap';
+import { withoutBitcoind } from '../helpers/bitcoind.js';
+import {
+  catalogue,
+  depth,
+  fork,
+  generate,
+  generateTo,
+  interval,
+  isServed,
+  place,
+  seeding,
+  segments,
+  startNode,
+  startSeed,
+  tip,
+} from '../helpers/followed-node.js';
 
 const skip = withoutBitcoind();
-const network = 'regtest';
-/** Where regtest's segments end, and how deep they must lie. */
-const [interval, depth] = [144, 144];
-
-interface Place {
-  readonly datadir: string;
-  readonly stateDir: string;
-}
-
-function place(t: Test): Place {
-  const folder = tempFolder(t);
-  return { datadir: folder, stateDir: join(folder, 'blockswarm') };
-}
-
-async function startNode(t: Test, { datadir }: Place): Promise<Bitcoind> {
-  const node = await startBitcoind({ datadir, network });
-  t.teardown(() => node.stop());
-  return node;
-}
-
-/** Makes blocks that no other `miner` makes. */
-async function generate(node: Bitcoind, blocks: number, miner = 1): Promise<string> {
-  const hashes = (await node.rpc('generatetodescriptor', [blocks, `raw(5${miner})`])) as string[];
-  return hashes.at(-1) ?? '';
-}
-
-async function generateTo(node: Bitcoind, height: number, miner = 1): Promise<string> {
-  return generate(node, height - Number(await node.rpc('getblockcount')), miner);
-}
-
-/** Makes the node leave its chain at a height, and another one up to `height`. */
-async function fork(node: Bitcoind, forkHeight: number, height: number, miner: number): Promise<string> {
-  await node.rpc('invalidateblock', [await node.rpc('getblockhash', [forkHeight + 1])]);
-  return generateTo(node, height, miner);
-}
-
-const quiet = ['--no-dht', '--no-lsd', '--no-port-mapping'];
-
-function startSeed(t: Test, { datadir, stateDir }: Place): Program {
-  const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
-  return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines']);
-}
-
-interface Segment {
-  readonly blocks: { readonly infoHashV1: string; readonly name: string };
-  readonly spent: { readonly infoHashV1: string };
-}
-
-/** The segments as a program makes them that has never seen the directory before. */
-async function segments(t: Test, { datadir }: Place): Promise<Segment[]> {
-  const args = ['segments', '--datadir', datadir, '--network', network];
-  return (await cliJson<{ segments: Segment[] }>(t, args)).segments;
-}
-
-const tip = (hash: string) => new RegExp(`"event":"tip","height":\\d+,"hash":"${hash}"`);
-const catalogue = (count: number) => new RegExp(`"event":"catalogue-seeding","segments":${count},`, 'g');
-const seeding = (infoHash: string | undefined) => new RegExp(`"event":"seeding".*"infoHashV1":"${infoHash}"`);
-
-/** Whether the running seed gives a whole torrent to a peer. */
-async function isServed(t: Test, seed: Program, infoHash: string | undefined): Promise<boolean> {
-  const [, listen = ''] = await seed.printed(/"event":"listening".*"listen":"([^"]+)"/);
-  const peer = ['--peer', listen, '--no-trackers', ...quiet];
-  const args = ['get', infoHash ?? '', '--out', tempFolder(t), '--timeout', '3', ...peer];
-  return (await cli(t, args)).code === 0;
-}
 
 t.test('a segment is sealed, served and named by a catalogue while the node goes on', { skip }, async (t) => {
   const at = place(t);
@@ -195,22 +140,3 @@ t.test(
     t.equal((await seed.stop()).code, 0);
   },
 );
-
-t.test('block files that vanish are told of, and followed again when they are back', { skip }, async (t) => {
-  const at = place(t);
-  const node = await startNode(t, at);
-  await generateTo(node, interval - 1 + depth);
-  const seed = startSeed(t, at);
-  await seed.printed(catalogue(1));
-  await node.stop();
-  const blocks = join(at.datadir, network, 'blocks');
-  renameSync(blocks, `${blocks}-away`);
-  await seed.printed(/"event":"warning","message":"the block files cannot be looked at: /);
-  renameSync(`${blocks}-away`, blocks);
-  await seed.printed(/"event":"recovered"/);
-  const again = await startNode(t, at);
-  await seed.printed(tip(await generate(again, 3)));
-  const [made] = await segments(t, at);
-  t.ok(await isServed(t, seed, made?.blocks.infoHashV1), 'what was served still is');
-  t.equal((await seed.stop()).code, 0);
-});

@@ -18,6 +18,8 @@ const chains: { readonly [network: string]: readonly [chain: string, folder: str
 };
 
 export interface Bitcoind {
+  /** `host:port`. */
+  readonly rpcAddress: string;
   /** The call's result; rejects with Core's message. */
   rpc(method: string, params?: readonly unknown[]): Promise<unknown>;
   /** Ends it in good order; again is fine. */
@@ -109,7 +111,7 @@ export async function startBitcoind(options: {
     node.kill('SIGKILL');
     await gone;
   };
-  return { rpc, stop: () => stop(node, gone, rpc), kill };
+  return { rpcAddress: `127.0.0.1:${port}`, rpc, stop: () => stop(node, gone, rpc), kill };
 }
 
 async function stop(node: ChildProcess, gone: Promise<string>, rpc: Bitcoind['rpc']): Promise<void> {

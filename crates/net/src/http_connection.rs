@@ -2,10 +2,10 @@
 
 use crate::http_dial::HttpStream;
 use crate::http_error::HttpError;
-use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
@@ -20,7 +20,10 @@ const HEADERS: usize = 100;
 pub(crate) struct Driver(Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>);
 
 /// Begins to speak HTTP.
-pub(crate) async fn open(stream: HttpStream) -> Result<(SendRequest<Empty<Bytes>>, Driver), HttpError> {
+pub(crate) async fn open<B>(stream: HttpStream) -> Result<(SendRequest<B>, Driver), HttpError>
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
     let mut builder = http1::Builder::new();
     // Names as nearly everybody writes them.
     builder.max_buf_size(BUFFER_BYTES).max_headers(HEADERS).title_case_headers(true);

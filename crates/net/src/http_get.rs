@@ -9,10 +9,10 @@ use crate::http_dial::{Dialled, HttpDialer};
 use crate::http_error::HttpError;
 use crate::http_reach::Reach;
 use crate::http_url::HttpUrl;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::response::Parts;
-use hyper::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use std::time::Duration;
 
 /// Memory taken before any of a body is there.
@@ -33,6 +33,8 @@ pub struct HttpGet {
     pub group: Option<String>,
     /// Where the URL, and those that it leads to, may lead.
     pub reach: Reach,
+    /// JSON to be sent by `POST`; then no redirect is followed.
+    pub post: Option<Bytes>,
 }
 
 /// An answer of any status but a redirect.
@@ -68,9 +70,13 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
         let isolation = group.map_or(alone, |group| Isolation::group(group, &here.origin().host));
         let Dialled { stream, place, to, seat } = dialer.dial(&here, request.reach, from, isolation).await?;
         let (mut sender, mut driver) = http_connection::open(stream).await?;
-        let asking = sender.send_request(head(&here, dialer.user_agent));
+        let asking = sender.send_request(head(&here, request.post.as_ref(), dialer.user_agent));
         let (head, body) = driver.drive(asking).await.map_err(|error| told(&error))?.into_parts();
         if let Some(location) = moved(&head)? {
+            // What is sent is for whom it was meant.
+            if request.post.is_some() {
+                return Err(HttpError::BadRedirect);
+            }
             from = Some(place);
             let there = here.join(&location).map_err(|_| HttpError::BadRedirect)?;
             // What was asked for in secret is not asked for in the open.
@@ -111,8 +117,12 @@ async fn whole(driver: &mut Driver, mut body: Incoming, max_bytes: u64) -> Resul
     }
 }
 
-fn head(url: &HttpUrl, user_agent: &str) -> Request<Empty<Bytes>> {
-    let mut head = Request::new(Empty::new());
+fn head(url: &HttpUrl, post: Option<&Bytes>, user_agent: &str) -> Request<Full<Bytes>> {
+    let mut head = Request::new(Full::new(post.cloned().unwrap_or_default()));
+    if post.is_some() {
+        *head.method_mut() = Method::POST;
+        head.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     // A URL that was read is sound: what cannot be put in is left out, and the server complains.
     if let Ok(target) = url.target().parse() {
         *head.uri_mut() = target;

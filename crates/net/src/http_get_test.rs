@@ -7,6 +7,7 @@ use crate::http_dial::{HttpDialer, HttpLimits};
 use crate::http_error::HttpError;
 use crate::http_reach::{Family, Reach};
 use crate::http_url::HttpUrl;
+use hyper::body::Bytes;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -59,6 +60,7 @@ impl Server {
             redirects: 3,
             group: None,
             reach: TRACKER,
+            post: None,
         }
     }
 }
@@ -186,4 +188,21 @@ fn the_rules_of_reach_hold() {
     assert_eq!(of(Reach { tracker: false, ..TRACKER }), Err(HttpError::Forbidden));
     assert_eq!(of(Reach { family: Some(Family::V6), ..TRACKER }), Err(HttpError::Unresolved));
     assert_eq!(of(Reach { family: Some(Family::V4), ..TRACKER }), Ok(b"de".to_vec()));
+}
+
+#[test]
+fn json_is_sent_to_whom_it_is_meant_for_and_nobody_else() {
+    let server = Server::start(|head| {
+        let lower = head.to_ascii_lowercase();
+        let sent = lower.starts_with("post /rpc http/1.1")
+            && lower.contains("content-type: application/json")
+            && lower.contains("content-length: 8");
+        let moved = "HTTP/1.1 307 Elsewhere\r\nLocation: /rpc\r\nContent-Length: 0\r\n\r\n";
+        let answer = if sent { "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsent" } else { moved };
+        vec![answer.as_bytes().to_vec()]
+    });
+    let post = Some(Bytes::from_static(b"{\"id\":1}"));
+    let to = |target| run(&HttpGet { post: post.clone(), ..server.request(target) });
+    assert_eq!(to("/rpc").unwrap().body, b"sent");
+    assert_eq!(to("/moved").unwrap_err().code(), HttpError::BadRedirect.code());
 }

@@ -1,0 +1,158 @@
+/** What may go wrong under a seed that follows a node: files vanish or are others, a disk is full, a clock is wrong. */
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { withoutBitcoind } from '../helpers/bitcoind.js';
+import { programPath } from '../helpers/cli.js';
+import { withoutSample } from '../helpers/engine.js';
+import {
+  catalogue,
+  depth,
+  generate,
+  generateTo,
+  interval,
+  isServed,
+  network,
+  type Place,
+  place,
+  seedArgs,
+  seeding,
+  segments,
+  startNode,
+  startSeed,
+  tip,
+} from '../helpers/followed-node.js';
+import { Program } from '../helpers/program.js';
+import { sampleDatadir } from '../helpers/sample-datadir.js';
+import { tempFolder } from '../helpers/temp.js';
+
+const skip = withoutBitcoind();
+const blocksOf = ({ datadir }: Place) => join(datadir, network, 'blocks');
+
+t.test('block files that vanish are told of, and followed again when they are back', { skip }, async (t) => {
+  const at = place(t);
+  const node = await startNode(t, at);
+  await generateTo(node, interval - 1 + depth);
+  const seed = startSeed(t, at);
+  await seed.printed(catalogue(1));
+  await node.stop();
+  const blocks = join(at.datadir, network, 'blocks');
+  renameSync(blocks, `${blocks}-away`);
+  await seed.printed(/"event":"warning","message":"the block files cannot be looked at: /);
+  renameSync(`${blocks}-away`, blocks);
+  await seed.printed(/"event":"recovered"/);
+  const again = await startNode(t, at);
+  await seed.printed(tip(await generate(again, 3)));
+  const [made] = await segments(t, at);
+  t.ok(await isServed(t, seed, made?.blocks.infoHashV1), 'what was served still is');
+  t.equal((await seed.stop()).code, 0);
+});
+
+t.test(
+  'block files of another network, or of another time, are told apart',
+  { skip: skip || withoutSample() },
+  async (t) => {
+    const at = place(t);
+    const node = await startNode(t, at);
+    await generateTo(node, 2 * interval - 20);
+    await node.stop();
+    const blocks = blocksOf(at);
+    const older = join(tempFolder(t), 'older');
+    cpSync(blocks, older, { recursive: true });
+    const again = await startNode(t, at);
+    const top = await generateTo(again, 2 * interval - 1 + depth);
+    await again.stop();
+    const seed = startSeed(t, at);
+    await seed.printed(/"event":"ready".*"segments":2,/);
+
+    const put = (folder: string) => {
+      renameSync(blocks, `${blocks}-away`);
+      cpSync(folder, blocks, { recursive: true });
+    };
+    const putBack = () => {
+      rmSync(blocks, { recursive: true });
+      renameSync(`${blocks}-away`, blocks);
+    };
+    put(join(await sampleDatadir(), 'blocks'));
+    await seed.printed(/"event":"warning","message":"the block files cannot be looked at: [^"]*mainnet/);
+    putBack();
+    await seed.printed(/"event":"recovered"/);
+
+    put(older);
+    const [text = ''] = await seed.printed(/"event":"chain-lost".*/);
+    t.match(JSON.parse(`{${text}`), {
+      before: { height: 431, hash: top },
+      tip: { height: 268 },
+      firstWithdrawnSegment: 1,
+      withdrawnTorrents: 2,
+    });
+    putBack();
+    const made = await segments(t, at);
+    await seed.printed(
+      /"event":"chain-lost"[\s\S]*"event":"tip","height":431[\s\S]*"event":"catalogue-seeding","segments":2/,
+    );
+    t.ok(await isServed(t, seed, made[1]?.blocks.infoHashV1), 'what is there again is served again');
+    t.equal((await seed.stop()).code, 0);
+  },
+);
+
+t.test(
+  'a full disk under the state folder keeps no segment from being served',
+  { skip: skip || withoutMounts() },
+  async (t) => {
+    const at = place(t);
+    const node = await startNode(t, at);
+    await generateTo(node, interval - 1 + depth);
+    const stateDir = tempFolder(t);
+    const mount = 'mount -t tmpfs -o size=2m none "$1" && shift && exec "$@"';
+    const command = [process.execPath, programPath, ...seedArgs({ ...at, stateDir })];
+    const seed = new Program(t, 'unshare', ['-rm', 'sh', '-c', mount, 'sh', stateDir, ...command]);
+    await seed.printed(catalogue(1));
+    const fill = join(`/proc/${seed.child.pid}/root`, stateDir, 'fill');
+    fillUp(fill);
+    await seed.printed(tip(await generateTo(node, 2 * interval - 1 + depth)));
+    const made = await segments(t, at);
+    await seed.printed(seeding(made[1]?.spent.infoHashV1));
+    await seed.printed(/"event":"warning","message":"no new catalogue is made: [^"]*no space/i);
+    t.ok(await isServed(t, seed, made[1]?.blocks.infoHashV1));
+    rmSync(fill);
+    await seed.printed(tip(await generate(node, 1)));
+    await seed.printed(catalogue(2));
+    t.equal((await seed.stop()).code, 0);
+  },
+);
+
+t.test('a clock that is decades behind, or ahead, changes nothing', { skip }, async (t) => {
+  const at = place(t);
+  const node = await startNode(t, at);
+  await generateTo(node, interval - 1 + depth);
+  const [made] = await segments(t, at);
+  for (const now of [0, 4e12]) {
+    const clock = `--import data:text/javascript,Date.now=()=>${now}`;
+    const seed = startSeed(t, at, { env: { NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} ${clock}` } });
+    await seed.printed(/"event":"ready".*"torrents":3/);
+    await seed.printed(tip(await generate(node, 1)));
+    t.ok(await isServed(t, seed, made?.spent.infoHashV1));
+    t.notMatch(seed.stdout, /"event":"warning"/, 'the catalogue is told of, too');
+    t.equal((await seed.stop()).code, 0);
+  }
+});
+
+/** Writes until nothing more goes in. */
+function fillUp(path: string): void {
+  for (let bytes = 2 ** 20; bytes >= 512; bytes /= 2) {
+    try {
+      for (;;) writeFileSync(path, Buffer.alloc(bytes), { flag: 'a' });
+    } catch {
+      if (!existsSync(path)) throw new Error(`${path} cannot be written`);
+    }
+  }
+}
+
+/** `false`, or why no small file system can be made here. */
+function withoutMounts(): string | false {
+  const mounted = spawnSync('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs none /mnt']).status === 0;
+  return !mounted && 'no mount namespace may be made here (unshare -rm)';
+}
