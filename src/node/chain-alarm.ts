@@ -3,12 +3,17 @@
  * ever gone so deep, nothing more is sealed until that person says so.
  */
 import type { ChainChange } from './chain-follower.js';
+import {
+  type Reorganisation,
+  type ReorganisationRecord,
+  reorganisation,
+  shown,
+} from './reorganisation-record.js';
 import type { Report } from './report.js';
-import { type PauseRecord, pauseRecord, type SealingPause, shown } from './sealing-pause.js';
 
 export interface ChainAlarmOptions {
   readonly network: string;
-  readonly pause: SealingPause;
+  readonly record: ReorganisationRecord;
   readonly report: Report;
 }
 
@@ -19,25 +24,25 @@ export class ChainAlarm {
 
   constructor(options: ChainAlarmOptions) {
     this.#options = options;
-    const { record } = options.pause;
-    this.#isPaused = record !== null;
-    if (record) options.report.warn(pausedText(record));
+    const { paused } = options.record;
+    this.#isPaused = paused !== null;
+    if (paused) options.report.warn(pausedText(paused));
   }
 
   /** No segment from this one on is to be sealed now. */
   get sealingEnd(): number {
-    const { pause, report } = this.#options;
-    const { record } = pause;
-    if (this.#isPaused && !record) {
+    const { record, report } = this.#options;
+    const { paused } = record;
+    if (this.#isPaused && !paused) {
       this.#isPaused = false;
       report.event({ event: 'sealing-resumed' }, 'sealing goes on');
     }
-    return record?.firstSegment ?? Number.POSITIVE_INFINITY;
+    return paused?.firstSegment ?? Number.POSITIVE_INFINITY;
   }
 
   /** Tells of a change, after so many torrents were withdrawn for it. */
   raise(change: ChainChange, withdrawnTorrents: number): void {
-    const { network, report } = this.#options;
+    const { network, record, report } = this.#options;
     const { kind, before, tip, forkHeight, isExact, firstSegment } = change;
     const depth = before.height - forkHeight;
     const event = {
@@ -58,32 +63,36 @@ export class ChainAlarm {
     }
     report.event(event, '');
     report.warn(text);
-    const record =
-      network === 'mainnet' && kind === 'reorganised' ? pauseRecord(network, change, Date.now()) : null;
-    if (record) this.#pause(record);
+    const isPaused = network === 'mainnet';
+    const sinceSeconds = Math.floor(Date.now() / 1000);
+    const kept = reorganisation(change, { network, sinceSeconds, isPaused });
+    if (!kept) return;
+    record.begin(kept);
+    if (isPaused) this.#tellPaused();
   }
 
-  /** Writes down that sealing is paused. Never rejects; false while it cannot be. */
+  /** Writes down the last reorganisation. Never rejects; false while it cannot be. */
   async writeDown(): Promise<boolean> {
-    const { pause, report } = this.#options;
+    const { record, report } = this.#options;
     try {
-      await pause.write();
+      await record.write();
       this.#hasFailed = false;
       return true;
     } catch (error) {
       if (!this.#hasFailed)
-        report.warn(`that sealing is paused cannot be written down: ${(error as Error).message}`);
+        report.warn(`the reorganisation cannot be written down: ${(error as Error).message}`);
       this.#hasFailed = true;
       return false;
     }
   }
 
-  #pause(record: PauseRecord): void {
-    const { pause, report } = this.#options;
+  #tellPaused(): void {
+    const { record, report } = this.#options;
+    const { paused } = record;
+    if (!paused) return;
     this.#isPaused = true;
-    pause.begin(record);
-    report.event({ event: 'sealing-paused', firstSegment: record.firstSegment }, '');
-    report.warn(pausedText(record));
+    report.event({ event: 'sealing-paused', firstSegment: paused.firstSegment }, '');
+    report.warn(pausedText(paused));
   }
 }
 
@@ -101,7 +110,7 @@ function changeText({ kind, before, tip, forkHeight, isExact, firstSegment }: Ch
   );
 }
 
-function pausedText({ firstSegment, depth, forkHeight }: PauseRecord): string {
+function pausedText({ firstSegment, depth, forkHeight }: Reorganisation): string {
   return (
     `nothing from segment ${firstSegment} on is sealed, because of a reorganisation ${depth} blocks deep above height ` +
     `${forkHeight}: when you know why, \`blockswarm seal resume --datadir …\` lets sealing go on`

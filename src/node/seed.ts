@@ -18,12 +18,13 @@ import { FolderWatch } from './folder-watch.js';
 import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from './node-hints.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
+import { ReorganisationRecord, shown } from './reorganisation-record.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
-import { SealingPause, shown } from './sealing-pause.js';
 import { SegmentHasher } from './segment-hasher.js';
 import { SegmentSeeds } from './segment-seeds.js';
 import { Source, type SourceOptions } from './source.js';
+import { StandingWarnings } from './standing-warnings.js';
 import { StateFolder } from './state.js';
 
 export interface SeedOptions extends SourceOptions, PeerNodeChoice, NodeHintsChoice {
@@ -63,11 +64,11 @@ export class Seeder {
     state: StateFolder;
     resumeDb: ResumeDb;
     record: ChainRecord;
-    pause: SealingPause;
+    reorganisations: ReorganisationRecord;
     hintSources: readonly HintSource[];
     report: Report;
   }) {
-    const { source, peerNode, state, resumeDb, record, pause, report } = parts;
+    const { source, peerNode, state, resumeDb, record, report } = parts;
     this.source = source;
     this.peerNode = peerNode;
     this.#state = state;
@@ -89,7 +90,8 @@ export class Seeder {
         report.event(event, this.#isCaughtUp ? `seeding ${name}, v1 ${hashes.infoHashV1}` : '');
       },
     });
-    this.#alarm = new ChainAlarm({ network: source.network.name, pause, report });
+    this.#alarm = new ChainAlarm({ network: source.network.name, record: parts.reorganisations, report });
+    const warnings = new StandingWarnings((text) => report.warn(text), source.datadir.warnings());
     this.#follower = new ChainFollower({
       chain: source.datadir,
       interval: source.network.interval,
@@ -105,8 +107,10 @@ export class Seeder {
           const { firstSegment } = change;
           const withdrawn = firstSegment === null ? 0 : this.#withdraw(firstSegment);
           this.#alarm.raise(change, withdrawn);
+          void this.#alarm.writeDown();
         },
         tip: (tip) => {
+          warnings.look(source.datadir.warnings());
           if (tip) report.event({ event: 'tip', ...shown(tip) }, '');
           this.#wake.abort();
         },
@@ -149,9 +153,18 @@ export class Seeder {
         const { name } = source.network;
         const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
         const record = await ChainRecord.open(state.path, name, report);
-        const pause = await SealingPause.open(state.path, name);
+        const reorganisations = ReorganisationRecord.open(state.path, name);
         const sources = hints((url, how, signal) => peerNode.httpGet(url, how, signal));
-        return new Seeder({ source, peerNode, state, resumeDb, record, pause, hintSources: sources, report });
+        return new Seeder({
+          source,
+          peerNode,
+          state,
+          resumeDb,
+          record,
+          reorganisations,
+          hintSources: sources,
+          report,
+        });
       } catch (error) {
         await peerNode.close();
         throw error;

@@ -1,7 +1,7 @@
 /** What may go wrong under a seed that follows a node: files vanish or are others, a disk is full, a clock is wrong. */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { withoutBitcoind } from '../helpers/bitcoind.js';
@@ -29,6 +29,7 @@ import { sampleDatadir } from '../helpers/sample-datadir.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const skip = withoutBitcoind();
+const nobody = 65_534;
 const blocksOf = ({ datadir }: Place) => join(datadir, network, 'blocks');
 
 t.test('block files that vanish are told of, and followed again when they are back', { skip }, async (t) => {
@@ -124,6 +125,37 @@ t.test(
   },
 );
 
+t.test(
+  'a permission that is lost is told of, and following goes on when it is back',
+  { skip: skip || withoutOthers() },
+  async (t) => {
+    const at = place(t);
+    const node = await startNode(t, at);
+    await generateTo(node, interval - 1 + depth);
+    const stateDir = tempFolder(t);
+    // Nobody is kept from anything by modes who is root.
+    chownSync(stateDir, nobody, nobody);
+    chmodSync(at.datadir, 0o755);
+    const readable = () => spawnSync('chmod', ['-R', 'a+rX', join(at.datadir, network)]);
+    readable();
+    const somebody = ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups'];
+    const command = [process.execPath, programPath, ...seedArgs({ ...at, stateDir })];
+    const seed = new Program(t, 'setpriv', [...somebody, ...command], { env: { HOME: stateDir } });
+    await seed.printed(catalogue(1));
+    chmodSync(blocksOf(at), 0o700);
+    await seed.printed(
+      /"event":"warning","message":"the block files cannot be looked at: [^"]*[Pp]ermission denied/,
+    );
+    const top = await generate(node, 1);
+    readable();
+    await seed.printed(/"event":"recovered"/);
+    await seed.printed(tip(top));
+    const [made] = await segments(t, at);
+    t.ok(await isServed(t, seed, made?.blocks.infoHashV1), 'what was served still is');
+    t.equal((await seed.stop()).code, 0);
+  },
+);
+
 t.test('a clock that is decades behind, or ahead, changes nothing', { skip }, async (t) => {
   const at = place(t);
   const node = await startNode(t, at);
@@ -149,6 +181,19 @@ function fillUp(path: string): void {
       if (!existsSync(path)) throw new Error(`${path} cannot be written`);
     }
   }
+}
+
+/** `false`, or why the program cannot be run as somebody who may do less. */
+function withoutOthers(): string | false {
+  const isOther = spawnSync('setpriv', [
+    '--reuid',
+    String(nobody),
+    '--clear-groups',
+    process.execPath,
+    '--check',
+    programPath,
+  ]);
+  return isOther.status !== 0 && 'nobody else can be made to run the program (root, setpriv)';
 }
 
 /** `false`, or why no small file system can be made here. */

@@ -1,6 +1,12 @@
 /** A seed beside a living `bitcoind`: what the node writes is seeded, what it takes back is withdrawn, with no restart. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import t from 'tap';
+import { privacyOf } from '../../src/connector/privacy.js';
+import { formatPeerAddress } from '../../src/connector.js';
+import { PeerNode } from '../../src/node/peer-node.js';
 import { withoutBitcoind } from '../helpers/bitcoind.js';
+import { cliJson, startCli } from '../helpers/cli.js';
 import {
   catalogue,
   depth,
@@ -10,6 +16,7 @@ import {
   interval,
   isServed,
   place,
+  seedArgs,
   seeding,
   segments,
   startNode,
@@ -138,5 +145,34 @@ t.test(
     t.ok(seeding(made[0]?.blocks.infoHashV1).test(seed.stdout));
     t.notOk(seeding(made[1]?.blocks.infoHashV1).test(seed.stdout));
     t.equal((await seed.stop()).code, 0);
+  },
+);
+
+t.test(
+  'what is published under a key is the newest catalogue, as soon as there is one',
+  { skip },
+  async (t) => {
+    const at = place(t);
+    const node = await startNode(t, at);
+    await generateTo(node, interval - 1 + depth);
+    const privacy = privacyOf({ listen: '127.0.0.1:0' }, randomBytes);
+    const hub = new PeerNode({ addressLists: null, privacy, peers: [], dht: [] });
+    t.teardown(() => hub.close());
+    const key = join(at.datadir, 'key');
+    await cliJson(t, ['catalogue', 'keygen', key]);
+    const dht = ['--dht-bootstrap', formatPeerAddress(hub.address)];
+    const publisher = startCli(t, [
+      'catalogue',
+      'publish',
+      '--key',
+      key,
+      ...seedArgs(at).slice(1, -1),
+      ...dht,
+    ]);
+    const [, first] = await publisher.printed(/"event":"published".*"segments":1,"seq":(\d+),"nodes":[1-9]/);
+    await generate(node, interval);
+    const [, second] = await publisher.printed(/"event":"published".*"segments":2,"seq":(\d+),"nodes":[1-9]/);
+    t.ok(Number(second) > Number(first));
+    t.equal((await publisher.stop()).code, 0);
   },
 );

@@ -10,7 +10,7 @@ import { tempFolder } from '../helpers/temp.js';
 
 interface Resumed {
   readonly wasPaused: boolean;
-  readonly pause: { readonly firstSegment: number; readonly depth: number } | null;
+  readonly reorganisation: { readonly firstSegment: number; readonly depth: number } | null;
 }
 
 t.test(
@@ -31,7 +31,7 @@ t.test(
       schema: 1,
       network: 'mainnet',
       wasPaused: false,
-      pause: null,
+      reorganisation: null,
     });
 
     // As if another chain had been sealed: nobody has one with mainnet's work.
@@ -52,7 +52,7 @@ t.test(
     await third.printed(/"event":"ready".*"segments":4,/);
     t.match(await cliJson<Resumed>(t, ['seal', 'resume', ...where]), {
       wasPaused: true,
-      pause: { firstSegment: 4, depth: 14_141 - (4 * 2016 - 1) },
+      reorganisation: { firstSegment: 4, depth: 14_141 - (4 * 2016 - 1) },
     });
     await third.printed(/"event":"sealing-resumed"/);
     await third.printed(/"event":"catalogue-seeding","segments":6,/);

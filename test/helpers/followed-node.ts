@@ -47,11 +47,12 @@ export async function fork(
   return generateTo(node, height, miner);
 }
 
-const quiet = ['--no-dht', '--no-lsd', '--no-port-mapping'];
+const quiet = ['--no-lsd', '--no-port-mapping'];
 
+/** `seed` without a DHT. */
 export function seedArgs({ datadir, stateDir }: Place): string[] {
   const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
-  return ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--no-trackers', '--json-lines'];
+  return ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--no-trackers', '--json-lines', '--no-dht'];
 }
 
 export function startSeed(t: Test, at: Place, options: ProgramOptions = {}): Program {
@@ -78,7 +79,7 @@ export const seeding = (infoHash: string | undefined) =>
 /** Whether the running seed gives a whole torrent to a peer. */
 export async function isServed(t: Test, seed: Program, infoHash: string | undefined): Promise<boolean> {
   const [, listen = ''] = await seed.printed(/"event":"listening".*"listen":"([^"]+)"/);
-  const peer = ['--peer', listen, '--no-trackers', ...quiet];
+  const peer = ['--peer', listen, '--no-dht', '--no-trackers', ...quiet];
   const args = ['get', infoHash ?? '', '--out', tempFolder(t), '--timeout', '3', ...peer];
   return (await cli(t, args)).code === 0;
 }

@@ -137,3 +137,13 @@ t.test('all names are announced anew when another port leads to us', async (t) =
   t.same(announced.slice(3), announced.slice(0, 3));
   await schedule.close();
 });
+
+t.test('what is to be announced first does not wait for those before it', async (t) => {
+  const { schedule, announced, second } = scene();
+  for (let n = 0; n < 100; n++) schedule.addIdle(nameOf(n));
+  schedule.add(swarmOf('seeding', 200), true);
+  const names = [200, 201].map((hash) => Buffer.alloc(20, hash).toString('latin1'));
+  while (announced.length < 102) await second();
+  t.same(announced.slice(0, 2), names);
+  await schedule.close();
+});
