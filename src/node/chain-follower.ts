@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { sealedSegments, sealingDepth, segmentHeights } from '../chain/segment.js';
 import { sameBytes } from '../units.js';
+import { Waker } from './waker.js';
 
 export interface ChainTip {
   readonly height: number;
@@ -83,7 +84,7 @@ export class ChainFollower {
   readonly #recent: RecentHashes;
   #tip: ChainTip | null;
   #hasFailed = false;
-  #asked = new AbortController();
+  readonly #waker = new Waker();
 
   constructor(options: ChainFollowerOptions) {
     this.#options = options;
@@ -103,7 +104,7 @@ export class ChainFollower {
 
   /** Somebody says that there is something new; any number of times. */
   lookNow(): void {
-    this.#asked.abort();
+    this.#waker.wake();
   }
 
   /** Tells what the first scan found, all that is sealed included, and how it differs from what an earlier run knew. */
@@ -119,15 +120,12 @@ export class ChainFollower {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      this.#asked = new AbortController();
       const startedMs = clock();
       await this.look(signal);
       const tookMs = Math.max(0, clock() - startedMs);
       const restMs = Math.min(MAX_REST_MS, Math.max(MIN_REST_MS, tookMs * REST_PER_LOOK));
       await delay(restMs, undefined, { signal }).catch(() => {});
-      if (signal.aborted || restMs >= LOOK_MS) continue;
-      const either = AbortSignal.any([signal, this.#asked.signal]);
-      await delay(LOOK_MS - restMs, undefined, { signal: either }).catch(() => {});
+      await this.#waker.rest(LOOK_MS - restMs, signal);
     }
   }
 

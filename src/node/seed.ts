@@ -4,7 +4,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import { ResumeDb } from '../native.js';
@@ -26,6 +25,7 @@ import { SegmentSeeds } from './segment-seeds.js';
 import { Source, type SourceOptions } from './source.js';
 import { StandingWarnings } from './standing-warnings.js';
 import { StateFolder } from './state.js';
+import { Waker } from './waker.js';
 
 export interface SeedOptions extends SourceOptions, PeerNodeChoice, NodeHintsChoice {
   readonly stateDir: string;
@@ -54,7 +54,7 @@ export class Seeder {
   /** Resolves when all that can be served of what was sealed at the start is served; also when it is closed before. */
   readonly caughtUp: Promise<void>;
   readonly #jobs: Promise<void>[];
-  #wake = new AbortController();
+  readonly #waker = new Waker();
   #isCaughtUp = false;
   #tellCaughtUp: () => void = () => {};
 
@@ -101,7 +101,7 @@ export class Seeder {
       events: {
         sealed: (index) => {
           this.#hasher.want(index);
-          this.#wake.abort();
+          this.#waker.wake();
         },
         changed: (change) => {
           const { firstSegment } = change;
@@ -112,7 +112,7 @@ export class Seeder {
         tip: (tip) => {
           warnings.look(source.datadir.warnings());
           if (tip) report.event({ event: 'tip', ...shown(tip) }, '');
-          this.#wake.abort();
+          this.#waker.wake();
         },
         failed: (error) =>
           report.warn(`the block files cannot be looked at: ${error.message}; what is known stays served`),
@@ -218,23 +218,26 @@ export class Seeder {
 
   /** The one loop that makes torrents of what is sealed, and then the catalogue of them. */
   async #makeTorrents(signal: AbortSignal): Promise<void> {
+    let said: string | null = null;
     while (!signal.aborted) {
-      this.#wake = new AbortController();
       let againMs = Number.POSITIVE_INFINITY;
       try {
         await this.#hasher.drain(signal);
         for (const warning of this.#resumeDb.warnings()) this.#report.warn(warning);
         await this.#makeCatalogue(signal);
         await this.#save();
+        said = null;
       } catch (error) {
         if (signal.aborted) return;
         againMs = AGAIN_MS;
-        this.#report.warn(`no new catalogue is made: ${(error as Error).message}`);
+        const { message } = error as Error;
+        if (message !== said) this.#report.warn(`no new catalogue is made: ${message}`);
+        said = message;
       }
-      this.#catchUp();
       againMs = Math.min(againMs, (this.#hasher.dueMs ?? Number.POSITIVE_INFINITY) - clock());
-      const either = AbortSignal.any([signal, this.#wake.signal]);
-      await waited(againMs, either);
+      // Something may have been sealed meanwhile.
+      if (againMs > 0) this.#catchUp();
+      await this.#waker.rest(againMs, signal);
     }
   }
 
@@ -274,12 +277,4 @@ export class Seeder {
     // As long as nobody can know that sealing is paused, the next start is to find out anew.
     if (tip && (await this.#alarm.writeDown())) await this.#record.save({ tip, sealedHashes });
   }
-}
-
-/** Resolves after a time, or when the signal fires. */
-async function waited(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  if (Number.isFinite(ms)) await delay(Math.max(0, ms), undefined, { signal }).catch(() => {});
-  else
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

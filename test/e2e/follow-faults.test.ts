@@ -32,6 +32,32 @@ const skip = withoutBitcoind();
 const nobody = 65_534;
 const blocksOf = ({ datadir }: Place) => join(datadir, network, 'blocks');
 
+t.test('a seed that starts while the node writes ends up with what the node has', { skip }, async (t) => {
+  const at = place(t);
+  const node = await startNode(t, at);
+  await generateTo(node, 200);
+  const write = async () => {
+    for (let n = 0; n < 30; n++) await generate(node, 10);
+  };
+  const writing = write();
+  const seeds = [startSeed(t, at)];
+  await seeds[0]?.printed(/"event":"listening"/);
+  // The state of one directory is one program's.
+  seeds.push(startSeed(t, { ...at, stateDir: tempFolder(t) }));
+  await writing;
+  const top = String(await node.rpc('getbestblockhash'));
+  const made = await segments(t, at);
+  t.equal(made.length, 2);
+  for (const seed of seeds) {
+    await seed.printed(tip(top));
+    await seed.printed(catalogue(2));
+    await seed.printed(/"event":"ready"/);
+    for (const { spent } of made) await seed.printed(seeding(spent.infoHashV1));
+    t.notMatch(seed.stdout, /"event":"(?:warning|reorganisation|chain-lost)"/);
+    t.equal((await seed.stop()).code, 0);
+  }
+});
+
 t.test('block files that vanish are told of, and followed again when they are back', { skip }, async (t) => {
   const at = place(t);
   const node = await startNode(t, at);
