@@ -172,6 +172,6 @@ function adoptText({ network, folder, budgetBytes, adopted, failed, lengthBytes 
     `adopted ${adopted.length} files of ${network} in ${folder}: ${formatBytes(lengthBytes)} of ${formatBytes(budgetBytes)}`,
     ...rows,
     ...(failed.length > 0 ? [`  ${failed.length} could not be had: see the warnings`] : []),
-    'Their hashes are checked against the catalogue; seeding until stopped.',
+    'All hashes agree with the catalogue, and each block with its header; seeding until stopped.',
   ].join('\n');
 }

@@ -2,12 +2,13 @@
  * Adopts segments: fetches those that are rarest, as far as they fit into a disk budget, and seeds them. What an earlier
  * run adopted stays adopted, and counts.
  */
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { ResumeDb } from '../native.js';
 import { CatalogueClient, type CatalogueClientOptions } from './catalogue-client.js';
+import { judgeWhole } from './chain-check.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { swarmHealth, type TorrentHealth } from './swarm-health.js';
@@ -32,6 +33,8 @@ export interface AdoptResult {
     readonly name: string;
     readonly lengthBytes: number;
     readonly copies: number;
+    /** `chain`: each block agrees with its header. What is in a spent file no header commits to. */
+    readonly proven: 'chain' | 'bytes';
   }[];
   /** Chosen, and not had in time. */
   readonly failed: readonly { readonly name: string; readonly reason: string }[];
@@ -61,30 +64,15 @@ export async function adopt(
     const queue = [...chosen];
     const work = async (db: ResumeDb) => {
       for (let each = queue.shift(); each; each = queue.shift()) {
-        const { torrent } = each;
-        const download = new TorrentDownload({
-          source: sourceOf(torrent),
-          root: out,
-          resumeDb: db,
-          peerNode,
-          select: [],
-          isSequential: false,
-          believe: true,
-          signal,
-          report,
-          timeoutSeconds: options.timeoutSeconds,
-          keepMetainfo: null,
-        });
-        downloads.push(download);
         try {
-          await download.complete();
+          downloads.push(await adoptFile(each, { ...options, client, resumeDb: db }, signal, report));
           adopted.push(each);
         } catch (error) {
-          // Nobody has it now: the others may be had all the same.
+          // Nobody has it now, or it is not what it should be: the others may be had all the same.
           if (!(error instanceof BlockswarmError) || !/^ERR_(NO_PEERS|TIMEOUT|TORRENT_BAD)$/.test(error.code))
             throw error;
-          failed.push({ name: torrent.name, reason: error.message });
-          report.warn(`${torrent.name} was not adopted: ${error.message}`);
+          failed.push({ name: each.torrent.name, reason: error.message });
+          report.warn(`${each.torrent.name} was not adopted: ${error.message}`);
         }
       }
     };
@@ -94,10 +82,11 @@ export async function adopt(
       network: network.name,
       folder: out,
       budgetBytes: sizeBytes,
-      adopted: adopted.map(({ torrent, distributedCopies }) => ({
+      adopted: adopted.map(({ kind, torrent, distributedCopies }) => ({
         name: torrent.name,
         lengthBytes: torrent.lengthBytes,
         copies: distributedCopies,
+        proven: kind === 'blocks' ? ('chain' as const) : ('bytes' as const),
       })),
       failed,
       lengthBytes: adopted.reduce((sum, { torrent }) => sum + torrent.lengthBytes, 0),
@@ -109,6 +98,51 @@ export async function adopt(
     await client.close();
     await resumeDb?.close();
   }
+}
+
+/**
+ * Fetches a file and keeps serving it. Blocks are held against the headers; a file that is none of the chain's is deleted.
+ * @throws BlockswarmError as `TorrentDownload.complete`
+ */
+async function adoptFile(
+  { index, kind, torrent }: TorrentHealth,
+  { out, timeoutSeconds, client, resumeDb }: AdoptOptions & { client: CatalogueClient; resumeDb: ResumeDb },
+  signal: AbortSignal,
+  report: Report,
+): Promise<TorrentDownload> {
+  const { network, peerNode, catalogue } = client;
+  const segment = { network, chain: catalogue.reader.chain, index };
+  // What was recorded is believed at first. When it is wrong the disk may have lost it: then all is hashed.
+  for (const believe of [true, false]) {
+    const download = new TorrentDownload({
+      source: sourceOf(torrent),
+      root: out,
+      resumeDb,
+      peerNode,
+      select: [],
+      isSequential: false,
+      believe,
+      signal,
+      report,
+      timeoutSeconds,
+      keepMetainfo: null,
+    });
+    let fault: BlockswarmError | null = null;
+    try {
+      const { store } = await download.complete();
+      if (kind === 'blocks') fault = await judgeWhole(store, torrent, segment, signal);
+      if (fault === null) return download;
+    } catch (error) {
+      await download.close();
+      throw error;
+    }
+    await download.close();
+    if (!believe) {
+      await rm(join(out, torrent.name), { force: true });
+      throw fault;
+    }
+  }
+  throw new BlockswarmError('ERR_NATIVE', 'a file was neither adopted nor refused');
 }
 
 function sourceOf(metainfo: Metainfo): TorrentSource {

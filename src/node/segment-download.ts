@@ -3,11 +3,9 @@
  * block is judged against its header as they arrive, and whole proven frames may be fed in order.
  */
 import { rm } from 'node:fs/promises';
-import { segmentHeights } from '../chain/segment.js';
-import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import {
-  BlocksJudge,
+  type BlocksJudge,
   type ExtentsHandle,
   type HeaderChain,
   type JudgeReport,
@@ -16,6 +14,7 @@ import {
   Store,
 } from '../native.js';
 import type { Swarm } from '../swarm/swarm.js';
+import { badTorrent, segmentJudge } from './chain-check.js';
 import type { PeerNode } from './peer-node.js';
 import { hasPiece, resumeKey, scrub } from './resume.js';
 import { pieceWriteError } from './write-error.js';
@@ -132,9 +131,7 @@ export class SegmentDownload {
   }
 
   #newJudge(): BlocksJudge {
-    const { network, chain, index } = this.#options;
-    const { firstHeight, endHeight } = segmentHeights(index, network.interval);
-    return new BlocksJudge(this.store, chain, network.name, firstHeight, endHeight);
+    return segmentJudge(this.store, this.#options);
   }
 
   async #judgeAll(): Promise<void> {
@@ -185,14 +182,7 @@ export class SegmentDownload {
         // Nobody has looked at these bytes: it may be the disk, not the torrent.
         await this.#recheck();
       } else if (fault) {
-        // The pieces agree with the torrent, so no peer lied: the torrent is not what the headers commit to.
-        this.#fail(
-          new BlockswarmError(
-            'ERR_TORRENT_BAD',
-            `${this.torrent.name}: the block at height ${fault.height} (offset ${fault.offsetBytes}) is not the chain's: ` +
-              `${fault.reason}. The catalogue that named this torrent is bad; the chain is not. Use another catalogue.`,
-          ),
-        );
+        this.#fail(badTorrent(this.torrent.name, fault));
       }
     } catch (error) {
       this.#fail(error);

@@ -72,6 +72,7 @@ export interface Downloaded {
   readonly metainfo: Metainfo;
   /** Of the files that were wanted. */
   readonly selectedBytes: number;
+  readonly store: Store;
 }
 
 /** Between two records of what is on disk: so much is at most hashed again after a kill. */
@@ -274,7 +275,7 @@ export class TorrentDownload {
     await store.save(resumeDb, key, false);
     if (this.#failure || store.isFaulty()) return null;
     for (const failure of await finishFiles(metainfo, place, wanted.files)) report.warn(failure);
-    return { metainfo, selectedBytes: wanted.lengthBytes };
+    return { metainfo, selectedBytes: wanted.lengthBytes, store };
   }
 
   /** `open`: more pieces come in. */
