@@ -117,6 +117,8 @@ export class Seeder {
         failed: (error) =>
           report.warn(`the block files cannot be looked at: ${error.message}; what is known stays served`),
         recovered: () => {
+          this.#hasher.retry();
+          this.#waker.wake();
           const text = 'the block files can be looked at again';
           report.event({ event: 'recovered' }, text);
         },

@@ -54,6 +54,11 @@ export class SegmentHasher {
     if (this.#running && this.#running.job.index >= index) this.#running.stop.abort();
   }
 
+  /** What stood in the way may be gone: all that failed is due again. */
+  retry(): void {
+    for (const job of this.#jobs) Object.assign(job, { failures: 0, notBeforeMs: 0 });
+  }
+
   /** When there is something to do, by the clock; null: not before more is wanted. */
   get dueMs(): number | null {
     return this.#jobs.reduce<number | null>((due, { failures, notBeforeMs }) => {
