@@ -181,6 +181,10 @@ export function addPeerCommands(
           .option('--content <dir>', 'with --torrents: where their content is')
           .option('--super-seed', 'as the only seed: give each piece to one peer, and see it spread (BEP 16)')
           .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+          .option(
+            '--publish <key>',
+            'with --datadir: say in the DHT, under a key, which catalogue is the newest (`catalogue keygen`)',
+          )
           .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
           .addOption(networkOption())
           .option('--listen <host:port>', listenText)

@@ -1,5 +1,7 @@
 /** `blockswarm seed`: serves a data directory until it is stopped; or torrents, see torrent-seed-command.ts. */
 import { BlockswarmError } from '../errors.js';
+import { publishCatalogue } from '../node/publish.js';
+import { readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
 import { stateDir, stopped } from './env.js';
@@ -9,7 +11,12 @@ import type { CommandContext } from './program.js';
 import { seeding } from './seeding.js';
 import { type TorrentSeedCommandOptions, torrentSeedCommand } from './torrent-seed-command.js';
 
-type DatadirOptions = Omit<SeedOptions, 'stateDir'> & OutputOptions & { readonly stateDir?: string };
+type DatadirOptions = Omit<SeedOptions, 'stateDir'> &
+  OutputOptions & {
+    readonly stateDir?: string;
+    /** The file of a key. */
+    readonly publish?: string;
+  };
 type Options = Omit<DatadirOptions, 'datadir'> & TorrentSeedCommandOptions & { readonly datadir?: string };
 
 export async function seedCommand(context: CommandContext<Options>): Promise<void> {
@@ -21,6 +28,7 @@ export async function seedCommand(context: CommandContext<Options>): Promise<voi
   if (torrents === undefined && content !== undefined) throw usage('--content belongs to --torrents');
   if (datadir !== undefined && options.superSeed) throw usage('--super-seed is not for --datadir');
   if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
+  if (datadir === undefined && options.publish !== undefined) throw usage('--publish belongs to --datadir');
   if (datadir === undefined && (options.rpc ?? options.rest) !== undefined)
     throw usage('--rpc and --rest belong to --datadir');
   if (datadir === undefined) await torrentSeedCommand(context);
@@ -33,10 +41,12 @@ function usage(message: string): BlockswarmError {
 
 async function datadirSeedCommand({ env, output, options }: CommandContext<DatadirOptions>): Promise<void> {
   const startedMs = performance.now();
+  const report = jobReport(output);
+  const key = options.publish === undefined ? null : await readPublisherKey(options.publish);
   const seeder = await Seeder.start(
     { ...options, stateDir: stateDir(env, options.stateDir) },
     env.signal,
-    jobReport(output),
+    report,
   );
   try {
     const { source, peerNode } = seeder;
@@ -60,7 +70,8 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     const text =
       `seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +
       `${formatBytes(ready.lengthBytes)}) on ${ready.listen ?? 'no port'}, catalogue ${ready.catalogueInfoHashV1 ?? 'none'}`;
-    await seeding({ env, output, options, peerNode, ready, text, startedMs });
+    const told = seeding({ env, output, options, peerNode, ready, text, startedMs });
+    await Promise.all([told, key && publishCatalogue(seeder, key, env.signal, report)]);
   } finally {
     await seeder.close();
   }
