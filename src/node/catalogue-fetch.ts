@@ -275,7 +275,7 @@ class CatalogueFetch {
 
   /** Waits for something, each time at most as long as patience lasts. */
   async #until(ready: () => boolean, what: string): Promise<void> {
-    const { signal, timeoutSeconds } = this.#options;
+    const { signal, timeoutSeconds, peerNode } = this.#options;
     const endMs = performance.now() + timeoutSeconds * 1000;
     while (!ready()) {
       signal.throwIfAborted();
@@ -284,8 +284,7 @@ class CatalogueFetch {
       if (leftMs <= 0) {
         throw new BlockswarmError(
           'ERR_NO_PEERS',
-          `waited ${timeoutSeconds} s for ${what}. Name a peer (--peer HOST:PORT), a DHT node ` +
-            '(--dht-bootstrap HOST:PORT), or give the catalogue as a file.',
+          `waited ${timeoutSeconds} s for ${what}. Name ${peerNode.whomToName}, or give the catalogue as a file.`,
         );
       }
       await new Promise<void>((resolve) => {

@@ -34,7 +34,7 @@ import type { I2pKeys } from './i2p-keys.js';
 import { rateLimits } from './peering.js';
 import type { QuotaRecord } from './quota-record.js';
 import type { TrackerCounts, TrackerTiers } from './tracker-schedule.js';
-import { WayOut } from './way-out.js';
+import { WayOut, whomToName } from './way-out.js';
 
 export interface PeerNodeOptions extends DiscoveryOptions {
   /** Whom not to meet. */
@@ -77,6 +77,8 @@ export class PeerNode {
   readonly maxConnections: number;
   /** How addresses of peers stand in what is reported. */
   readonly logAddresses: AddressDisplay;
+  /** Who can be named when nobody is found: for a person. */
+  readonly whomToName: string;
   readonly #reactor: Reactor;
   readonly #discovery: Discovery;
   readonly #peers: readonly PeerAddress[];
@@ -95,6 +97,7 @@ export class PeerNode {
     const { privacy } = options;
     const threads = availableParallelism();
     this.#peers = options.peers;
+    this.whomToName = whomToName(privacy);
     this.logAddresses = options.logAddresses ?? 'full';
     const { webSeeds = [], trackers: asksTrackers = true } = options;
     this.#webSeeds = webSeeds?.map((url) => ({ url, asked: true }));

@@ -312,7 +312,7 @@ export class TorrentDownload {
     const seeds = failed.map(({ url, reason }) => ` Web seed ${url}: ${reason}.`).join('');
     if (!this.#opened || !status?.downloadedBytes) {
       const what = this.#opened ? 'a piece' : 'a peer with the torrent';
-      const advice = 'Name a peer (--peer HOST:PORT) or a DHT node (--dht-bootstrap HOST:PORT).';
+      const advice = `Name ${this.#options.peerNode.whomToName}.`;
       const message = `waited ${timeoutSeconds} s for ${what}. ${advice}${seeds}${this.#trackerFailures()}`;
       throw new BlockswarmError('ERR_NO_PEERS', message);
     }

@@ -1,8 +1,18 @@
 /** What a user is told of the way into the world, where it is not a straight one: what is in the way, where peers come in. */
+import type { Privacy } from '../connector/privacy.js';
 import { formatPeerAddress } from '../connector.js';
 import type { Reactor } from '../native.js';
 import type { I2pKeys } from './i2p-keys.js';
 import type { Report } from './report.js';
+
+/** Who can be named when nobody is found. */
+export function whomToName({ names, udp }: Pick<Privacy, 'names' | 'udp'>): string {
+  if (names === 'i2p')
+    return 'a peer (--peer NAME.b32.i2p) or a tracker of I2P (--tracker http://NAME.i2p/…)';
+  return udp
+    ? 'a peer (--peer HOST:PORT) or a DHT node (--dht-bootstrap HOST:PORT)'
+    : 'a peer (--peer HOST:PORT) or a tracker (--tracker URL)';
+}
 
 export interface WayOutOptions {
   readonly reactor: Pick<Reactor, 'proxyFault' | 'onion' | 'i2pAddress' | 'i2pKeys'>;

@@ -109,6 +109,9 @@ t.test('what cannot be met through I2P is a clear error', async (t) => {
     t.ok(code === 2 || code === 3, `${code}`);
     t.match(stderr, message);
   }
+  const alone = await cli(t, [...get, '--no-trackers', '--timeout', '1']);
+  t.equal(alone.code, 4);
+  t.match(alone.stderr, /--peer NAME\.b32\.i2p.*ERR_NO_PEERS/s);
   const { code, stderr } = await cli(t, ['get', torrent, '--out', out, '--sam', '127.0.0.1:1']);
   t.equal(code, 2);
   t.match(stderr, /--privacy i2p/);
