@@ -500,3 +500,35 @@ fn a_scratch_file_that_was_deleted_is_served_while_it_is_open() {
     assert_eq!(read(&store, 0, data.len()).unwrap(), data);
     assert!(store.fault().is_none());
 }
+
+#[test]
+fn pieces_are_filled_from_a_copy_elsewhere_and_judged_on_the_way() {
+    let (dir, data) = (tempfile::tempdir().unwrap(), bytes(5 * PIECE as usize + 77));
+    let source = dir.path().join("source");
+    fs::write(&source, &data).unwrap();
+    let extents = Extents::whole_file(&source).unwrap();
+    let store = scratch(dir.path(), &data);
+    fetch(&store, &data, 2, |_| 1);
+    store.fill_from(&extents, 0..3, &NEVER).unwrap();
+    assert_eq!(store.servable().count(), 3);
+    store.fill_from(&extents, 0..6, &NEVER).unwrap();
+    store.flush().unwrap();
+    assert_eq!(fs::read(dir.path().join("scratch")).unwrap(), data);
+    assert!(matches!(
+        scratch_of(&dir.path().join("new"), &data).fill_from(&extents, 0..6, &AtomicBool::new(true)),
+        Err(PiecesError::Cancelled)
+    ));
+
+    let mut wrong = data.clone();
+    wrong[4 * PIECE as usize] ^= 1;
+    fs::write(&source, wrong).unwrap();
+    let store = scratch_of(&dir.path().join("other"), &data);
+    let extents = Extents::whole_file(&source).unwrap();
+    let error = store.fill_from(&extents, 0..6, &NEVER).err().unwrap();
+    assert_eq!(error.to_string(), "piece 4 is not what it was hashed to");
+    assert!(!store.servable().get(4) && store.servable().get(3));
+}
+
+fn scratch_of(path: &Path, data: &[u8]) -> Arc<Store> {
+    Store::open_scratch(geometry(data), hybrid(data), path).unwrap()
+}

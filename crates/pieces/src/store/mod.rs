@@ -1,6 +1,7 @@
 //! One torrent's bytes: what is servable, where it lies, and what is on its way in.
 
 mod fetch;
+mod fill;
 mod hashes;
 mod read;
 mod resume;
