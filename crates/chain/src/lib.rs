@@ -14,6 +14,7 @@ pub mod headers;
 pub mod judge;
 pub mod merkle;
 pub mod money;
+mod old_undo;
 pub mod params;
 pub mod pow;
 pub mod scan;
@@ -21,6 +22,7 @@ pub mod script;
 pub mod segments;
 #[cfg(feature = "engine")]
 pub mod signet;
+mod sorted_runs;
 pub mod transaction;
 pub mod u256;
 pub mod undo;

@@ -13,6 +13,12 @@ pub enum ScanError {
         /// The folder.
         path: PathBuf,
     },
+    /// No block in btcd's files or a `bootstrap.dat`.
+    #[error("no block of the network in {}; expected btcd's blocks_ffldb/*.fdb, or a bootstrap.dat", path.display())]
+    NoArchive {
+        /// The folder or file.
+        path: PathBuf,
+    },
     /// A file or folder that cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     Unreadable {
@@ -64,6 +70,14 @@ pub enum ScanError {
         /// Which block, and what is wrong.
         reason: String,
     },
+    /// The segment's spent outputs are there as Core before 0.15 wrote them: without the heights of some coins.
+    #[error("segment {segment} has no spent file: {reason}")]
+    OldUndo {
+        /// The segment asked for.
+        segment: u32,
+        /// Which block.
+        reason: String,
+    },
     /// A block's bytes do not belong to its header: the disk has changed them.
     #[error("{}: the block at byte {offset} is damaged: {reason}", path.display())]
     BlockDamaged {
@@ -86,12 +100,13 @@ impl ScanError {
     /// The code under which TypeScript knows the error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Empty { .. } => "ERR_DATADIR_EMPTY",
+            Self::Empty { .. } | Self::NoArchive { .. } => "ERR_DATADIR_EMPTY",
             Self::Unreadable { .. } => "ERR_DATADIR_UNREADABLE",
             Self::XorKeyLength { .. } | Self::XorKeyMissing { .. } => "ERR_XOR_KEY",
             Self::NetworkMismatch { .. } => "ERR_NETWORK_MISMATCH",
             Self::SegmentRange { .. } => "ERR_SEGMENT_RANGE",
             Self::SpentMissing { .. } => "ERR_SPENT_MISSING",
+            Self::OldUndo { .. } => "ERR_UNDO_OLD",
             Self::BlockDamaged { .. } => "ERR_BLOCK_DAMAGED",
             Self::Pieces(error) => error.code(),
             Self::Cancelled => "ERR_INTERRUPTED",

@@ -68,11 +68,14 @@ impl BlockIndex {
 
     /// The files in which the records are.
     fn files_of(&self, segment: u32, kind: SegmentKind) -> Result<BTreeSet<FileId>, ScanError> {
+        let overlay = self.overlay.get();
         let file = |height| {
-            let place = &self.tree.at_height(height).ok_or_else(|| self.beyond(height))?.file.place;
-            Ok(match kind {
-                SegmentKind::Blocks => place.blocks_id,
-                SegmentKind::Spent => place.undo_id,
+            let found = self.tree.at_height(height).ok_or_else(|| self.beyond(height))?;
+            let own = overlay.as_deref().filter(|overlay| overlay.record(&found.frame.hash).is_some());
+            Ok(match (kind, own) {
+                (SegmentKind::Blocks, _) => found.file.place.blocks_id,
+                (SegmentKind::Spent, Some(overlay)) => overlay.file,
+                (SegmentKind::Spent, None) => found.file.place.undo_id,
             })
         };
         // Genesis spends nothing; its own undo file may be missing.

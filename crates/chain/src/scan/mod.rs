@@ -7,6 +7,8 @@
 //!
 //! An index is an unchanging picture. [`BlockIndex::rescan`] makes the next one from it and shares what did not
 //! change, so that readers never wait for a scan. Memory: about 145 bytes a block.
+mod archive;
+mod copy;
 mod error;
 mod file;
 mod folder;
@@ -14,11 +16,17 @@ mod hashed;
 mod pairing;
 mod reader;
 mod records;
+mod rewrite;
+mod segment_file;
 mod settle;
 #[cfg(test)]
 mod testdir;
 mod tree;
+mod undo_age;
+mod undo_overlay;
 
+#[cfg(test)]
+mod copy_test;
 #[cfg(test)]
 mod core_files_test;
 #[cfg(test)]
@@ -28,12 +36,18 @@ mod hashed_test;
 #[cfg(test)]
 mod prune_test;
 #[cfg(test)]
+mod rewrite_test;
+#[cfg(test)]
 mod scan_test;
 #[cfg(test)]
 mod undo_test;
 
+pub use archive::BlockArchive;
 pub use error::{ScanError, SkipReason, Skipped};
 pub use hashed::HashedFile;
+pub use rewrite::Rewritten;
+pub use segment_file::SegmentFiles;
+pub use undo_age::{UndoAge, undo_age};
 
 use crate::encode::Hash;
 use crate::header::HEADER_BYTES;
@@ -46,6 +60,7 @@ use records::HEAD_BYTES;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tree::Tree;
+use undo_overlay::OverlaySlot;
 
 /// Block files kept open for serving: a node of today has some ten thousand, a process often 1,024 handles.
 const OPEN_FILES: usize = 256;
@@ -81,13 +96,15 @@ pub struct BlockIndex {
     /// The same table for all pictures of one folder: extents made earlier go on working.
     files: Arc<Files>,
     tree: Tree,
+    /// Undo records of ours in place of old ones; the same place for all pictures of one folder.
+    overlay: Arc<OverlaySlot>,
 }
 
 impl BlockIndex {
     /// Scans `blocks_dir`, the folder with `blk*.dat` files. Runs long on a cold disk: one read for each block.
     pub fn scan(blocks_dir: &Path, params: &Params) -> Result<Self, ScanError> {
         let folder = Folder::open(blocks_dir)?;
-        Self::read(folder, params.clone(), Files::new(OPEN_FILES), &[])
+        Self::read(folder, params.clone(), Files::new(OPEN_FILES), &[], Arc::default())
     }
 
     /// The picture of now: files that have changed since (grown, written over, pruned away, new) are read again.
@@ -95,7 +112,8 @@ impl BlockIndex {
         let folder = Folder::open(self.folder.path())?;
         // Another key is another folder.
         let known = if folder.key() == self.folder.key() { self.tree.files() } else { &[] };
-        let next = Self::read(folder, self.params.clone(), Arc::clone(&self.files), known)?;
+        let (files, overlay) = (Arc::clone(&self.files), Arc::clone(&self.overlay));
+        let next = Self::read(folder, self.params.clone(), files, known, overlay)?;
         // A handle of a file that is gone keeps its space taken; one of a file that was replaced reads old bytes.
         if self.tree.files().iter().any(|file| !next.tree.has_same(file)) {
             self.files.forget_identities();
@@ -108,11 +126,12 @@ impl BlockIndex {
         params: Params,
         files: Arc<Files>,
         known: &[Arc<file::BlockFile>],
+        overlay: Arc<OverlaySlot>,
     ) -> Result<Self, ScanError> {
         let scanned = folder.read(&params, &files, known)?;
         folder.refuse_missing_key(&scanned)?;
         let tree = Tree::build(scanned, &params);
-        Ok(Self { params, folder, files, tree })
+        Ok(Self { params, folder, files, tree, overlay })
     }
 
     /// The network's values.

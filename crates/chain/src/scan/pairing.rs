@@ -19,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Sizes of CBlockUndo (DESIGN: at most 256 MiB).
-const UNDO_BYTES: RangeInclusive<u32> = 1..=MAX_UNDO_BYTES as u32;
+pub(super) const UNDO_BYTES: RangeInclusive<u32> = 1..=MAX_UNDO_BYTES as u32;
 /// CBlockUndo of a block that spends nothing.
 const NOTHING_SPENT: u8 = 0;
 const STEP_BYTES: usize = 1 << 20;

@@ -7,6 +7,7 @@ use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
 use super::tree::Found;
 use crate::block::{BlockContext, BlockFacts, check_block};
+use crate::encode::Hash;
 use crate::segments::{SegmentKind, sealed_segments};
 use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
 use blockswarm_pieces::{Extents, ExtentsBuilder, FileId};
@@ -87,13 +88,28 @@ impl BlockIndex {
                 Ok(Part { file: place.undo_id, offset: 0, length: 0, is_gone })
             }
             SegmentKind::Spent => {
-                let undo = found.file.undo.get().filter(|undo| undo.is_settled(found.index));
-                let record = undo.and_then(|undo| undo.record(found.index));
-                let Record { offset, size } =
-                    record.ok_or_else(|| spent_missing(height, "its undo record is not checked yet"))?;
+                let (file, Record { offset, size }) = self.settled_record(&found, height)?;
                 let length = HEAD_BYTES + u64::from(size) + CHECKSUM_BYTES;
-                Ok(Part { file: place.undo_id, offset, length, is_gone })
+                // The overlay stays when the node's file goes.
+                Ok(Part { file, offset, length, is_gone: is_gone && file == place.undo_id })
             }
+        }
+    }
+
+    /// Where a block's undo record lies: in the overlay, or in the node's file. It was checked.
+    fn settled_record(&self, found: &Found<'_>, height: u32) -> Result<(FileId, Record), ScanError> {
+        let hash = &found.frame.hash;
+        let overlay = self.overlay.get();
+        let own = overlay
+            .as_deref()
+            .and_then(|overlay| Some((overlay.file, overlay.record(hash)?, overlay.is_settled(hash))));
+        let in_node = || {
+            let undo = found.file.undo.get()?;
+            Some((found.file.place.undo_id, undo.record(found.index)?, undo.is_settled(found.index)))
+        };
+        match own.or_else(in_node) {
+            Some((file, record, true)) => Ok((file, record)),
+            _ => Err(spent_missing(height, "its undo record is not checked yet")),
         }
     }
 
@@ -136,11 +152,25 @@ impl BlockIndex {
         height: u32,
         cancelled: &AtomicBool,
     ) -> Result<(), ScanError> {
+        let place = &found.file.place;
+        let hash = &found.frame.hash;
+        if let Some(overlay) = self.overlay.get()
+            && let Some(record) = overlay.record(hash)
+        {
+            if !overlay.is_settled(hash) {
+                let facts = self.check_block(open.get(self, &place.blocks_path)?, found, height)?;
+                let reader = open.get(self, &overlay.path)?;
+                check_record(reader, record, found.frame, &facts, height)
+                    .map_err(|error| ScanError::unreadable(&overlay.path, error))?
+                    .map_err(|fault| spent_missing(height, &fault.to_string()))?;
+                overlay.settle(hash);
+            }
+            return Ok(());
+        }
         let undo = self.undo(found.file, cancelled)?;
         if undo.is_settled(found.index) {
             return Ok(());
         }
-        let place = &found.file.place;
         let record = undo.record(found.index).ok_or_else(|| {
             let (unmatched, ambiguous) = (undo.unmatched, undo.ambiguous);
             let path = place.undo_path.display();
@@ -156,7 +186,7 @@ impl BlockIndex {
         let unreadable = |error| ScanError::unreadable(&place.undo_path, error);
         check_record(reader, record, found.frame, &facts, height)
             .map_err(unreadable)?
-            .map_err(|fault| spent_missing(height, &fault.to_string()))?;
+            .map_err(|fault| unusable(height, &fault))?;
         undo.settle(found.index);
         Ok(())
     }
@@ -181,7 +211,11 @@ impl BlockIndex {
     }
 
     /// Whose the records of the file's `rev` file are; read at the first call.
-    fn undo<'a>(&self, file: &'a Arc<BlockFile>, cancelled: &AtomicBool) -> Result<&'a Undo, ScanError> {
+    pub(super) fn undo<'a>(
+        &self,
+        file: &'a Arc<BlockFile>,
+        cancelled: &AtomicBool,
+    ) -> Result<&'a Undo, ScanError> {
         if let Some(undo) = file.undo.get() {
             return Ok(undo);
         }
@@ -228,7 +262,9 @@ impl BlockIndex {
     }
 
     fn open(&self, path: &Path) -> Result<FileReader, ScanError> {
-        FileReader::open(path, self.key()).map_err(|error| ScanError::unreadable(path, error))
+        let is_own = self.overlay.get().is_some_and(|overlay| overlay.path == path);
+        let key = if is_own { [0; 8] } else { self.key() };
+        FileReader::open(path, key).map_err(|error| ScanError::unreadable(path, error))
     }
 }
 
@@ -253,7 +289,7 @@ impl OpenFiles {
     }
 }
 
-fn read_block(reader: &FileReader, record: Record) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_block(reader: &FileReader, record: Record) -> io::Result<Option<Vec<u8>>> {
     let mut block = vec![0; record.size as usize];
     Ok(reader.fill(record.offset + HEAD_BYTES, &mut block)?.then_some(block))
 }
@@ -266,10 +302,21 @@ fn check_record(
     facts: &BlockFacts,
     height: u32,
 ) -> io::Result<Result<(), UndoFault>> {
+    check_undo_record(reader, record, &frame.prev(), facts, height)
+}
+
+/// The same for a block of which only the parent's hash is at hand.
+pub(super) fn check_undo_record(
+    reader: &FileReader,
+    record: Record,
+    prev: &Hash,
+    facts: &BlockFacts,
+    height: u32,
+) -> io::Result<Result<(), UndoFault>> {
     let offset = record.offset + HEAD_BYTES;
     let size = u64::from(record.size);
     let body = RecordBody { reader, offset, left: size + CHECKSUM_BYTES };
-    match check_undo(body, size, &frame.prev(), &facts.inputs, height) {
+    match check_undo(body, size, prev, &facts.inputs, height) {
         Err(UndoFault::Io(error)) => Err(error),
         verdict => Ok(verdict),
     }
@@ -295,13 +342,23 @@ impl Read for RecordBody<'_> {
     }
 }
 
-fn spent_missing(height: u32, reason: &str) -> ScanError {
+pub(super) fn spent_missing(height: u32, reason: &str) -> ScanError {
     ScanError::SpentMissing { segment: 0, reason: format!("block {height}: {reason}") }
 }
 
-fn in_segment(error: ScanError, segment: u32) -> ScanError {
+fn unusable(height: u32, fault: &UndoFault) -> ScanError {
+    match fault {
+        UndoFault::Incomplete => {
+            ScanError::OldUndo { segment: 0, reason: format!("block {height}: {fault}") }
+        }
+        _ => spent_missing(height, &fault.to_string()),
+    }
+}
+
+pub(super) fn in_segment(error: ScanError, segment: u32) -> ScanError {
     match error {
         ScanError::SpentMissing { reason, .. } => ScanError::SpentMissing { segment, reason },
+        ScanError::OldUndo { reason, .. } => ScanError::OldUndo { segment, reason },
         other => other,
     }
 }

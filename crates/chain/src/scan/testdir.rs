@@ -82,6 +82,11 @@ pub(super) fn block_of(params: &Params, prev: Hash, salt: u32, inputs: &[u32]) -
         let outpoints: Vec<(Hash, u32)> = (0..*count).map(|index| ([i as u8 + 1; 32], index)).collect();
         transactions.push(transaction(&outpoints, salt));
     }
+    mined(params, prev, &transactions, inputs.to_vec())
+}
+
+/// The block of these transactions, with the work that `params` ask for.
+fn mined(params: &Params, prev: Hash, transactions: &[Vec<u8>], inputs: Vec<u32>) -> TestBlock {
     let (merkle_root, _) = merkle_root(transactions.iter().map(|bytes| sha256d([bytes])).collect());
     let bits = params.pow_limit_bits;
     let mined = |nonce| Header { version: 4, prev, merkle_root, time: 1_300_000_000, bits, nonce }.to_bytes();
@@ -89,10 +94,31 @@ pub(super) fn block_of(params: &Params, prev: Hash, salt: u32, inputs: &[u32]) -
     let header = (0..=u32::MAX).map(mined).find(met).unwrap();
     let mut bytes = header.to_vec();
     push_compact_size(&mut bytes, transactions.len() as u64);
-    for transaction in &transactions {
+    for transaction in transactions {
         bytes.extend_from_slice(transaction);
     }
-    TestBlock { hash: block_hash(&header), prev, bytes, inputs: inputs.to_vec() }
+    TestBlock { hash: block_hash(&header), prev, bytes, inputs }
+}
+
+/// A block whose coinbase has three outputs; a second transaction spends `outpoints`, when there are any, and a third
+/// one the second's only output. The ids of all.
+pub(super) fn block_with(prev: Hash, salt: u32, outpoints: &[(Hash, u32)]) -> (TestBlock, Vec<Hash>) {
+    let mut coinbase = transaction(&[([0; 32], u32::MAX)], salt);
+    // Before the lock time: two more outputs like the only one, of 10 bytes.
+    let outputs = coinbase.len() - 15;
+    let tail = coinbase.split_off(outputs);
+    coinbase.push(3);
+    (0..3).for_each(|_| coinbase.extend_from_slice(&tail[1..11]));
+    coinbase.extend_from_slice(&tail[11..]);
+    let mut transactions = vec![coinbase];
+    let mut inputs = Vec::new();
+    if !outpoints.is_empty() {
+        transactions.push(transaction(outpoints, salt));
+        transactions.push(transaction(&[(sha256d([&transactions[1]]), 0)], salt));
+        inputs = vec![outpoints.len() as u32, 1];
+    }
+    let txids = transactions.iter().map(|bytes| sha256d([bytes])).collect();
+    (mined(&Params::regtest(), prev, &transactions, inputs), txids)
 }
 
 fn transaction(outpoints: &[(Hash, u32)], salt: u32) -> Vec<u8> {
