@@ -9,6 +9,19 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** Where each block of btcd's files or a `bootstrap.dat` lies. */
+export declare class BlockArchive {
+  /** Number of blocks, copies included. */
+  get blocks(): number
+  /** Where bytes were passed over, one line each. */
+  get warnings(): Array<string>
+  /**
+   * Where the records of these blocks lie, in order, unchecked; null when one is missing. `hashes`: 32 bytes each, in
+   * internal order.
+   */
+  extents(hashes: Uint8Array): ExtentsHandle | null
+}
+
 /** Proves the blocks of one blocks file while its pieces arrive, in any order. */
 export declare class BlocksJudge {
   /**
@@ -87,6 +100,28 @@ export declare class Datadir {
    * `scanDatadir`; the picture from before stays then.
    */
   rescan(): Promise<void>
+  /** Bytes of the records of the heights `[first, end)` of the most-work chain; null when not all are held. */
+  recordsLength(first: number, end: number): number | null
+  /**
+   * Writes the records of the heights `[first, end)` to a file, in order, each block checked before; what a file
+   * holds of them from its start on is checked and kept. With `stream` the path is a pipe or a device: all is
+   * written. Runs on a worker.
+   *
+   * Errors: ERR_SEGMENT_RANGE, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_IO, ERR_DISK_FULL, ERR_INTERRUPTED.
+   */
+  writeRecords(first: number, end: number, path: string, stream: boolean, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<void>
+  /**
+   * Lets the undo records of an overlay file stand in for the node's from now on; whether there was one. A file that
+   * is missing, damaged or not ours is as good as none. ERR_DATADIR_UNREADABLE.
+   */
+  useUndoOverlay(path: string): boolean
+  /**
+   * Rewrites undo records that Core before 0.15 wrote to an overlay file, on a worker; its folder takes sorted runs
+   * meanwhile. `progress` counts heights, three times each in the end.
+   *
+   * Errors: ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_IO, ERR_DISK_FULL, ERR_INTERRUPTED.
+   */
+  rewriteOldUndo(path: string, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<RewrittenUndo>
   /**
    * Settles a segment's file and hashes it on a worker, or takes both from the database when the files under it
    * have not changed since. Errors as `settle`.
@@ -304,8 +339,27 @@ export declare class SegmentFile {
   get isRemembered(): boolean
 }
 
+/** A segment's files as files of their own. */
+export declare class SegmentFiles {
+  /** The headers of its blocks, 80 bytes each, as the file has them. */
+  headers(): Buffer
+  /**
+   * Checks one of the files and hashes it on a worker, or takes its hashes from the database when it is the file that
+   * was checked before. Its headers must have been judged. ERR_BLOCK_DAMAGED, ERR_SPENT_MISSING,
+   * ERR_DATADIR_UNREADABLE, ERR_INTERRUPTED.
+   */
+  hashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
+  /** Drops what the database has of one of the files, whose bytes were found to be others. */
+  forgetHashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void
+}
+
 /** One torrent's bytes on disk; hand it to the reactor to serve and fetch. */
 export declare class Store {
+  /**
+   * Copies, on a worker, those of the pieces `[first, end)` that are not servable from extents that hold the same
+   * torrent; each is judged before it is written. ERR_IO (also for a piece that is not right), ERR_DISK_FULL.
+   */
+  fillFrom(extents: ExtentsHandle, first: number, end: number, cancel?: CancelFlag | undefined | null): Promise<void>
   /**
    * Takes over, on a worker, what is known under a key (32 bytes), as far as the files are still the same. To be
    * called before pieces come in.
@@ -866,6 +920,18 @@ export interface NetworkParams {
   assumeValidHeight: number | null
 }
 
+/**
+ * Finds the blocks of btcd's `blocks_ffldb` (`btcd`) or a `bootstrap.dat` (`bootstrap`), on a worker. ERR_DATADIR_EMPTY,
+ * ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN, ERR_INTERRUPTED.
+ */
+export declare function openBlockArchive(kind: 'btcd' | 'bootstrap', path: string, network: string, cancel?: CancelFlag | undefined | null): Promise<BlockArchive>
+
+/**
+ * Walks a segment's blocks file from head to head, on a worker: exactly its number of records. ERR_BLOCK_DAMAGED,
+ * ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN.
+ */
+export declare function openSegmentFiles(network: string, segment: number, blocks: string, spent?: string | undefined | null): Promise<SegmentFiles>
+
 /** A judged piece. */
 export interface PieceVerdict {
   torrent: number
@@ -973,6 +1039,16 @@ export interface Resumed {
   changedFiles: number
 }
 
+/** What was rewritten. */
+export interface RewrittenUndo {
+  /** Records in the overlay; 0: there were no old ones, and no file was made. */
+  records: number
+  /** Coins whose height and coinbase flag were found. */
+  coins: number
+  /** Bytes of the records. */
+  lengthBytes: number
+}
+
 /**
  * Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge.
  *
@@ -1019,6 +1095,12 @@ export interface TorrentLayout {
   /** The path of each file in UTF-8, ended by a zero byte; padding has an empty one. */
   paths: Uint8Array
 }
+
+/**
+ * What the first records of a `rev` file say of who wrote it, on a worker: `old` (Core before 0.15), `current` or
+ * `unknown` (they spend nothing). `key`: 8 bytes of `xor.dat`. ERR_NETWORK_UNKNOWN, ERR_DATADIR_UNREADABLE.
+ */
+export declare function undoAge(path: string, network: string, key?: Uint8Array | undefined | null): Promise<'old' | 'current' | 'unknown'>
 
 /** What `verify` or `recheck` found. */
 export interface Verified {

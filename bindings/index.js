@@ -773,7 +773,8 @@ if (
   }
 }
 
-const { BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, scanDatadir } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge } = nativeBinding
+export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
@@ -785,6 +786,7 @@ export { Progress }
 export { Reactor }
 export { ResumeDb }
 export { SegmentFile }
+export { SegmentFiles }
 export { Store }
 export { checkTorrent }
 export { hashExtents }
@@ -792,5 +794,8 @@ export { hashingWarning }
 export { hashTorrent }
 export { lockFile }
 export { networkParams }
+export { openBlockArchive }
+export { openSegmentFiles }
 export { scanDatadir }
+export { undoAge }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { ensureBtcdImporter } from './btcd.mjs';
 import { root } from './cache.mjs';
 import { ensureDhtPeer } from './dht-peer.mjs';
 import { findRqbit } from './rqbit.mjs';
@@ -21,6 +22,7 @@ const env = {
   BLOCKSWARM_TOR: tor,
   BLOCKSWARM_RQBIT: findRqbit(),
   BLOCKSWARM_DHT_PEER: ensureDhtPeer(),
+  BLOCKSWARM_BTCD_ADDBLOCK: ensureBtcdImporter(),
 };
 const count = { passed: 0, failed: 0, skipped: 0 };
 let whole = true;

@@ -294,6 +294,14 @@ export class Store {
     await task(() => this.inner.save(db.inner, key, open));
   }
 
+  /**
+   * Copies those of the pieces `[first, end)` that are not servable from extents that hold the same torrent; each is
+   * judged before it is written. @throws ERR_IO (also for a piece that is not right), ERR_DISK_FULL
+   */
+  async fillFrom(extents: ExtentsHandle, first: number, end: number, signal?: AbortSignal): Promise<void> {
+    await task((cancel) => this.inner.fillFrom(extents, first, end, cancel), signal);
+  }
+
   /** Writes all bytes to a new file, which appears when it is whole. @throws ERR_DISK_FULL, ERR_IO */
   async copyTo(path: string, signal?: AbortSignal): Promise<void> {
     await task((cancel) => this.inner.copyTo(path, cancel), signal);
@@ -412,7 +420,7 @@ export async function checkTorrent(
 
 /** Runs a task that counts bytes, and tells how far it is. */
 async function counted<T>(
-  { progress, signal }: HashTorrentOptions,
+  { progress, signal }: Pick<HashTorrentOptions, 'progress' | 'signal'>,
   start: (counter: bindings.Progress, cancel: bindings.CancelFlag) => Promise<T>,
 ): Promise<T> {
   const counter = new bindings.Progress();
@@ -587,6 +595,58 @@ export class Datadir {
     call(() => this.#inner.forgetHashed(segment, kind, pieceLengthBytes, db.inner));
   }
 
+  /** Bytes of the records of the heights `[first, end)`; null when not all are held. */
+  recordsLength(first: number, end: number): number | null {
+    return this.#inner.recordsLength(first, end);
+  }
+
+  /**
+   * Writes the records of the heights `[first, end)` to a file, in order, each block checked before; what the file
+   * holds of them from its start on is checked and kept. `isStream`: the path is a pipe or a device, and all is
+   * written. Progress counts bytes, those that were there included.
+   * @throws ERR_SEGMENT_RANGE, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_DISK_FULL, ERR_IO
+   */
+  async writeRecords(
+    first: number,
+    end: number,
+    path: string,
+    options: { isStream: boolean; progress: (doneBytes: number) => void; signal: AbortSignal },
+  ): Promise<void> {
+    await counted(options, (counter, cancel) =>
+      this.#inner.writeRecords(first, end, path, options.isStream, counter, cancel),
+    );
+  }
+
+  /**
+   * Lets the undo records of an overlay file stand in for the node's from now on; whether there was one that is whole.
+   * @throws ERR_DATADIR_UNREADABLE
+   */
+  useUndoOverlay(path: string): boolean {
+    return call(() => this.#inner.useUndoOverlay(path));
+  }
+
+  /**
+   * Rewrites undo records that Core before 0.15 wrote to an overlay file, whose folder takes sorted runs meanwhile.
+   * Progress counts heights, three times each in the end.
+   * @throws ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_DISK_FULL, ERR_IO
+   */
+  rewriteOldUndo(
+    path: string,
+    options: { progress: (heights: number) => void; signal: AbortSignal },
+  ): Promise<RewrittenUndo> {
+    return counted(options, (counter, cancel) => this.#inner.rewriteOldUndo(path, counter, cancel));
+  }
+
+  /** The 8 bytes that a reader of the files needs; null when they are plain. */
+  xorKey(): Uint8Array | null {
+    return this.#inner.xorKey();
+  }
+
+  /** Blocks that hang on genesis but are not in the most-work chain, and blocks without a line to genesis. */
+  strays(): { readonly stale: number; readonly orphans: number } {
+    return { stale: this.#inner.staleBlocks, orphans: this.#inner.orphanBlocks };
+  }
+
   /** Where a segment's blocks file lies, unchecked. @throws ERR_SEGMENT_RANGE */
   blocksExtents(segment: number): ExtentsHandle {
     return call(() => this.#inner.extents(segment, 'blocks'));
@@ -608,6 +668,112 @@ export class Datadir {
   /** Reads what was written since. */
   async rescan(signal?: AbortSignal): Promise<void> {
     await task(() => this.#inner.rescan(), signal);
+  }
+}
+
+export type RewrittenUndo = Readonly<bindings.RewrittenUndo>;
+
+/**
+ * What the first records of a rev*.dat file say of who wrote it; `old`: Core before 0.15. `xorKey`: 8 bytes, or null.
+ * @throws BlockswarmError ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN
+ */
+export function undoAge(
+  path: string,
+  network: string,
+  xorKey: Uint8Array | null,
+  signal?: AbortSignal,
+): Promise<'old' | 'current' | 'unknown'> {
+  return task(() => bindings.undoAge(path, network, xorKey), signal);
+}
+
+/** Where each block of btcd's files or a `bootstrap.dat` lies. Read-only. */
+export class BlockArchive {
+  readonly #inner: bindings.BlockArchive;
+
+  private constructor(inner: bindings.BlockArchive) {
+    this.#inner = inner;
+  }
+
+  /**
+   * Walks btcd's `blocks_ffldb` or a file of records.
+   * @throws BlockswarmError ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN
+   */
+  static async open(
+    kind: 'btcd' | 'bootstrap',
+    path: string,
+    network: string,
+    signal?: AbortSignal,
+  ): Promise<BlockArchive> {
+    return new BlockArchive(
+      await task((cancel) => bindings.openBlockArchive(kind, path, network, cancel), signal),
+    );
+  }
+
+  /** Number of blocks, copies included. */
+  get blocks(): number {
+    return this.#inner.blocks;
+  }
+
+  /** Where bytes were passed over, in words. */
+  warnings(): readonly string[] {
+    return this.#inner.warnings;
+  }
+
+  /** Where the records of these blocks (32 bytes each, internal order) lie, unchecked; null when one is missing. */
+  extents(hashes: Uint8Array): ExtentsHandle | null {
+    return call(() => this.#inner.extents(hashes));
+  }
+}
+
+/** A segment's files as files of their own. Nothing of them is believed but what was checked. */
+export class SegmentFiles {
+  readonly #inner: bindings.SegmentFiles;
+
+  private constructor(inner: bindings.SegmentFiles) {
+    this.#inner = inner;
+  }
+
+  /**
+   * Walks the blocks file from head to head: exactly the segment's number of records.
+   * @throws BlockswarmError ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN
+   */
+  static async open(
+    network: string,
+    segment: number,
+    blocks: string,
+    spent: string | null,
+    signal?: AbortSignal,
+  ): Promise<SegmentFiles> {
+    const open = () => bindings.openSegmentFiles(network, segment, blocks, spent);
+    return new SegmentFiles(await task(open, signal));
+  }
+
+  /** The headers of its blocks, 80 bytes each, as the file has them. */
+  headers(): Uint8Array {
+    return call(() => this.#inner.headers());
+  }
+
+  /**
+   * Checks one of the files and hashes it, or takes its hashes from `db` when it is the file that was checked before.
+   * Its headers must have been judged.
+   * @throws BlockswarmError ERR_BLOCK_DAMAGED, ERR_SPENT_MISSING, ERR_DATADIR_UNREADABLE
+   */
+  async hashed(
+    kind: 'blocks' | 'spent',
+    pieceLengthBytes: number,
+    db: ResumeDb | null,
+    signal?: AbortSignal,
+  ): Promise<HashedFile> {
+    const file = await task(
+      (cancel) => this.#inner.hashed(kind, pieceLengthBytes, db?.inner, cancel),
+      signal,
+    );
+    return { extents: file.extents(), hashes: file.hashes(), isRemembered: file.isRemembered };
+  }
+
+  /** Drops the hashes of one of the files from `db`: its bytes were found to be others. */
+  forgetHashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void {
+    call(() => this.#inner.forgetHashed(kind, pieceLengthBytes, db.inner));
   }
 }
 

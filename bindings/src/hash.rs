@@ -24,6 +24,13 @@ pub struct Progress {
     bytes: Arc<AtomicU64>,
 }
 
+impl Progress {
+    /// What a task counts with.
+    pub fn shared(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+}
+
 #[napi]
 impl Progress {
     /// Nothing done yet.

@@ -1,15 +1,18 @@
 //! The N-API surface of blockswarm: convert, call, convert. No logic lives here.
 #![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+mod block_files;
 mod chain;
 mod connector;
 mod datadir;
 #[cfg(feature = "engine")]
 mod engine;
 mod error;
+mod export;
 mod hash;
 mod http;
 mod local_network;
 mod lock;
+mod old_undo;
 mod reactor;
 mod resume;
 mod store;

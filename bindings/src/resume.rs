@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// A database file. No call fails: what cannot be kept is hashed again, and `warnings` says why.
 #[napi]
 pub struct ResumeDb {
-    database: Arc<Database>,
+    pub(crate) database: Arc<Database>,
 }
 
 /// What was taken over from an earlier run.
@@ -86,7 +86,7 @@ impl Store {
 /// A segment's file as it is published.
 #[napi]
 pub struct SegmentFile {
-    file: HashedFile,
+    pub(crate) file: HashedFile,
 }
 
 #[napi]

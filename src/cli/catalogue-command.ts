@@ -7,6 +7,7 @@ import { catalogueTorrent } from '../node/catalogue-torrent.js';
 import { Source, type SourceOptions } from '../node/source.js';
 import { checkWritable, writeWholeFile } from '../node/whole-file.js';
 import { displayHash, formatBytes, toHex } from '../units.js';
+import { stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
 
@@ -21,7 +22,7 @@ export async function catalogueMakeCommand({
   options,
 }: CommandContext<MakeOptions>): Promise<void> {
   await checkWritable(options.out, true);
-  const source = await Source.open(options, env.signal);
+  const source = await Source.open({ ...options, stateDir: stateDir(env, options.stateDir) }, env.signal);
   const report = jobReport(output);
   for (const warning of source.datadir.warnings()) report.warn(warning);
   const count = options.segments ?? source.sealed;

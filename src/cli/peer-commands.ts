@@ -17,9 +17,17 @@ in front), against the path below the torrent's folder. Files that are not
 selected are not made, unless they share a piece (v1) with one that is.`;
 
 const seedText = `
-Three ways, one at a time:
+One at a time:
   seed --datadir DIR       the blocks of a Bitcoin node, as torrents that anyone
                            can recompute; the node may run, and is followed
+  seed --segments DIR      the same from segment files, as \`export\` writes them or
+                           as their torrents were downloaded. Checked block by
+                           block from segment 0 on; with --catalogue against its
+                           torrents, whichever segments there are
+  seed --btcd DIR          the blocks files of the chain from btcd's data folder of
+  seed --bootstrap FILE    the network, or from a bootstrap.dat: those that a
+                           catalogue names (default: found in the swarm). No
+                           catalogue is made of them: they have no undo data
   seed TORRENT=PATH...     torrents whose files are at PATH: the torrent's file
                            or folder, or the folder that holds it
   seed --torrents DIR      every .torrent file in DIR, also those that come
@@ -32,6 +40,13 @@ to nothing: they are opened when one comes.`;
 /** Of `--listen`. */
 export const listenText =
   'where to listen for peers and the DHT, port 0 for any free one (default: 0.0.0.0:0; with --privacy: nowhere)';
+
+/** Where the catalogue comes from. */
+export function catalogueOption(): Option {
+  const kinds =
+    'rendezvous, known, dht:KEY, a file, an infohash, https://…, datadir[:DIR]; may be given often';
+  return new Option('--catalogue <source>', `${kinds} (default: rendezvous and known)`).argParser(collect);
+}
 
 /** Gives a command the options of whoever meets peers. */
 export function peerOptions(command: Command): Command {
@@ -186,6 +201,18 @@ export function addPeerCommands(
             'with --datadir: say in the DHT, under a key, which catalogue is the newest (`catalogue keygen`)',
           )
           .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+          .option(
+            '--rewrite-undo',
+            'with --datadir: fill in what undo data of Core before 0.15 lacks, into the state folder (large: see doctor)',
+          )
+          .option('--segments <dir>', 'a folder of segment files')
+          .option('--btcd <dir>', "btcd's data folder of the network: what holds blocks_ffldb")
+          .option('--bootstrap <file>', 'a bootstrap.dat')
+          .addOption(catalogueOption())
+          .option(
+            '--min-chain-work <hex>',
+            "with --catalogue: the least total work of its headers (default: the network's)",
+          )
           .addOption(networkOption())
           .option('--listen <host:port>', listenText)
           .addHelpText('after', seedText),

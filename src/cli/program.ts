@@ -2,9 +2,16 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
-import { collect, wholeNumber } from './options.js';
+import { wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
-import { addPeerCommands, hintOptions, listenText, maxTimeoutSeconds, peerOptions } from './peer-commands.js';
+import {
+  addPeerCommands,
+  catalogueOption,
+  hintOptions,
+  listenText,
+  maxTimeoutSeconds,
+  peerOptions,
+} from './peer-commands.js';
 import { printable } from './printable.js';
 import { addTorrentCommands } from './torrent-commands.js';
 import { version } from './version.js';
@@ -82,8 +89,38 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       program
         .command('segments')
         .description('list the sealed segments of a data directory and their torrents'),
-    ),
+    ).addOption(stateDirOption()),
     async () => (await import('./segments-command.js')).segmentsCommand,
+  );
+
+  add(
+    source(
+      program
+        .command('export')
+        .description(
+          'write segments as files of their own, or all blocks in one file for `bitcoind -loadblock`',
+        ),
+    )
+      .option('--to <dir>', 'a folder for the segment files, blocks and spent outputs; what is there is kept')
+      .option('--first-segment <k>', 'with --to: from this segment on (default: 0)', wholeNumber(0, 99_999))
+      .option(
+        '--last-segment <k>',
+        'with --to: up to this segment, itself included (default: the last sealed one)',
+        wholeNumber(0, 99_999),
+      )
+      .option('--bootstrap <file>', 'one file with all blocks up to the tip, or - for stdout')
+      .option('--force', 'with --bootstrap: replace a file that is there')
+      .addOption(stateDirOption()),
+    async () => (await import('./export-command.js')).exportCommand,
+  );
+
+  add(
+    source(
+      program
+        .command('doctor')
+        .description('tell what is wrong with a data directory, and the shortest ways out'),
+    ).addOption(stateDirOption()),
+    async () => (await import('./doctor-command.js')).doctorCommand,
   );
 
   const catalogue = program
@@ -92,7 +129,8 @@ function buildProgram(env: Env, outcome: Outcome): Command {
   add(
     source(catalogue.command('make').description('make the catalogue of a data directory'))
       .requiredOption('--out <file>', 'the file to write')
-      .option('--segments <n>', 'for the first n segments only', wholeNumber(1, 99_999)),
+      .option('--segments <n>', 'for the first n segments only', wholeNumber(1, 99_999))
+      .addOption(stateDirOption()),
     async () => (await import('./catalogue-command.js')).catalogueMakeCommand,
   );
   add(
@@ -207,13 +245,6 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./demo-command.js')).demoCommand,
   );
   return program;
-}
-
-/** Where the catalogue comes from. */
-function catalogueOption(): Option {
-  const kinds =
-    'rendezvous, known, dht:KEY, a file, an infohash, https://…, datadir[:DIR]; may be given often';
-  return new Option('--catalogue <source>', `${kinds} (default: rendezvous and known)`).argParser(collect);
 }
 
 /** How a command ended that did end. */

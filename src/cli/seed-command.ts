@@ -1,9 +1,13 @@
-/** `blockswarm seed`: serves a data directory until it is stopped; or torrents, see torrent-seed-command.ts. */
+/**
+ * `blockswarm seed`: serves a data directory until it is stopped; or torrents (torrent-seed-command.ts), or the chain from
+ * other files (archive-seed-command.ts).
+ */
 import { BlockswarmError } from '../errors.js';
 import { publishCatalogue } from '../node/publish.js';
 import { readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
+import { type ArchiveSeedCommandOptions, archiveSeedCommand } from './archive-seed-command.js';
 import { stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
 import type { OutputOptions } from './output.js';
@@ -17,21 +21,43 @@ type DatadirOptions = Omit<SeedOptions, 'stateDir'> &
     /** The file of a key. */
     readonly publish?: string;
   };
-type Options = Omit<DatadirOptions, 'datadir'> & TorrentSeedCommandOptions & { readonly datadir?: string };
+type Options = Omit<DatadirOptions, 'datadir'> &
+  TorrentSeedCommandOptions &
+  ArchiveSeedCommandOptions & {
+    readonly datadir?: string;
+    readonly segments?: string;
+    readonly btcd?: string;
+    readonly bootstrap?: string;
+  };
 
 export async function seedCommand(context: CommandContext<Options>): Promise<void> {
   const { args, options } = context;
-  const { datadir, torrents, content, blocks } = options;
-  const ways = [datadir !== undefined, torrents !== undefined, args.length > 0].filter(Boolean).length;
+  const { datadir, torrents, content, blocks, segments, btcd, bootstrap } = options;
+  const archives = [
+    { kind: 'segments', path: segments },
+    { kind: 'btcd', path: btcd },
+    { kind: 'bootstrap', path: bootstrap },
+  ] as const;
+  const [archive] = archives.flatMap(({ kind, path }) => (path === undefined ? [] : [{ kind, path }]));
+  const named = [datadir, torrents, segments, btcd, bootstrap].filter((path) => path !== undefined);
+  const ways = named.length + (args.length > 0 ? 1 : 0);
   if (ways === 0) throw usage('name what to seed: --datadir DIR, --torrents DIR, or TORRENT=PATH');
-  if (ways > 1) throw usage('--datadir, --torrents and TORRENT=PATH exclude each other');
+  if (ways > 1)
+    throw usage('--datadir, --segments, --btcd, --bootstrap, --torrents and TORRENT=PATH exclude each other');
   if (torrents === undefined && content !== undefined) throw usage('--content belongs to --torrents');
-  if (datadir !== undefined && options.superSeed) throw usage('--super-seed is not for --datadir');
+  if (torrents === undefined && args.length === 0 && options.superSeed) {
+    throw usage(`--super-seed is not for --${archive?.kind ?? 'datadir'}`);
+  }
   if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
   if (datadir === undefined && options.publish !== undefined) throw usage('--publish belongs to --datadir');
   if (datadir === undefined && (options.rpc ?? options.rest) !== undefined)
     throw usage('--rpc and --rest belong to --datadir');
-  if (datadir === undefined) await torrentSeedCommand(context);
+  if (datadir === undefined && options.rewriteUndo) throw usage('--rewrite-undo belongs to --datadir');
+  if (!archive && (options.catalogue !== undefined || options.minChainWork !== undefined)) {
+    throw usage('--catalogue and --min-chain-work belong to --segments, --btcd and --bootstrap');
+  }
+  if (archive) await archiveSeedCommand(context, archive);
+  else if (datadir === undefined) await torrentSeedCommand(context);
   else await datadirSeedCommand({ ...context, options: { ...options, datadir } });
 }
 

@@ -1,6 +1,7 @@
 /** `blockswarm segments`: the sealed segments of a data directory. */
 import { type SegmentTorrent, type SegmentTorrents, Source, type SourceOptions } from '../node/source.js';
 import { formatBytes, toHex } from '../units.js';
+import { stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import type { CommandContext } from './program.js';
 
@@ -9,7 +10,7 @@ export async function segmentsCommand({
   output,
   options,
 }: CommandContext<SourceOptions>): Promise<void> {
-  const source = await Source.open(options, env.signal);
+  const source = await Source.open({ ...options, stateDir: stateDir(env, options.stateDir) }, env.signal);
   const report = jobReport(output);
   for (const warning of source.datadir.warnings()) report.warn(warning);
   const segments = await source.segments({ signal: env.signal, report });

@@ -14,7 +14,7 @@ import { catalogueTorrent } from './catalogue-torrent.js';
 import type { PeerNode } from './peer-node.js';
 import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
-import type { MadeSegment, Source } from './source.js';
+import { type ChainHeaders, catalogueParts, type MadeSegment } from './source.js';
 import { writeWholeFile } from './whole-file.js';
 
 const SEEDED = 8;
@@ -25,7 +25,7 @@ const HEADER_BYTES = 80;
 
 export interface CatalogueSeedsOptions {
   readonly peerNode: PeerNode;
-  readonly source: Source;
+  readonly source: ChainHeaders;
   /** Where the file is kept. */
   readonly folder: string;
   readonly report: Report;
@@ -113,7 +113,7 @@ export class CatalogueSeeds {
     const ends: number[] = [];
     let lengthBytes = 0;
     const parts = function* () {
-      for (const part of source.catalogueParts(segments)) {
+      for (const part of catalogueParts(source, segments)) {
         signal.throwIfAborted();
         lengthBytes += part.length;
         ends.push(lengthBytes);
@@ -149,14 +149,15 @@ export class CatalogueSeeds {
 
   /** What is said at the rendezvous: the newest catalogue first. */
   async #claimsOf(signal: AbortSignal): Promise<CatalogueClaim[]> {
-    const { network, datadir } = this.#options.source;
+    const { source } = this.#options;
+    const { network } = source;
     const chain = new HeaderChain(network.name);
     const claims: CatalogueClaim[] = [];
     const counts = new Map(this.#seeds.map(({ count, torrent }) => [count, torrent]));
     const last = this.#seeds.at(-1)?.count ?? 0;
     for (let index = 0; index < last && !signal.aborted; index++) {
       const { firstHeight, endHeight } = segmentHeights(index, network.interval);
-      const headers = datadir.headers(firstHeight, endHeight);
+      const headers = source.headers(firstHeight, endHeight);
       // Blocks of the node's past are not from the future, whatever our clock says.
       const nowSeconds = Math.max(Date.now() / 1000, newestTime(headers));
       chain.append(headers, nowSeconds);

@@ -6,7 +6,7 @@ export interface Progress {
   readonly stage: string;
   readonly done: number;
   readonly total: number;
-  readonly unit: 'bytes' | 'segments';
+  readonly unit: 'bytes' | 'segments' | 'heights';
   /** A few words more, such as the height reached. */
   readonly detail?: string;
   /** What peers have to do with it. */

@@ -15,6 +15,7 @@ import { ChainFollower } from './chain-follower.js';
 import { ChainRecord } from './chain-record.js';
 import { FolderWatch } from './folder-watch.js';
 import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from './node-hints.js';
+import { OldUndo } from './old-undo.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
 import { ReorganisationRecord, shown } from './reorganisation-record.js';
@@ -29,6 +30,8 @@ import { Waker } from './waker.js';
 
 export interface SeedOptions extends SourceOptions, PeerNodeChoice, NodeHintsChoice {
   readonly stateDir: string;
+  /** Undo data of an old node is rewritten to the state folder: see `OldUndo`. */
+  readonly rewriteUndo?: boolean;
 }
 
 /** After a catalogue could not be written. */
@@ -45,6 +48,7 @@ export class Seeder {
   readonly #resumeDb: ResumeDb;
   readonly #report: Report;
   readonly #hasher: SegmentHasher;
+  readonly #oldUndo: OldUndo;
   readonly #record: ChainRecord;
   readonly #alarm: ChainAlarm;
   readonly #follower: ChainFollower;
@@ -66,9 +70,10 @@ export class Seeder {
     record: ChainRecord;
     reorganisations: ReorganisationRecord;
     hintSources: readonly HintSource[];
+    rewriteUndo: boolean;
     report: Report;
   }) {
-    const { source, peerNode, state, resumeDb, record, report } = parts;
+    const { source, peerNode, state, resumeDb, record, rewriteUndo, report } = parts;
     this.source = source;
     this.peerNode = peerNode;
     this.#state = state;
@@ -80,8 +85,11 @@ export class Seeder {
     });
     this.segments = new SegmentSeeds({ peerNode, source, resumeDb, report });
     this.catalogues = new CatalogueSeeds({ peerNode, source, folder: state.path, report });
+    const undo = { datadir: source.datadir, statePath: state.path, isWanted: rewriteUndo, report };
+    this.#oldUndo = new OldUndo(undo);
     this.#hasher = new SegmentHasher({
       ...{ source, resumeDb, report, clock },
+      failed: (error) => this.#oldUndo.failed(error),
       made: (index, kind, torrent) => {
         this.segments.serve(index, kind, torrent);
         const { name, lengthBytes, infoHashV1, infoHashV2 } = torrent;
@@ -157,6 +165,7 @@ export class Seeder {
         const record = await ChainRecord.open(state.path, name, report);
         const reorganisations = ReorganisationRecord.open(state.path, name);
         const sources = hints((url, how, signal) => peerNode.httpGet(url, how, signal));
+        const { rewriteUndo = false } = options;
         return new Seeder({
           source,
           peerNode,
@@ -165,6 +174,7 @@ export class Seeder {
           record,
           reorganisations,
           hintSources: sources,
+          rewriteUndo,
           report,
         });
       } catch (error) {
@@ -239,6 +249,11 @@ export class Seeder {
       againMs = Math.min(againMs, (this.#hasher.dueMs ?? Number.POSITIVE_INFINITY) - clock());
       // Something may have been sealed meanwhile.
       if (againMs > 0) this.#catchUp();
+      // It takes long: what can be served without is served by now.
+      if (this.#isCaughtUp && (await this.#oldUndo.rewrite(signal).catch(() => false))) {
+        this.#hasher.retry();
+        continue;
+      }
       await this.#waker.rest(againMs, signal);
     }
   }

@@ -6,7 +6,7 @@ import { BlockswarmError } from '../errors.js';
 import type { SegmentKind } from '../metainfo/segment.js';
 import type { ResumeDb } from '../native.js';
 import type { Report } from './report.js';
-import type { SegmentSource, SegmentTorrent } from './source.js';
+import { lacksSpent, type SegmentSource, type SegmentTorrent } from './source.js';
 
 export interface SegmentHasherOptions {
   readonly source: SegmentSource;
@@ -15,6 +15,8 @@ export interface SegmentHasherOptions {
   /** Milliseconds that never go back. */
   readonly clock: () => number;
   readonly made: (index: number, kind: SegmentKind, torrent: SegmentTorrent) => void;
+  /** Told each time that a file cannot be made. */
+  readonly failed?: (error: unknown) => void;
 }
 
 interface Job {
@@ -99,17 +101,15 @@ export class SegmentHasher {
   }
 
   #failed(job: Job, error: unknown): void {
-    const { report, clock } = this.#options;
+    const { report, clock, failed } = this.#options;
+    failed?.(error);
     job.notBeforeMs = clock() + RETRY_MS * 2 ** job.failures;
     job.failures++;
     const reason = error instanceof BlockswarmError ? error.message : String(error);
     if (job.said === reason) return;
     job.said = reason;
-    const isMissing = error instanceof BlockswarmError && error.code === 'ERR_SPENT_MISSING';
     report.warn(
-      isMissing
-        ? `segment ${job.index} has no spent file: ${reason}`
-        : `the ${job.kind} file of segment ${job.index} is not seeded: ${reason}`,
+      lacksSpent(error) ? reason : `the ${job.kind} file of segment ${job.index} is not seeded: ${reason}`,
     );
   }
 

@@ -2,6 +2,7 @@
  * A data directory as a source of torrents: scanned once, read-only; each sealed segment hashed once and
  * served in place.
  */
+import { readdir, stat } from 'node:fs/promises';
 import { datadirPaths } from '../bridge/datadir.js';
 import { catalogueHead, catalogueRecord } from '../chain/catalogue.js';
 import { sealedSegments, segmentHeights } from '../chain/segment.js';
@@ -17,6 +18,7 @@ import {
   scanDatadir,
 } from '../native.js';
 import type { Report } from './report.js';
+import { undoOverlayPath } from './undo-overlay.js';
 
 export interface SourceOptions {
   /** What `bitcoind -datadir` takes. */
@@ -24,6 +26,8 @@ export interface SourceOptions {
   /** Where the block files are, when not below the data directory. */
   readonly blocks?: string | undefined;
   readonly network: string;
+  /** Undo records that were rewritten are looked for there: see `OldUndo`. */
+  readonly stateDir?: string | undefined;
 }
 
 /** A torrent whose bytes lie in block files. */
@@ -57,6 +61,13 @@ export interface HashOptions {
   readonly resumeDb?: ResumeDb;
 }
 
+/** A chain's headers: with the torrents of its segments they make a catalogue. */
+export interface ChainHeaders {
+  readonly network: Network;
+  /** 80 bytes each, of the heights `[first, end)`. */
+  headers(first: number, end: number): Uint8Array;
+}
+
 /** Whatever knows where the bytes of sealed segments lie: see `SegmentHasher`. */
 export interface SegmentSource {
   readonly network: Network;
@@ -68,7 +79,12 @@ export interface SegmentSource {
   forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void;
 }
 
-export class Source implements SegmentSource {
+/** Whether an error says that a segment's undo data cannot be used; its blocks can. */
+export function lacksSpent(error: unknown): error is BlockswarmError {
+  return error instanceof BlockswarmError && /^ERR_(SPENT_MISSING|UNDO_OLD)$/.test(error.code);
+}
+
+export class Source implements SegmentSource, ChainHeaders {
   readonly network: Network;
   readonly datadir: Datadir;
   readonly blocksDir: string;
@@ -98,7 +114,21 @@ export class Source implements SegmentSource {
   static async open(options: SourceOptions, signal: AbortSignal): Promise<Source> {
     const network = networkParams(options.network);
     const { blocksDir } = datadirPaths(options.datadir, network.name, options.blocks);
-    return new Source(network, await scanDatadir(blocksDir, network.name, signal), blocksDir);
+    await refuseForeignLayout(options.datadir);
+    const datadir = await scanDatadir(blocksDir, network.name, signal);
+    const overlay =
+      options.stateDir === undefined ? null : undoOverlayPath(options.stateDir, options.datadir);
+    if (overlay) datadir.useUndoOverlay(overlay);
+    return new Source(network, datadir, blocksDir);
+  }
+
+  headers(first: number, end: number): Uint8Array {
+    return this.datadir.headers(first, end);
+  }
+
+  /** Of a segment's torrent and its only file. */
+  fileName(index: number, kind: SegmentKind): string {
+    return segmentFileName(this.network.name, index, kind);
   }
 
   blocks(index: number, options: HashOptions): Promise<SegmentTorrent> {
@@ -141,20 +171,10 @@ export class Source implements SegmentSource {
       }
       segments.push({ index, blocks, spent });
     }
-    const parts = [...this.catalogueParts(segments)];
+    const parts = [...catalogueParts(this, segments)];
     let lengthBytes = 0;
     const ends = parts.map((part) => (lengthBytes += part.length));
     return { bytes: Buffer.concat(parts), endBytes: ends.slice(1) };
-  }
-
-  /** The head and the records of a catalogue of these segments, which are the first ones of the chain. */
-  *catalogueParts(segments: Iterable<MadeSegment>): Generator<Uint8Array, void, undefined> {
-    yield catalogueHead(this.network);
-    for (const { index, blocks, spent } of segments) {
-      const { firstHeight, endHeight } = segmentHeights(index, this.network.interval);
-      const headers = this.datadir.headers(firstHeight, endHeight);
-      yield catalogueRecord(headers, blocks.metainfoBytes, spent.metainfoBytes);
-    }
   }
 
   async #hashAll(options: HashOptions): Promise<SegmentTorrents[]> {
@@ -167,7 +187,7 @@ export class Source implements SegmentSource {
       try {
         spent = await this.spent(index, options);
       } catch (error) {
-        if (!(error instanceof BlockswarmError) || error.code !== 'ERR_SPENT_MISSING') throw error;
+        if (!lacksSpent(error)) throw error;
         spentReason = error.message;
       }
       segments.push({ index, ...segmentHeights(index, this.network.interval), blocks, spent, spentReason });
@@ -188,8 +208,39 @@ export class Source implements SegmentSource {
       resumeDb ?? null,
       signal,
     );
-    const name = segmentFileName(this.network.name, index, kind);
+    const name = this.fileName(index, kind);
     const torrent = makeHybrid({ name, pieceLengthBytes: PIECE_LENGTH_BYTES, ...hashes });
     return { ...torrent, extents, isRemembered };
+  }
+}
+
+/**
+ * Says what to do with blocks that are not in a node's directory of Core's.
+ * @throws BlockswarmError ERR_DATADIR_EMPTY
+ */
+async function refuseForeignLayout(datadir: string): Promise<void> {
+  const why =
+    'It has no undo data, so that no spent files and no catalogue can be made of it; its blocks files can be seeded';
+  const found = await stat(datadir).catch(() => null);
+  if (found?.isFile()) {
+    const text = `${datadir} is a file, not a data directory. ${why}: \`blockswarm seed --bootstrap ${datadir}\``;
+    throw new BlockswarmError('ERR_DATADIR_EMPTY', text);
+  }
+  const names: readonly string[] = await readdir(datadir).catch(() => []);
+  if (!names.includes('blocks_ffldb') && !names.some((name) => name.endsWith('.fdb'))) return;
+  const text = `${datadir} is btcd's, not Core's. ${why}: \`blockswarm seed --btcd ${datadir}\``;
+  throw new BlockswarmError('ERR_DATADIR_EMPTY', text);
+}
+
+/** The head and the records of a catalogue of these segments, which are the first ones of the chain. */
+export function* catalogueParts(
+  chain: ChainHeaders,
+  segments: Iterable<MadeSegment>,
+): Generator<Uint8Array, void, undefined> {
+  yield catalogueHead(chain.network);
+  for (const { index, blocks, spent } of segments) {
+    const { firstHeight, endHeight } = segmentHeights(index, chain.network.interval);
+    const headers = chain.headers(firstHeight, endHeight);
+    yield catalogueRecord(headers, blocks.metainfoBytes, spent.metainfoBytes);
   }
 }

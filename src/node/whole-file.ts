@@ -52,6 +52,13 @@ export async function writeWholeFile(
   }
 }
 
+/** Waits until names that came or went in a folder are on the medium. Best effort: not every file system can. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path).catch(() => null);
+  await folder?.sync().catch(() => {});
+  await folder?.close();
+}
+
 /** Gives a file a name that is free: a rename would replace a file that came meanwhile. */
 async function moveBeside(from: string, to: string): Promise<void> {
   try {

@@ -21,7 +21,8 @@ export class DatadirSource implements CatalogueSource {
 
   async find(search: CatalogueSearch, signal: AbortSignal): Promise<void> {
     const { network, report } = search;
-    const source = await Source.open({ datadir: this.#datadir, network: network.name }, signal);
+    const [datadir, stateDir] = [this.#datadir, this.#stateDir];
+    const source = await Source.open({ datadir, stateDir, network: network.name }, signal);
     const state = StateFolder.open(this.#stateDir, this.#datadir);
     try {
       const resumeDb = await ResumeDb.open(join(state.path, resumeFileName));
