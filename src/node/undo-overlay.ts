@@ -15,6 +15,8 @@ export function undoOverlayIn(statePath: string): string {
 
 /** That of a data directory; null when there is none. */
 export function undoOverlayPath(stateDir: string, datadir: string): string | null {
+  // The block files may lie elsewhere.
+  if (!existsSync(datadir)) return null;
   const path = undoOverlayIn(StateFolder.pathOf(stateDir, datadir));
   return existsSync(path) ? path : null;
 }
