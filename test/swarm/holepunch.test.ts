@@ -58,6 +58,11 @@ t.test('a relay says why it will not', async (t) => {
     [{ error: 'no-such-peer' }],
     'in our network, not in its',
   );
+  // Met by a name that a proxy or I2P knows: no message has a place for it.
+  const named = partners.meet({ host: `${'a'.repeat(52)}.b32.i2p`, port: 6881 });
+  partners.meet(at(4));
+  say(named, { type: 'rendezvous', address: at(4) });
+  t.match(sent(), [{ link: named.link, type: 'error', error: 'no-such-peer' }]);
 });
 
 t.test('as initiator, the peer that told of an address is asked when it cannot be dialled', async (t) => {
