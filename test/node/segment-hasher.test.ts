@@ -44,7 +44,7 @@ t.test('segments are hashed in order, blocks before spent files', async (t) => {
 
 t.test('what fails is passed over, told of once, and tried again ever later', async (t) => {
   const { hasher, made, warnings, broken, scenery } = scene();
-  broken.set('spent 0', new BlockswarmError('ERR_SPENT_MISSING', 'not written yet'));
+  broken.set('spent 0', new BlockswarmError('ERR_SPENT_MISSING', 'segment 0: not written yet'));
   hasher.want(0);
   hasher.want(1);
   await hasher.drain(signal);
@@ -55,7 +55,7 @@ t.test('what fails is passed over, told of once, and tried again ever later', as
     await hasher.drain(signal);
     t.equal(hasher.dueMs, nextMs);
   }
-  t.same(warnings, ['segment 0 has no spent file: not written yet']);
+  t.same(warnings, ['segment 0: not written yet']);
   while (hasher.dueMs !== null) {
     scenery.nowMs = hasher.dueMs;
     await hasher.drain(signal);
