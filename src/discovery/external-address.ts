@@ -1,7 +1,7 @@
 /**
  * Where the world sees us: learnt from what peers (`yourip`, BEP 10), DHT nodes (`ip`, BEP 42), trackers (`external ip`,
  * BEP 24) and the gateway say. One network has one voice, its latest, and what most voices say counts: whoever lies
- * from few networks moves nothing.
+ * from few networks moves nothing, and one alone is not believed.
  */
 import { addressScope, DialPolicy, networkOf, normalizeHost } from '../connector.js';
 import { type AddressFamily, addressFamily, parseIp } from '../wire/compact-address.js';
@@ -21,6 +21,9 @@ export type AddressListener = (family: AddressFamily, host: string) => void;
 
 /** Voices heard of late, of each family. */
 const MAX_VOICES = 64;
+/** Whoever is heard first may lie. */
+const MIN_VOICES = 2;
+const GATEWAY = 'gateway';
 
 const worldPolicy = new DialPolicy();
 
@@ -30,9 +33,14 @@ export class ExternalAddress {
   readonly #listeners = new Set<AddressListener>();
   #version = 0;
 
-  /** Our address as most see it; null while nobody has said anything. */
+  /** Our address as most see it; null until two networks agree, or the gateway says it. */
   current(family: AddressFamily): string | null {
     return this.#hosts[family];
+  }
+
+  /** What a single network claims while nothing is believed yet. */
+  claimed(family: AddressFamily): string | null {
+    return this.#hosts[family] === null ? mostNamed(this.#voices[family]) : null;
   }
 
   /** How many networks say so. */
@@ -60,14 +68,14 @@ export class ExternalAddress {
     if (source !== 'gateway' && !isOfTheWorld(speaker)) return;
     const family = addressFamily({ host });
     const voices = this.#voices[family];
-    const key = source === 'gateway' ? 'gateway' : networkOf(speaker);
+    const key = source === 'gateway' ? GATEWAY : networkOf(speaker);
     voices.delete(key);
     voices.set(key, host);
     const [oldest] = voices.keys();
     if (voices.size > MAX_VOICES && oldest !== undefined) voices.delete(oldest);
     const most = mostNamed(voices);
     // Without a majority what was believed so far is the best guess.
-    if (most === null || most === this.#hosts[family]) return;
+    if (most === null || most === this.#hosts[family] || !isAgreed(voices, most)) return;
     this.#hosts[family] = most;
     this.#version++;
     for (const listener of this.#listeners) listener(family, most);
@@ -76,6 +84,12 @@ export class ExternalAddress {
 
 function isOfTheWorld(host: string): boolean {
   return addressScope(host) === 'global' && worldPolicy.mayDial({ host, port: 1 }, 'learnt');
+}
+
+/** Whether more than one stranger says so. */
+function isAgreed(voices: ReadonlyMap<string, string>, host: string): boolean {
+  if (voices.get(GATEWAY) === host) return true;
+  return [...voices.values()].filter((named) => named === host).length >= MIN_VOICES;
 }
 
 /** What more than half of the voices name. */

@@ -51,8 +51,10 @@ export interface DiscoveryPlace {
 
 /** How the world reaches us. */
 export interface Reach {
-  /** As most say; null while nobody has. */
+  /** As most say; null until two networks agree. */
   readonly externalAddress: string | null;
+  /** What one network claims while nothing is agreed. */
+  readonly externalAddressClaim: string | null;
   /** The gateway's port that leads to ours. */
   readonly portMapping: { readonly method: MappingMethod; readonly externalPort: number } | null;
 }
@@ -127,6 +129,7 @@ export class Discovery {
     const { externalAddress } = this.#place;
     return {
       externalAddress: externalAddress.current('ipv4') ?? externalAddress.current('ipv6'),
+      externalAddressClaim: externalAddress.claimed('ipv4') ?? externalAddress.claimed('ipv6'),
       portMapping: mapped ? { method: mapped.method, externalPort: mapped.externalPort } : null,
     };
   }

@@ -22,6 +22,7 @@ export interface TrackerScheduleOptions {
     | 'attach'
     | 'detach'
     | 'completed'
+    | 'becamePartialSeed'
     | 'portChanged'
     | 'remove'
     | 'tick'
@@ -90,7 +91,11 @@ export class TrackerSchedule {
   completed(swarm: Swarm): void {
     const open = this.#open.get(swarm);
     const { hadPieces, pieceCount } = swarm.status();
-    if (!open || open.isComplete || hadPieces < pieceCount) return;
+    if (!open || open.isComplete) return;
+    if (hadPieces < pieceCount) {
+      this.#options.client.becamePartialSeed(open.torrent);
+      return;
+    }
     open.isComplete = true;
     this.#options.client.completed(open.torrent);
   }
@@ -166,6 +171,15 @@ class LiveSwarm {
 
   isHungry(): boolean {
     return isLooking(this.#swarm) && this.#swarm.status().links === 0;
+  }
+
+  isPartialSeed(): boolean {
+    const { leftBytes } = this.#swarm.status();
+    return this.#swarm.state === 'seeding' && leftBytes !== null && leftBytes > 0;
+  }
+
+  trackerChanged(): void {
+    this.#swarm.trackerChanged();
   }
 
   found(peers: Parameters<Swarm['addPeers']>[0]): void {

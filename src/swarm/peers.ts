@@ -57,6 +57,8 @@ const MIN_LINKS_PER_HOST = 4;
 /** Where a private torrent's peers must not come from: from its trackers they do, or from the user (BEP 27). */
 const STRANGERS: ReadonlySet<PeerSource> = new Set(['dht', 'pex', 'lsd']);
 
+const TRACKERS: ReadonlySet<PeerSource> = new Set(['tracker']);
+
 export class Peers {
   readonly byLink = new Map<number, Peer>();
   readonly #options: PeersOptions;
@@ -106,6 +108,14 @@ export class Peers {
     this.#isPrivate = true;
     this.#book.forgetSources(STRANGERS);
     return [...this.byLink.values()].filter(({ known }) => known && STRANGERS.has(known.source));
+  }
+
+  /** Forgets whom a tracker named; gives those who are met for it, or came in by themselves. */
+  letGoOfTracker(): Peer[] {
+    this.#book.forgetSources(TRACKERS);
+    return [...this.byLink.values()].filter(
+      ({ known, isWebSeed }) => !isWebSeed && (!known || TRACKERS.has(known.source)),
+    );
   }
 
   /** Dials the best address that is due; false when there is none or no room. */

@@ -395,6 +395,12 @@ export class Swarm {
     for (const peer of this.#peers.becomePrivate()) this.#drop(peer, 'private');
   }
 
+  /** Another tracker is asked from now on: of a private torrent only the peers of that one may be met (BEP 27). */
+  trackerChanged(): void {
+    if (!this.#private || this.#state === 'closed') return;
+    for (const peer of this.#peers.letGoOfTracker()) this.#drop(peer, 'tracker-changed');
+  }
+
   #greeted(peer: Peer): void {
     this.#blame.remember(peer.link, peer.address);
     peer.hidesHave = this.#isHiding;

@@ -10,10 +10,16 @@ t.test('what most networks say is believed, and each has one voice', async (t) =
   external.onChange((family, host) => told.push(`${family} ${host}`));
   t.equal(external.current('ipv4'), null, 'nobody has said anything');
   external.vote({ address: bytes(HERE), from: '90.0.0.1', source: 'peer' });
+  t.equal(external.current('ipv4'), null, 'one may lie');
+  t.equal(external.claimed('ipv4'), HERE);
+  external.vote({ address: bytes(HERE), from: '90.0.0.2', source: 'dht' });
+  t.equal(external.current('ipv4'), null, 'and is of one network still');
+  external.vote({ address: bytes(HERE), from: '90.0.1.1', source: 'dht' });
   t.equal(external.current('ipv4'), HERE);
+  t.equal(external.claimed('ipv4'), null);
   for (let host = 1; host < 200; host++)
     external.vote({ address: '66.0.0.1', from: `91.0.0.${host}`, source: 'dht' });
-  t.equal(external.current('ipv4'), HERE, 'one voice each: no majority, and what was believed stays');
+  t.equal(external.current('ipv4'), HERE, 'one voice each, and two are more');
   external.vote({ address: HERE, from: '92.0.0.1', source: 'tracker' });
   t.equal(external.current('ipv4'), HERE);
   for (let net = 100; net < 105; net++)
@@ -45,6 +51,7 @@ t.test('only the view from outside counts', async (t) => {
   external.vote({ address: HERE, from: '192.168.1.1', source: 'gateway' });
   t.equal(external.current('ipv4'), HERE, 'the gateway is local and knows');
   external.vote({ address: '2a00:0001::7', from: '2001:db8:1::1', source: 'dht' });
+  external.vote({ address: '2a00:0001::7', from: '2001:db8:2::1', source: 'dht' });
   t.equal(external.current('ipv6'), '2a00:1::7', 'in its one spelling');
 });
 
@@ -53,5 +60,6 @@ t.test('who has ended listening is told nothing more', async (t) => {
   const end = external.onChange(() => t.fail('told'));
   end();
   external.vote({ address: HERE, from: '90.0.0.1', source: 'peer' });
+  external.vote({ address: HERE, from: '90.0.1.1', source: 'peer' });
   t.equal(external.current('ipv4'), HERE);
 });

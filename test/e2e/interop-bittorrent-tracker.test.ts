@@ -61,6 +61,8 @@ function live(leftBytes: number) {
     counts: () => ({ uploadedBytes: 0, downloadedBytes: 0, leftBytes }),
     wantedPeers: () => 50,
     isHungry: () => false,
+    isPartialSeed: () => false,
+    trackerChanged: () => {},
     found: (addresses) => {
       if (addresses.some(({ port }) => port === 1001) && --left === 0) done();
     },

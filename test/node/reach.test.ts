@@ -36,12 +36,13 @@ t.test(
     });
     const tracker = await Tracker.start(t);
     const { node, told } = nodeBehind(t, gateway.options.host, {});
-    t.strictSame(node.reach, { externalAddress: null, portMapping: null });
+    t.strictSame(node.reach, { externalAddress: null, externalAddressClaim: null, portMapping: null });
     node.add({ infoHashV1: randomBytes(20), infoHashV2: null }, [[tracker.url]]);
     while (!tracker.announces.some(({ port }) => port === 50_000))
       await new Promise((r) => setTimeout(r, 50));
     t.strictSame(node.reach, {
       externalAddress: '198.51.100.7',
+      externalAddressClaim: null,
       portMapping: { method: 'nat-pmp', externalPort: 50_000 },
     });
     t.ok(told.includes('port-mapped') && told.includes('external-address'));
@@ -61,6 +62,6 @@ t.test('behind a proxy or Tor, or when it is not wanted, no gateway is looked fo
   for (const { node } of nodes) await node.close();
   for (const { node, asked } of nodes) {
     t.equal(asked(), 0);
-    t.strictSame(node.reach, { externalAddress: null, portMapping: null });
+    t.strictSame(node.reach, { externalAddress: null, externalAddressClaim: null, portMapping: null });
   }
 });

@@ -15,7 +15,7 @@ export const FLYING = 8;
 /** Its torrent was let go while it was on its way. */
 export const GONE = 16;
 /** We are reached by another port than the one that the tracker knows. */
-export const MOVED = 32;
+export const NEWS = 32;
 
 /** Texts of 20 characters, each a byte of an infohash: one or two, as a hybrid has. */
 export type Names = readonly string[];

@@ -1,7 +1,8 @@
 /** What a tracker is told, and what it says (BEP 3). */
 import type { PeerAddress } from '../../connector.js';
 
-export type AnnounceEvent = 'started' | 'completed' | 'stopped' | null;
+/** `paused`: a partial seed, which has what it wants and not all (BEP 21). */
+export type AnnounceEvent = 'started' | 'completed' | 'stopped' | 'paused' | null;
 export type IpVersion = 4 | 6;
 
 /** One infohash at one tracker. */

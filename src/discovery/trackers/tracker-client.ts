@@ -21,8 +21,8 @@ import {
   COMPLETED,
   FLYING,
   GONE,
-  MOVED,
   type Names,
+  NEWS,
   STARTED,
   STOPPING,
 } from './announce-table.js';
@@ -44,7 +44,11 @@ export interface LiveTorrent {
   wantedPeers(): number;
   /** It looks for peers and has none: the tracker is asked as soon as it allows. */
   isHungry(): boolean;
+  /** It has what it wants, and not all that there is (BEP 21). */
+  isPartialSeed(): boolean;
   found(peers: readonly PeerAddress[]): void;
+  /** Another tracker is asked in the place of one that knew it. */
+  trackerChanged(): void;
 }
 
 export interface TrackerClientOptions {
@@ -146,11 +150,25 @@ export class TrackerClient {
     this.#hurry(torrent);
   }
 
-  /** We are reached by another port: those open say so soon, the others when their time comes. */
+  /** All that is wanted of it came, and it is not all that there is: trackers are told soon (BEP 21). */
+  becamePartialSeed(torrent: number): void {
+    this.#tellNews(torrent);
+  }
+
+  /** We are reached by another port: all trackers are told, those of open torrents first, as soon as the limits allow. */
   portChanged(): void {
-    for (const torrent of this.#live.keys()) {
-      for (const row of this.#table.rows(torrent)) this.#table.set(row, MOVED);
-      this.#hurry(torrent);
+    for (const torrent of this.#live.keys()) this.#tellNews(torrent);
+    const nowMs = this.#options.clock();
+    for (const torrent of this.#table.torrents(Number.POSITIVE_INFINITY)) {
+      if (this.#live.has(torrent)) continue;
+      for (const row of this.#table.rows(torrent)) {
+        const { host } = this.#trackerOf(row);
+        // Who does not know of it yet is told the port when it is.
+        if (!this.#table.has(row, STARTED)) continue;
+        this.#table.set(row, NEWS);
+        const isUnderWay = this.#table.has(row, FLYING | STOPPING);
+        if (!isUnderWay && !host.ready.has(row) && !host.urgent.has(row)) this.#queue.wait(row, nowMs);
+      }
     }
   }
 
@@ -275,7 +293,7 @@ export class TrackerClient {
   async #announce(row: number): Promise<void> {
     const tracker = this.#trackerOf(row);
     const event = this.#eventOf(row);
-    this.#table.clear(row, MOVED);
+    this.#table.clear(row, NEWS);
     const take = (reply: AnnounceReply & { readonly from: string }) => this.#take(row, tracker, reply);
     const results = await this.#announcer.announce(tracker, this.#announcements(row, event), take);
     this.#queue.ended(tracker.host);
@@ -342,7 +360,7 @@ export class TrackerClient {
     const soonestMs = Math.max(...replies.map((reply) => reply.minIntervalMs ?? reply.intervalMs));
     const isHungry = this.#live.get(this.#table.torrent(row))?.isHungry() ?? false;
     const waitMs = (isHungry ? soonestMs : intervalMs) * (1 + JITTER * random());
-    this.#queue.wait(row, clock() + (this.#table.has(row, COMPLETED | MOVED) ? 0 : waitMs));
+    this.#queue.wait(row, clock() + (this.#table.has(row, COMPLETED | NEWS) ? 0 : waitMs));
   }
 
   /** Who is to be left alone, and when the row is tried again. */
@@ -376,8 +394,8 @@ export class TrackerClient {
     const many = tier?.trackers.length ?? 1;
     const tries = this.#table.failures(row) + 1;
     this.#table.setFailures(row, tries);
-    this.#table.clear(row, STARTED);
     this.#setTracker(row, tier?.after(tracker) ?? tracker);
+    this.#table.clear(row, STARTED);
     const isNever = retryMs === Number.POSITIVE_INFINITY;
     const rounds = Math.floor(tries / many);
     const againMs = rounds === 0 ? 0 : Math.min(LONGEST_AGAIN_MS, AGAIN_MS * 2 ** (rounds - 1));
@@ -397,14 +415,26 @@ export class TrackerClient {
   #eventOf(row: number): AnnounceEvent {
     if (!this.#table.has(row, STARTED)) return 'started';
     if (this.#table.has(row, COMPLETED)) return 'completed';
-    return this.#table.has(row, STOPPING) ? 'stopped' : null;
+    if (this.#table.has(row, STOPPING)) return 'stopped';
+    return this.#isPartialSeed(this.#table.torrent(row)) ? 'paused' : null;
+  }
+
+  #isPartialSeed(torrent: number): boolean {
+    const live = this.#live.get(torrent);
+    // One that rests fetches nothing.
+    return live ? live.isPartialSeed() : this.#table.counts(torrent).leftBytes > 0;
+  }
+
+  #tellNews(torrent: number): void {
+    for (const row of this.#table.rows(torrent)) this.#table.set(row, NEWS);
+    this.#hurry(torrent);
   }
 
   /** Announces a torrent as soon as it is its turn. */
   #hurry(torrent: number): void {
     const nowMs = this.#options.clock();
     for (const row of this.#table.rows(torrent)) {
-      const isDue = this.#table.has(row, COMPLETED | MOVED) || !this.#table.has(row, STARTED);
+      const isDue = this.#table.has(row, COMPLETED | NEWS) || !this.#table.has(row, STARTED);
       if (!isDue || this.#table.has(row, FLYING)) continue;
       const { host } = this.#trackerOf(row);
       if (host.ready.delete(row)) this.#queue.ready(row, host, true);
@@ -413,7 +443,10 @@ export class TrackerClient {
   }
 
   #setTracker(row: number, tracker: Tracker): void {
-    if (this.#table.tracker(row) !== tracker.number) this.#trackerIds.delete(row);
+    if (this.#table.tracker(row) !== tracker.number) {
+      this.#trackerIds.delete(row);
+      if (this.#table.has(row, STARTED)) this.#live.get(this.#table.torrent(row))?.trackerChanged();
+    }
     this.#table.setTracker(row, tracker.number);
   }
 

@@ -105,7 +105,8 @@ function head(lengthBytes: number, action: number, transaction: number): Buffer 
 }
 
 function eventCode(event: AnnounceEvent): number {
-  return event === null ? 0 : EVENTS[event];
+  // BEP 15 has no code for `paused`.
+  return event === null || event === 'paused' ? 0 : EVENTS[event];
 }
 
 function urlData(target: string): Uint8Array[] {

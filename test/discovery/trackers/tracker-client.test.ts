@@ -66,6 +66,8 @@ function live(more: Partial<LiveTorrent> = {}) {
     counts: () => ({ uploadedBytes: 1, downloadedBytes: 2, leftBytes: 3 }),
     wantedPeers: () => 50,
     isHungry: () => false,
+    isPartialSeed: () => false,
+    trackerChanged: () => {},
     found: (peers) => found.push(...peers.map(({ host }) => host)),
     ...more,
   };
@@ -282,7 +284,7 @@ t.test('an address that only means something to the tracker is not handed on', a
   t.same(found, ['8.8.8.8']);
 });
 
-t.test('trackers of open torrents are told soon when another port leads to us', async (t) => {
+t.test('trackers are told soon when another port leads to us, those of open torrents first', async (t) => {
   let port = 6881;
   const { client, asked, run } = scene(good, { port: () => port });
   const torrent = client.add([nameOf(1)], [['http://one.example/announce']]);
@@ -294,6 +296,66 @@ t.test('trackers of open torrents are told soon when another port leads to us', 
   client.portChanged();
   await run(10_000);
   const told = asked.map(({ name, event, url }) => [name[0], event, /port=(\d+)/.exec(url)?.[1]]);
-  t.strictSame(told.slice(2), [['B', null, '50000']]);
-  t.equal(told.length, 3);
+  t.strictSame(told.slice(2), [
+    ['B', null, '50000'],
+    ['C', null, '50000'],
+  ]);
+});
+
+t.test('a thousand that rest tell of another port in minutes, within the limits', async (t) => {
+  const { client, asked, run, now } = scene();
+  for (let n = 0; n < 1000; n++) client.add([nameOf(n)], [['http://one.example/announce']]);
+  await run(20 * 60_000);
+  const before = asked.length;
+  const startMs = now();
+  client.portChanged();
+  await run(5 * 60_000);
+  const told = asked.slice(before);
+  t.equal(new Set(told.map(({ name }) => name)).size, 1000, 'all');
+  const seconds = new Map<number, number>();
+  for (const { atMs } of told) {
+    const second = Math.floor((atMs - startMs) / 1000);
+    seconds.set(second, (seconds.get(second) ?? 0) + 1);
+  }
+  t.ok(Math.max(...seconds.values()) < 50, `${Math.max(...seconds.values())} in the busiest second`);
+});
+
+t.test('a partial seed says so, when it becomes one and from then on (BEP 21)', async (t) => {
+  const { client, asked, run } = scene();
+  let isPartialSeed = false;
+  const number = client.add([nameOf(1)], [['http://one.example/announce']]) ?? -1;
+  client.attach(number, live({ isPartialSeed: () => isPartialSeed }).torrent);
+  await run(10_000);
+  isPartialSeed = true;
+  client.becamePartialSeed(number);
+  await run(10_000);
+  t.same(
+    asked.map(({ event }) => event),
+    ['started', 'paused'],
+  );
+  await run(40 * 60_000, 1000);
+  client.detach(number);
+  await run(40 * 60_000, 1000);
+  t.same(new Set(asked.slice(2).map(({ event }) => event)), new Set(['paused']), 'also while it rests');
+});
+
+t.test('a torrent is told when another tracker is asked for it than the one that knows it', async (t) => {
+  let changes = 0;
+  let isUp = true;
+  const { client, asked, run } = scene((host) => (host === 'one.example' && !isUp ? down : goodReply), {
+    random: () => 0.99,
+  });
+  const number =
+    client.add([nameOf(1)], [['http://one.example/announce', 'http://two.example/announce']]) ?? -1;
+  client.attach(number, live({ trackerChanged: () => changes++ }).torrent);
+  await run(10_000);
+  t.same(
+    asked.map(({ host }) => host),
+    ['one.example'],
+  );
+  t.equal(changes, 0);
+  isUp = false;
+  await run(40 * 60_000, 1000);
+  t.equal(asked.at(-1)?.host, 'two.example');
+  t.equal(changes, 1);
 });
