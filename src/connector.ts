@@ -222,10 +222,3 @@ async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): 
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
 }
-
-/** The network that an IP literal is of, for counting: /24 of IPv4, /48 of IPv6, what one party is likely to hold as a whole. */
-export function networkOf(host: string): string {
-  if (!host.includes(':')) return host.slice(0, host.lastIndexOf('.'));
-  const head = host.split('::')[0] ?? '';
-  return head.split(':').slice(0, 3).join(':');
-}

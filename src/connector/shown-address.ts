@@ -1,5 +1,6 @@
 /** Addresses of peers in reports and logs, as openly as the user wants them there. */
-import { networkOf, normalizeHost } from '../connector.js';
+import { normalizeHost } from '../connector.js';
+import { networkOf } from './network.js';
 
 export type AddressDisplay = 'full' | 'prefix' | 'none';
 

@@ -3,7 +3,8 @@
  * BEP 24) and the gateway say. One network has one voice, its latest, and what most voices say counts: whoever lies
  * from few networks moves nothing, and one alone is not believed.
  */
-import { addressScope, DialPolicy, networkOf, normalizeHost } from '../connector.js';
+import { networkOf } from '../connector/network.js';
+import { addressScope, DialPolicy, normalizeHost } from '../connector.js';
 import { type AddressFamily, addressFamily, parseIp } from '../wire/compact-address.js';
 
 export type AddressSource = 'peer' | 'dht' | 'tracker' | 'gateway';

@@ -1,5 +1,5 @@
 /** How much of a store one network (/24, /64) may fill: a share, so that nobody pushes out what others keep there. */
-import { globalPrefix } from './address-prefix.js';
+import { globalPrefix } from '../connector/network.js';
 
 export class PrefixQuota {
   readonly #most: number;

@@ -3,8 +3,9 @@
  * answered a question of ours are in it, so nobody gets in by forged datagrams; of one /24 (IPv6: /64) one node to a
  * bucket, so that one network cannot fill it; ids bound to their addresses (BEP 42) go before others.
  */
+
+import { globalPrefix } from '../connector/network.js';
 import { formatPeerAddress, type PeerAddress } from '../connector.js';
-import { globalPrefix } from './address-prefix.js';
 import type { NodeInfo } from './compact-nodes.js';
 import { commonBits, compareDistance, ID_BITS, isBoundId } from './node-id.js';
 

@@ -4,9 +4,10 @@
  * A stranger can always name one more node that is nearer, so a walk is bounded in questions, and one network (/24, /64)
  * has one place among the candidates.
  */
+
+import { globalPrefix } from '../connector/network.js';
 import { formatPeerAddress, isMeantBy, type PeerAddress } from '../connector.js';
 import type { AddressFamily } from '../wire/compact-address.js';
-import { globalPrefix } from './address-prefix.js';
 import { NODES_FIELD, type NodeInfo, nodeBytes, parseCompactNodes } from './compact-nodes.js';
 import { bytesOf, type KrpcReply } from './krpc.js';
 import { compareDistance } from './node-id.js';

@@ -3,7 +3,8 @@
  * peers whose listening address is known are told. What peers tell is rationed by who tells and by what is told, so that
  * no liar fills the book with addresses of its own, or makes us knock at a victim's doors.
  */
-import { type DialPolicy, formatPeerAddress, isMeantBy, networkOf, type PeerAddress } from '../connector.js';
+import { networkOf } from '../connector/network.js';
+import { type DialPolicy, formatPeerAddress, isMeantBy, type PeerAddress } from '../connector.js';
 import { UT_HOLEPUNCH } from '../wire/holepunch.js';
 import {
   encodePexMessage,

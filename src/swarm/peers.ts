@@ -57,7 +57,8 @@ const MIN_LINKS_PER_HOST = 4;
 /** Where a private torrent's peers must not come from: from its trackers they do, or from the user (BEP 27). */
 const STRANGERS: ReadonlySet<PeerSource> = new Set(['dht', 'pex', 'lsd']);
 
-const TRACKERS: ReadonlySet<PeerSource> = new Set(['tracker']);
+/** Whom a private torrent meets by its tracker: who came in was told of us by it. */
+const OF_TRACKER: ReadonlySet<PeerSource> = new Set(['tracker', 'incoming']);
 
 export class Peers {
   readonly byLink = new Map<number, Peer>();
@@ -110,11 +111,11 @@ export class Peers {
     return [...this.byLink.values()].filter(({ known }) => known && STRANGERS.has(known.source));
   }
 
-  /** Forgets whom a tracker named; gives those who are met for it, or came in by themselves. */
+  /** Forgets whom a tracker named, and who came in by it; gives those of them who are met. */
   letGoOfTracker(): Peer[] {
-    this.#book.forgetSources(TRACKERS);
+    this.#book.forgetSources(OF_TRACKER);
     return [...this.byLink.values()].filter(
-      ({ known, isWebSeed }) => !isWebSeed && (!known || TRACKERS.has(known.source)),
+      ({ known, isWebSeed }) => !isWebSeed && (!known || OF_TRACKER.has(known.source)),
     );
   }
 

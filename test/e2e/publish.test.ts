@@ -1,34 +1,18 @@
 /** A catalogue published under a key in the DHT (BEP 46), and found by that key alone. */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import t from 'tap';
-import { privacyOf } from '../../src/connector/privacy.js';
-import { formatPeerAddress } from '../../src/connector.js';
-import { PeerNode } from '../../src/node/peer-node.js';
 import { cliJson, startCli } from '../helpers/cli.js';
+import { dhtHub } from '../helpers/dht-hub.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { tempFolder } from '../helpers/temp.js';
 
 t.test('what is published under a key is found by it, and its number never goes down', async (t) => {
   const chain = await regtestChain(t);
-  const hub = new PeerNode({
-    addressLists: null,
-    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
-    peers: [],
-    dht: [],
-  });
-  t.teardown(() => hub.close());
+  const hub = dhtHub(t);
   const folder = tempFolder(t);
   const key = join(folder, 'key');
   const { publicKey } = await cliJson<{ publicKey: string }>(t, ['catalogue', 'keygen', key]);
-  const net = [
-    '--network',
-    'regtest',
-    '--listen',
-    '127.0.0.1:0',
-    '--dht-bootstrap',
-    formatPeerAddress(hub.address),
-  ];
+  const net = ['--network', 'regtest', '--listen', '127.0.0.1:0', ...hub.options];
   const state = ['--state-dir', join(folder, 'state')];
   const publish = (...command: readonly string[]) =>
     startCli(t, [...command, key, '--datadir', chain.datadir, ...net, ...state, '--json-lines']);

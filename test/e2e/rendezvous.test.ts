@@ -3,16 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { privacyOf } from '../../src/connector/privacy.js';
-import { formatPeerAddress } from '../../src/connector.js';
 import { makeHybrid, PIECE_LENGTH_BYTES } from '../../src/metainfo/hybrid.js';
 import { segmentFileName } from '../../src/metainfo/segment.js';
 import { fileExtents, hashExtents, networkParams, Store } from '../../src/native.js';
-import { PeerNode } from '../../src/node/peer-node.js';
 import { toHex } from '../../src/units.js';
 import { catalogueParts, cataloguePeer, joinParts } from '../helpers/catalogue-peer.js';
 import { chainTorrents } from '../helpers/chain-torrents.js';
 import { startCli, startSeed } from '../helpers/cli.js';
+import { dhtHub } from '../helpers/dht-hub.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { tempFolder } from '../helpers/temp.js';
 
@@ -20,14 +18,8 @@ const regtest = networkParams('regtest');
 
 async function start(t: Test) {
   const chain = await regtestChain(t);
-  const hub = new PeerNode({
-    addressLists: null,
-    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
-    peers: [],
-    dht: [],
-  });
-  t.teardown(() => hub.close());
-  const bootstrapNode = ['--dht-bootstrap', formatPeerAddress(hub.address)];
+  const hub = dhtHub(t);
+  const bootstrapNode = hub.options;
   const seed = () => startSeed(t, ['--network', 'regtest', '--datadir', chain.datadir, ...bootstrapNode]);
   const folder = tempFolder(t);
   const bootstrap = () => {

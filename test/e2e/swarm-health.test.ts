@@ -1,12 +1,9 @@
 /** Which segments are in danger, and adopting those. */
-import { randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { privacyOf } from '../../src/connector/privacy.js';
-import { formatPeerAddress } from '../../src/connector.js';
-import { PeerNode } from '../../src/node/peer-node.js';
 import { cliJson, startCli, startSeed } from '../helpers/cli.js';
+import { dhtHub } from '../helpers/dht-hub.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { tempFolder } from '../helpers/temp.js';
 import { Tracker } from '../helpers/tracker.js';
@@ -30,14 +27,8 @@ interface Health {
 
 t.test('health says who has each segment, and adopt makes the rare ones less so', async (t) => {
   const chain = await regtestChain(t);
-  const hub = new PeerNode({
-    addressLists: null,
-    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
-    peers: [],
-    dht: [],
-  });
-  t.teardown(() => hub.close());
-  const dht = ['--dht-bootstrap', formatPeerAddress(hub.address)];
+  const hub = dhtHub(t);
+  const dht = hub.options;
   const tracker = await Tracker.start(t);
   const net = ['--network', 'regtest', '--tracker', tracker.url, ...dht];
   const seed = await startSeed(t, ['--datadir', chain.datadir, ...net]);

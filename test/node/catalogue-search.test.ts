@@ -18,6 +18,7 @@ import { toHex } from '../../src/units.js';
 import type { CatalogueClaim } from '../../src/wire/bs-catalogue.js';
 import { type CataloguePeer, catalogueParts, cataloguePeer, joinParts } from '../helpers/catalogue-peer.js';
 import { chainTorrents } from '../helpers/chain-torrents.js';
+import { dhtHub } from '../helpers/dht-hub.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { regtestFork } from '../helpers/regtest-fork.js';
 import { sampleDatadir } from '../helpers/sample-datadir.js';
@@ -97,13 +98,7 @@ const huge = new Uint8Array(32).fill(0xff);
 async function world(t: Test) {
   const chain = await regtestChain(t);
   const { catalogueBytes, catalogues } = await chainTorrents(t, 'regtest', chain.datadir);
-  const hub = new PeerNode({
-    addressLists: null,
-    privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
-    peers: [],
-    dht: [],
-  });
-  t.teardown(() => hub.close());
+  const hub = dhtHub(t);
   const dht = [hub.address];
   const honest = cataloguePeer(t, regtest, dht);
   const truth = await honest.serve(catalogueBytes, catalogues.length);

@@ -64,6 +64,10 @@ t.test('a private torrent meets whom the user named or the tracker told, and nob
   t.equal(left.swarm.status().knownPeers, 1);
   left.swarm.addPeers([right.host.address], 'tracker');
   t.ok(world.clock.runUntil(() => isLinked(left, right), MINUTE_MS));
+  for (const { swarm: own } of [left, right]) own.trackerChanged();
+  world.clock.run(MINUTE_MS);
+  t.notOk(isLinked(left, right), 'another tracker names others');
+  t.ok(isLinked(left, middle), 'whom the user named stays');
   world.close();
 });
 
