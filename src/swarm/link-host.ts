@@ -160,8 +160,8 @@ export interface PieceVerdict {
 /** A torrent's files failed: pieces are not servable any more. Said once until its store is rechecked. */
 export interface TorrentFault {
   readonly torrent: number;
-  /** `changed`: cut short, replaced, or written to by somebody else. `contradiction`: v1 and v2 hashes disagree. */
-  readonly kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction';
+  /** `changed`: cut short, replaced, or written to by somebody else. `damaged`: the file looks the same. `contradiction`: v1 and v2 hashes disagree. */
+  readonly kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'damaged' | 'io' | 'contradiction';
   /** The system's words, with the file's path. */
   readonly message: string;
 }

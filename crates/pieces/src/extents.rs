@@ -165,7 +165,10 @@ impl Extents {
                 Place::Zeros => head.fill(0),
                 Place::File(file, offset) => {
                     let open = self.files.open(file)?;
-                    read_file(&open, offset, head).map_err(|error| self.files.blame(file, error))?;
+                    let read = read_file(&open, offset, head);
+                    let read =
+                        if open.is_stale() { read.and_then(|()| self.files.look(&open)) } else { read };
+                    read.map_err(|error| self.files.blame(file, error))?;
                 }
             }
             rest = tail;
@@ -195,7 +198,9 @@ impl Extents {
                 Place::File(file, offset) => {
                     let Some(open) = self.files.opened(file) else { return Ok(NowRead::WouldBlock) };
                     let read = nowait::read_now(&open.file, open.key, offset, &mut parts);
-                    if read.map_err(|error| self.files.blame(file, error))? == NowRead::WouldBlock {
+                    let read = read.map_err(|error| self.files.blame(file, error))?;
+                    // Written to by others: a look may wait.
+                    if read == NowRead::WouldBlock || open.is_stale() {
                         return Ok(NowRead::WouldBlock);
                     }
                 }
@@ -259,6 +264,24 @@ impl Extents {
     /// The files that the runs lie in.
     pub fn files(&self) -> &Arc<Files> {
         &self.files
+    }
+
+    /// The same bytes, with a range of them in another file of the same table. Errors as [`ExtentsBuilder::push`].
+    pub(crate) fn spliced(&self, range: &Range<u64>, file: FileId, offset: u64) -> Result<Self, PiecesError> {
+        let mut builder = ExtentsBuilder::new(Arc::clone(&self.files));
+        let keep = |from: u64, to: u64, builder: &mut ExtentsBuilder| -> Result<(), PiecesError> {
+            for Span { place, length } in self.spans(from, to.saturating_sub(from))? {
+                match place {
+                    Place::File(file, offset) => builder.push(file, offset, length)?,
+                    Place::Zeros => builder.push_zeros(length)?,
+                }
+            }
+            Ok(())
+        };
+        keep(0, range.start, &mut builder)?;
+        builder.push(file, offset, range.end.saturating_sub(range.start))?;
+        keep(range.end, self.length, &mut builder)?;
+        Ok(builder.finish())
     }
 
     /// Where in the torrent bytes of a file are, in order.

@@ -16,6 +16,8 @@ pub enum FaultKind {
     Changed,
     /// The system does not let us.
     Denied,
+    /// Bytes are not what their hash says, though nothing tells that the file was written to.
+    Damaged,
     /// The medium, or anything else.
     Io,
     /// No file's fault: the torrent's v1 and v2 hashes contradict each other.
@@ -41,6 +43,7 @@ impl FaultKind {
             Self::Vanished => "vanished",
             Self::Changed => "changed",
             Self::Denied => "denied",
+            Self::Damaged => "damaged",
             Self::Io => "io",
             Self::Contradiction => "contradiction",
         }

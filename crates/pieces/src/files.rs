@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -42,6 +43,8 @@ pub struct Files {
     /// Held while files are synced: who comes second has the first one's work done when it returns.
     syncing: Mutex<()>,
     direct: DirectWrites,
+    /// Counts how often the bytes of a file of others may have become others.
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -59,12 +62,16 @@ struct Entry {
     dirty: AtomicBool,
     /// Its data could not be synced when a handle was closed.
     lost: AtomicBool,
+    /// How often its bytes may have become others.
+    changes: Arc<AtomicU64>,
 }
 
 /// How a file is opened.
 enum Place {
     /// Read-only.
     Path(PathBuf),
+    /// Read-only, and open for good: its path may lead nowhere any more.
+    Held(Arc<File>, PathBuf),
     /// Read-write.
     Scratch(PathBuf),
     /// Never through a symbolic link; read-write or not.
@@ -83,20 +90,30 @@ struct Handle {
 pub(crate) struct OpenFile {
     pub(crate) file: Arc<File>,
     pub(crate) key: Option<[u8; 8]>,
+    entry: Arc<Entry>,
+}
+
+impl OpenFile {
+    /// To be asked after reading: whether the file was written to by others, so that [`Files::look`] is called for.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.entry.watch.is_stale(&self.file)
+    }
 }
 
 impl Place {
-    fn open(&self) -> io::Result<File> {
-        match self {
+    fn open(&self) -> io::Result<Arc<File>> {
+        let file = match self {
             Self::Path(path) => File::open(path),
+            Self::Held(file, _) => return Ok(Arc::clone(file)),
             Self::Scratch(path) => open_scratch(path, false),
             Self::Beneath(folder, name, write) => folder.file(name, *write),
-        }
+        };
+        file.map(Arc::new)
     }
 
     fn path(&self) -> PathBuf {
         match self {
-            Self::Path(path) | Self::Scratch(path) => path.clone(),
+            Self::Path(path) | Self::Held(_, path) | Self::Scratch(path) => path.clone(),
             Self::Beneath(folder, name, _) => folder.full_path(name),
         }
     }
@@ -128,6 +145,7 @@ impl Files {
             opened: AtomicU64::new(0),
             syncing: Mutex::default(),
             direct: DirectWrites::new(direct),
+            changes: AtomicU64::new(0),
         })
     }
 
@@ -150,10 +168,85 @@ impl Files {
     fn enter(&self, place: Place, key: Option<[u8; 8]>, nature: Nature) -> FileId {
         let mut table = self.table.write();
         let id = FileId(table.entries.len());
-        let (dirty, lost) = (AtomicBool::new(false), AtomicBool::new(false));
-        table.entries.push(Arc::new(Entry { place, key, watch: Watch::new(nature), dirty, lost }));
+        table.entries.push(Arc::new(Entry::new(place, key, nature, Arc::default())));
         table.handles.push(None);
         id
+    }
+
+    /// Reads a file from another path from now on, where the same bytes are and stay: what was kept of it. Its bytes
+    /// count as changed: a store looks at them before it serves them.
+    pub fn relocate(&self, id: FileId, path: impl Into<PathBuf>) {
+        self.replace(id, Place::Path(path.into()));
+    }
+
+    /// Keeps a file open for good, also when its path leads nowhere any more; the open file. Errors as an open.
+    pub fn hold(&self, id: FileId) -> io::Result<Arc<File>> {
+        let open = self.open(id)?;
+        let path = open.entry.place.path();
+        if !matches!(open.entry.place, Place::Held(..)) {
+            self.replace(id, Place::Held(Arc::clone(&open.file), path));
+        }
+        Ok(open.file)
+    }
+
+    fn replace(&self, id: FileId, place: Place) {
+        let mut table = self.table.write();
+        table.open.retain(|open| *open != id);
+        if let Some(handle) = table.handles.get_mut(id.0) {
+            *handle = None;
+        }
+        if let Some(entry) = table.entries.get_mut(id.0) {
+            *entry = Arc::new(Entry::new(place, entry.key, Nature::Kept, Arc::clone(&entry.changes)));
+            self.note_change(entry);
+        }
+    }
+
+    /// Bytes on disk of files that are open here and have no name any more: their space comes back when they are closed.
+    pub fn unlinked_bytes(&self) -> u64 {
+        let table = self.table.read();
+        let held = table.entries.iter().filter_map(|entry| match &entry.place {
+            Place::Held(file, _) => Some(file),
+            _ => None,
+        });
+        let open = table.handles.iter().flatten().map(|handle| &handle.file);
+        let mut counted = std::collections::BTreeSet::new();
+        let unlinked =
+            open.chain(held).filter_map(|file| file.metadata().ok()).filter(|file| file.nlink() == 0);
+        unlinked.filter(|file| counted.insert((file.dev(), file.ino()))).map(|file| file.blocks() * 512).sum()
+    }
+
+    /// Bytes in a file as it is now, whatever it was before; 0 when it cannot be opened.
+    pub(crate) fn length_now(&self, id: FileId) -> u64 {
+        let length = |open: OpenFile| open.file.metadata().map(|metadata| metadata.len());
+        let open = self.open(id).or_else(|_| {
+            // What it is from now on is judged by its bytes.
+            self.entry(id)?.watch.forget();
+            self.open(id)
+        });
+        open.and_then(length).unwrap_or(0)
+    }
+
+    /// Counts how often bytes of any file of others may have become others.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// [`Self::changes`] of one file.
+    pub(crate) fn changes_of(&self, id: FileId) -> u64 {
+        self.table.read().entries.get(id.0).map_or(0, |entry| entry.changes.load(Ordering::Acquire))
+    }
+
+    fn note_change(&self, entry: &Entry) {
+        entry.changes.fetch_add(1, Ordering::AcqRel);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Looks at an open file though it is not time for it.
+    pub(crate) fn look(&self, open: &OpenFile) -> io::Result<()> {
+        if open.entry.watch.look(&open.file)? {
+            self.note_change(&open.entry);
+        }
+        Ok(())
     }
 
     /// Number of files known.
@@ -201,7 +294,7 @@ impl Files {
         }
         // No read-modify-write: every thread that serves comes by here.
         handle.used.store(2 * self.opened.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        Some(OpenFile { file: Arc::clone(&handle.file), key: entry.key })
+        Some(OpenFile { file: Arc::clone(&handle.file), key: entry.key, entry: Arc::clone(entry) })
     }
 
     /// The handle, opened when needed. Fails when the file is no longer the one that it was.
@@ -210,9 +303,12 @@ impl Files {
             return Ok(file);
         }
         let entry = self.entry(id)?;
-        let handle = self.handle(id, &entry).and_then(|file| entry.watch.look(&file).map(|()| file));
+        let handle = self.handle(id, &entry).and_then(|file| {
+            let open = OpenFile { file, key: entry.key, entry: Arc::clone(&entry) };
+            self.look(&open).map(|()| open)
+        });
         match handle {
-            Ok(file) => Ok(OpenFile { file, key: entry.key }),
+            Ok(open) => Ok(open),
             Err(error) => {
                 // What is there now may be right when it is asked for again.
                 self.close(id);
@@ -229,7 +325,7 @@ impl Files {
         if let Some(Some(handle)) = self.table.read().handles.get(id.0) {
             return Ok(Arc::clone(&handle.file));
         }
-        let file = Arc::new(entry.place.open()?);
+        let file = entry.place.open()?;
         let used = AtomicU64::new(2 * (self.opened.fetch_add(1, Ordering::Relaxed) + 1));
         let mut table = self.table.write();
         let isnt_open = matches!(table.handles.get(id.0), Some(None));
@@ -325,6 +421,11 @@ impl Files {
 }
 
 impl Entry {
+    fn new(place: Place, key: Option<[u8; 8]>, nature: Nature, changes: Arc<AtomicU64>) -> Self {
+        let (dirty, lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { place, key, watch: Watch::new(nature), dirty, lost, changes }
+    }
+
     /// A handle is about to close: an error of writing back might be told to nobody afterwards.
     fn settle(&self, file: &File) {
         if self.dirty.load(Ordering::Acquire) && rustix::fs::fdatasync(file).is_err() {

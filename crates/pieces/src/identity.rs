@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::Stat;
+
 /// A file as the file system knows it (`statx`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileIdentity {
@@ -78,6 +80,15 @@ impl From<&Metadata> for FileIdentity {
         let modified_ns =
             metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         Self { device: metadata.dev(), inode: metadata.ino(), size: metadata.len(), modified_ns }
+    }
+}
+
+impl From<&Stat> for FileIdentity {
+    fn from(stat: &Stat) -> Self {
+        let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        let modified_ns = stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(nanoseconds);
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        Self { device: stat.st_dev, inode: stat.st_ino, size, modified_ns }
     }
 }
 

@@ -29,6 +29,7 @@ mod identity;
 mod late_layers;
 mod merkle;
 mod nowait;
+mod overlay;
 mod piece_bytes;
 mod portion;
 mod readahead;

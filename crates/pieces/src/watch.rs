@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
@@ -23,18 +23,24 @@ pub(crate) enum Nature {
     Own,
     /// Likewise, and it goes on being served from its handle when it was deleted: a job that is done tidies up.
     Scratch,
+    /// Kept for its bytes when its owner deleted it: nobody writes to it, and it needs no name.
+    Kept,
 }
 
 /// What is known of one file since it was first opened.
 pub(crate) struct Watch {
     nature: Nature,
     looked_at_ms: AtomicU64,
+    /// Of a file of others, as of the last look: when it was last written to.
+    modified_ns: AtomicI64,
     seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
     identity: Option<FileIdentity>,
+    /// What it was before it was forgotten.
+    earlier: Option<FileIdentity>,
     /// It had a name.
     linked: bool,
     /// Writes of ours that have begun, and that have ended.
@@ -46,7 +52,8 @@ struct Seen {
 
 impl Watch {
     pub(crate) fn new(nature: Nature) -> Self {
-        Self { nature, looked_at_ms: AtomicU64::new(0), seen: Mutex::default() }
+        let (looked_at_ms, modified_ns) = (AtomicU64::new(0), AtomicI64::new(0));
+        Self { nature, looked_at_ms, modified_ns, seen: Mutex::default() }
     }
 
     pub(crate) fn is_foreign(&self) -> bool {
@@ -58,8 +65,18 @@ impl Watch {
         now_ms().saturating_sub(self.looked_at_ms.load(Ordering::Relaxed)) >= INTERVAL_MS
     }
 
-    /// Looks at the file; the first look says what the later ones are held against.
-    pub(crate) fn look(&self, file: &File) -> io::Result<()> {
+    /// Whether a file of others was written to since the last look: to be asked after its bytes were read. The system
+    /// notes the time before it lets the new bytes be seen.
+    pub(crate) fn is_stale(&self, file: &File) -> bool {
+        self.nature == Nature::Foreign
+            && rustix::fs::fstat(file).is_ok_and(|stat| {
+                FileIdentity::from(&stat).modified_ns != self.modified_ns.load(Ordering::Acquire)
+            })
+    }
+
+    /// Looks at the file; the first look says what the later ones are held against. Returns whether its bytes may be
+    /// others than at the last look: a file of others was written to, or another one has its place.
+    pub(crate) fn look(&self, file: &File) -> io::Result<bool> {
         self.looked_at_ms.store(now_ms(), Ordering::Relaxed);
         let mut seen = self.seen.lock();
         // Under the lock: no write of ours begins between this look and its judgement.
@@ -67,14 +84,16 @@ impl Watch {
         let (now, linked) = (FileIdentity::from(&metadata), metadata.nlink() > 0);
         let Some(was) = seen.identity else {
             (seen.identity, seen.linked, seen.outdated) = (Some(now), linked, seen.begun > seen.ended);
-            return Ok(());
+            self.modified_ns.store(now.modified_ns, Ordering::Release);
+            return Ok(seen.earlier.take().is_some_and(|was| now.change_since(&was).is_some()));
         };
-        if seen.linked && !linked && self.nature != Nature::Scratch {
+        if seen.linked && !linked && !matches!(self.nature, Nature::Scratch | Nature::Kept) {
             return Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted"));
         }
         let mut held = was;
         match self.nature {
             Nature::Foreign => (held.size, held.modified_ns) = (now.size, now.modified_ns),
+            Nature::Kept => {}
             _ if seen.outdated || seen.begun > seen.ended => held.modified_ns = now.modified_ns,
             Nature::Own | Nature::Scratch => {}
         }
@@ -84,7 +103,12 @@ impl Watch {
         if seen.outdated && seen.begun == seen.ended {
             (seen.identity, seen.outdated) = (Some(now), false);
         }
-        Ok(())
+        let is_other = self.is_foreign() && now.modified_ns != was.modified_ns;
+        if is_other {
+            seen.identity = Some(now);
+            self.modified_ns.store(now.modified_ns, Ordering::Release);
+        }
+        Ok(is_other)
     }
 
     /// A write of ours begins; [`Self::wrote`] follows.
@@ -100,7 +124,10 @@ impl Watch {
 
     /// What the file is from now on is right: it is about to be verified.
     pub(crate) fn forget(&self) {
-        self.seen.lock().identity = None;
+        let mut seen = self.seen.lock();
+        let was = seen.identity.take();
+        seen.earlier = was.or(seen.earlier);
+        drop(seen);
         self.looked_at_ms.store(0, Ordering::Relaxed);
     }
 }

@@ -22,7 +22,7 @@ impl Store {
         }
         let mut assemblies = self.assemblies.lock();
         // Under the lock: a piece turns servable before it leaves the table.
-        if self.servable.get(piece.get()) || !self.backing.read().writable {
+        if self.servable.get(piece.get()) || !self.backing.read().takes_pieces() {
             return Ok(Vec::new());
         }
         let assembly = if let Some(assembly) = assemblies.get(&piece).filter(|assembly| !assembly.is_gone()) {

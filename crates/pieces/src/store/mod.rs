@@ -3,8 +3,10 @@
 mod fetch;
 mod fill;
 mod hashes;
+mod overlay;
 mod read;
 mod resume;
+mod trust;
 mod verify;
 mod write;
 
@@ -23,6 +25,7 @@ use crate::folder;
 use crate::hot::HotStore;
 use crate::late_layers::LateLayers;
 use crate::merkle::Hash;
+use crate::overlay::Overlay;
 use crate::readahead::ReadAhead;
 use crate::sha::Sha1Stream;
 use crate::smart_ban::Suspects;
@@ -34,6 +37,8 @@ use crate::{
 
 pub use hashes::HashesTaken;
 use hashes::LayerRow;
+pub use trust::PiecePlace;
+use trust::Trust;
 
 /// Bytes of pieces in assembly for a store that was given no budget of its own.
 const DEFAULT_BUDGET_BYTES: u64 = 64 * 1024 * 1024;
@@ -104,6 +109,7 @@ pub struct Store {
     geometry: Geometry,
     hashes: PieceHashes,
     servable: Bitmap,
+    trust: Trust,
     backing: RwLock<Arc<Backing>>,
     /// Locked before an assembly's own lock and before `backing`, for look-ups only.
     assemblies: Mutex<HashMap<PieceIndex, Arc<Assembly>>>,
@@ -129,6 +135,19 @@ pub struct Store {
 struct Backing {
     extents: Extents,
     writable: bool,
+    /// Where pieces go that are fetched in place of damaged ones.
+    overlay: Option<Arc<Overlay>>,
+}
+
+impl Backing {
+    fn new(extents: Extents, writable: bool) -> Self {
+        Self { extents, writable, overlay: None }
+    }
+
+    /// Whether pieces may come in.
+    fn takes_pieces(&self) -> bool {
+        self.writable || self.overlay.is_some()
+    }
 }
 
 impl Store {
@@ -151,7 +170,7 @@ impl Store {
         let files = Files::new(1);
         let mut builder = ExtentsBuilder::new(Arc::clone(&files));
         builder.push(files.add_scratch(path), 0, length)?;
-        let backing = Backing { extents: builder.finish(), writable: true };
+        let backing = Backing::new(builder.finish(), true);
         let options = StoreOptions { write_behind: 0, ..StoreOptions::default() };
         Ok(Self::new(geometry, hashes, backing, &options))
     }
@@ -168,7 +187,7 @@ impl Store {
     ) -> Result<Arc<Self>, PiecesError> {
         let hashes = hashes.checked(&geometry)?;
         let extents = layout.open(&geometry, root, options)?;
-        Ok(Self::new(geometry, hashes, Backing { extents, writable: !options.read_only }, options))
+        Ok(Self::new(geometry, hashes, Backing::new(extents, !options.read_only), options))
     }
 
     /// A read-only store over extents as long as the torrent. Nothing is servable
@@ -180,11 +199,12 @@ impl Store {
     ) -> Result<Arc<Self>, PiecesError> {
         let hashes = hashes.checked(&geometry)?;
         check_length(&geometry, &extents)?;
-        Ok(Self::new(geometry, hashes, Backing { extents, writable: false }, &StoreOptions::default()))
+        Ok(Self::new(geometry, hashes, Backing::new(extents, false), &StoreOptions::default()))
     }
 
     fn new(geometry: Geometry, hashes: PieceHashes, backing: Backing, options: &StoreOptions) -> Arc<Self> {
         let servable = Bitmap::new(geometry.piece_count());
+        let trust = Trust::new(geometry.piece_count(), &backing.extents);
         let unwritten = WriteBehind::new(options.write_behind, geometry.piece_length());
         let late = LateLayers::new(&geometry, &hashes);
         let ahead = Mutex::new(ReadAhead::new(geometry.piece_length(), READERS));
@@ -192,6 +212,7 @@ impl Store {
             geometry,
             hashes,
             servable,
+            trust,
             backing: RwLock::new(Arc::new(backing)),
             assemblies: Mutex::default(),
             unwritten,
@@ -246,7 +267,7 @@ impl Store {
     /// Pieces in assembly are abandoned and none enters it any more.
     pub fn move_to(&self, extents: Extents) -> Result<(), PiecesError> {
         check_length(&self.geometry, &extents)?;
-        *self.backing.write() = Arc::new(Backing { extents, writable: false });
+        *self.backing.write() = Arc::new(Backing::new(extents, false));
         self.forget_hot();
         self.unwritten.clear();
         self.assemblies.lock().retain(|_, assembly| !assembly.abandon());
@@ -280,11 +301,20 @@ impl Store {
         }
     }
 
+    /// The fault, forgotten: what is noted from now on is told again.
+    pub fn take_fault(&self) -> Option<Fault> {
+        self.fault.lock().take()
+    }
+
     /// Notes what went wrong, unless something did before.
     fn note_fault(&self, error: &io::Error) {
+        self.note(Fault::of(error));
+    }
+
+    fn note(&self, found: Fault) {
         let mut fault = self.fault.lock();
         let is_first = fault.is_none();
-        fault.get_or_insert_with(|| Fault::of(error));
+        fault.get_or_insert(found);
         drop(fault);
         if is_first {
             self.tell_fault();
@@ -304,7 +334,7 @@ impl Store {
             for piece in self.geometry.pieces_in(&range) {
                 // What is in memory is as good as before.
                 if self.unwritten.get(piece).is_none() {
-                    self.servable.clear(piece);
+                    self.withdraw(piece);
                 }
             }
         }

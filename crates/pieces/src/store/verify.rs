@@ -133,15 +133,14 @@ impl PieceSink for Verifying<'_> {
         let came =
             || store.hashes.v1.is_none() && digests.v2.is_some() && store.late_hash(piece) == digests.v2;
         if is_kept && (is_good || came()) {
-            store.servable.set(piece.get());
+            store.believe(piece);
             self.verified.lock().good += 1;
         } else if self.before(piece) == Some(true) && !store.can_judge(piece) {
             // Taken over from an earlier run; it is judged when its hash comes.
             self.verified.lock().good += 1;
         } else if self.before(piece) == Some(true) {
             // Only then: a piece that was not may have come in while its old bytes were read.
-            store.servable.clear(piece.get());
-            store.forget_hot();
+            store.disbelieve(self.backing, piece);
         }
     }
 

@@ -15,6 +15,9 @@ impl Store {
     /// Makes a good piece servable: written through, or kept to be written with its neighbours.
     pub(super) fn keep(&self, piece: PieceIndex, bytes: PieceBytes, root: Option<Hash>) -> io::Result<()> {
         let backing = self.backing();
+        if backing.overlay.is_some() {
+            return self.lay_over(piece, &bytes);
+        }
         let is_through = self.unwritten.is_off();
         if is_through {
             let written = backing.write(self.geometry.piece_offset(piece), &[&bytes]);

@@ -1,0 +1,197 @@
+//! How far the bytes in files of others are believed: what nobody has hashed yet is hashed before it is served.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::{Backing, Store};
+use crate::fault::{Fault, FaultKind};
+use crate::{Bitmap, Extents, FileId, PieceIndex};
+
+/// Locks between readers that want to hash: the same piece is not hashed twice.
+const CHECKS: usize = 16;
+
+/// What is not known of servable pieces, and what is known of others.
+pub(super) struct Trust {
+    /// Servable, and not hashed since their files came or were last written to.
+    assumed: Bitmap,
+    /// Hashed and found wrong.
+    damaged: Bitmap,
+    checks: [Mutex<()>; CHECKS],
+    /// [`crate::Files::changes`] as of the last look.
+    changes: AtomicU64,
+    /// Of each file, likewise.
+    changes_of: Mutex<BTreeMap<FileId, u64>>,
+}
+
+/// Where bytes of a torrent lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PiecePlace {
+    /// The file.
+    pub path: std::path::PathBuf,
+    /// Where in it.
+    pub offset: u64,
+}
+
+impl Trust {
+    pub(super) fn new(pieces: u32, extents: &Extents) -> Self {
+        let files = extents.files();
+        let changes = AtomicU64::new(files.changes());
+        let of_file = |file: FileId| (file, files.changes_of(file));
+        let changes_of = Mutex::new(extents.runs().filter_map(|run| run.file).map(of_file).collect());
+        let checks = std::array::from_fn(|_| Mutex::default());
+        Self { assumed: Bitmap::new(pieces), damaged: Bitmap::new(pieces), checks, changes, changes_of }
+    }
+}
+
+impl Store {
+    /// Marks pieces servable on the word of their files, as far as these are there and long enough, and nothing is known
+    /// against a piece: each is hashed before a byte of it is read out. How many that are. Blocks: call on a worker.
+    pub fn assume(&self) -> u32 {
+        let backing = self.backing();
+        let mut lengths: BTreeMap<FileId, u64> = BTreeMap::new();
+        let mut fits = vec![true; self.geometry.piece_count() as usize];
+        let mut start = 0;
+        for run in backing.extents.runs() {
+            let range = start..start + run.length;
+            start = range.end;
+            let Some(file) = run.file else { continue };
+            let length = lengths.entry(file).or_insert_with(|| backing.extents.files().length_now(file));
+            if *length >= run.offset + run.length {
+                continue;
+            }
+            let whole = length.saturating_sub(run.offset);
+            for piece in self.geometry.pieces_in(&(range.start + whole..range.end)) {
+                fits.get_mut(piece as usize).into_iter().for_each(|fits| *fits = false);
+            }
+        }
+        let is_new = |piece: &u32| !self.servable.get(*piece) && !self.trust.damaged.get(*piece);
+        let pieces = (0..self.geometry.piece_count()).zip(fits).filter(|(_, fits)| *fits);
+        let mut count = 0;
+        for piece in pieces.map(|(piece, _)| piece).filter(is_new) {
+            self.trust.assumed.set(piece);
+            self.servable.set(piece);
+            count += 1;
+        }
+        count
+    }
+
+    /// Pieces that are servable though nobody has hashed them since their files came or were last written to.
+    pub fn assumed(&self) -> &Bitmap {
+        &self.trust.assumed
+    }
+
+    /// Pieces that were hashed and found wrong, and are not had otherwise.
+    pub fn damaged(&self) -> &Bitmap {
+        &self.trust.damaged
+    }
+
+    /// Where a piece begins.
+    pub fn place_of(&self, piece: PieceIndex) -> Option<PiecePlace> {
+        place_of(&self.backing().extents, self.geometry.piece_offset(piece))
+    }
+
+    /// A piece is somewhere else from now on.
+    pub(super) fn trust_nothing(&self, piece: PieceIndex) {
+        self.trust.assumed.set(piece.get());
+        self.trust.damaged.clear(piece.get());
+    }
+
+    /// A piece is right where it lies.
+    pub(super) fn believe(&self, piece: PieceIndex) {
+        self.trust.damaged.clear(piece.get());
+        self.servable.set(piece.get());
+        self.trust.assumed.clear(piece.get());
+    }
+
+    /// A piece that was servable is wrong where it lies.
+    pub(super) fn disbelieve(&self, backing: &Arc<Backing>, piece: PieceIndex) {
+        self.withdraw(piece.get());
+        self.forget_hot();
+        if backing.writable {
+            return;
+        }
+        self.trust.damaged.set(piece.get());
+        let place = place_of(&backing.extents, self.geometry.piece_offset(piece));
+        let (path, offset) = place.map(|place| (place.path, place.offset)).unzip();
+        let (shown, at) = (path.clone().unwrap_or_default(), offset.unwrap_or_default());
+        let message = format!("{}: not the bytes that were there, at or behind {at}", shown.display());
+        self.note(Fault { kind: FaultKind::Damaged, path, message });
+    }
+
+    /// A piece is not had any more.
+    pub(super) fn withdraw(&self, piece: u32) {
+        // In this order: who sees a piece that is not assumed any more must not find it servable.
+        self.servable.clear(piece);
+        self.trust.assumed.clear(piece);
+    }
+
+    /// Whether some of the range was not hashed since its files came or were last written to.
+    pub(super) fn is_assumed(&self, range: &Range<u64>) -> bool {
+        self.doubt_changed();
+        let assumed = &self.trust.assumed;
+        assumed.count() > 0 && self.geometry.pieces_in(range).any(|piece| assumed.get(piece))
+    }
+
+    /// Hashes what of the range is only assumed; `NotFound` when it is wrong.
+    pub(super) fn check_assumed(&self, range: &Range<u64>) -> io::Result<()> {
+        self.doubt_changed();
+        if self.trust.assumed.count() == 0 {
+            return Ok(());
+        }
+        for piece in self.geometry.pieces_in(range).filter_map(|piece| self.geometry.piece(piece)) {
+            let lock = self.trust.checks.get(piece.get() as usize % CHECKS);
+            let _one = lock.map(Mutex::lock);
+            // Another reader may have been quicker.
+            if self.trust.assumed.get(piece.get()) && !self.verify_piece(piece)? {
+                return Err(io::Error::new(io::ErrorKind::NotFound, "a piece that is not servable"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of files of others that were written to: what lies in them is to be hashed again.
+    fn doubt_changed(&self) {
+        let trust = &self.trust;
+        let backing = self.backing.read();
+        let files = backing.extents.files();
+        let changes = files.changes();
+        if backing.writable || trust.changes.load(Ordering::Acquire) == changes {
+            return;
+        }
+        let mut changes_of = trust.changes_of.lock();
+        for (file, was) in changes_of.iter_mut() {
+            let now = files.changes_of(*file);
+            if std::mem::replace(was, now) == now {
+                continue;
+            }
+            for range in backing.extents.ranges_of(*file) {
+                for piece in self.geometry.pieces_in(&range).filter(|piece| self.servable.get(*piece)) {
+                    trust.assumed.set(piece);
+                }
+            }
+        }
+        // Not before: another reader must not pass by what is not marked yet.
+        trust.changes.store(changes, Ordering::Release);
+    }
+
+    /// Notes that bytes lie in one more file.
+    pub(super) fn watch_file(&self, extents: &Extents, file: FileId) {
+        self.trust.changes_of.lock().insert(file, extents.files().changes_of(file));
+    }
+}
+
+fn place_of(extents: &Extents, offset: u64) -> Option<PiecePlace> {
+    let mut start = 0;
+    let run = extents.runs().find_map(|run| {
+        let at = offset.checked_sub(start).filter(|at| *at < run.length);
+        start += run.length;
+        Some((run.file?, run.offset + at?))
+    });
+    let (file, offset) = run?;
+    Some(PiecePlace { path: extents.files().path(file)?, offset })
+}
