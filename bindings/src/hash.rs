@@ -176,7 +176,8 @@ impl Running {
     }
 
     fn pass(&self) -> PassOptions<'_> {
-        PassOptions { threads: self.threads, progress: &self.progress, cancelled: &self.cancelled }
+        let (progress, cancelled) = (&self.progress, &self.cancelled);
+        PassOptions { threads: self.threads, progress, cancelled, pace: None }
     }
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use crate::merkle::{self, Hash};
 use crate::sha::{self, Sha1Streams};
-use crate::{BLOCK_BYTES, Geometry, PieceIndex, PiecesError};
+use crate::{BLOCK_BYTES, Geometry, HashPace, PieceIndex, PiecesError};
 
 /// A thread's buffer: what it reads before it hashes, over all pieces of a batch. Stays in a core's own cache.
 const BUFFER_BYTES: usize = 512 * 1024;
@@ -85,6 +85,8 @@ pub struct PassOptions<'a> {
     pub progress: &'a AtomicU64,
     /// Raise it to stop the pass within a step.
     pub cancelled: &'a AtomicBool,
+    /// Who hashes in the background, behind everybody else.
+    pub pace: Option<&'a HashPace>,
 }
 
 /// Which hashes are wanted.
@@ -250,6 +252,7 @@ impl Pass<'_> {
         source: &dyn PieceSource,
         failure: &Mutex<Option<PiecesError>>,
     ) -> Result<(), PiecesError> {
+        let _idle = self.options.pace.map(HashPace::step_back);
         let mut reader = source.reader();
         let mut memory = vec![0; BUFFER_BYTES + PAGE_BYTES];
         // Copying out of the page cache costs half as much again where pages do not lie on pages (measured on Zen).
@@ -287,6 +290,10 @@ impl Pass<'_> {
                 .iter()
                 .map(|unit| at.min(unit.bytes)..at.saturating_add(step as u32).min(unit.bytes))
                 .collect();
+            if let Some(pace) = self.options.pace {
+                let bytes = parts.iter().map(|part| u64::from(part.end - part.start)).sum();
+                pace.take(bytes, self.options.cancelled);
+            }
             self.read(units, &parts, reader, buffer, &mut errors);
             let mut rest = &*buffer;
             let inputs: Vec<&[u8]> = parts

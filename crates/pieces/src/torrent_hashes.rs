@@ -9,7 +9,9 @@ use crate::content_files::ContentFiles;
 use crate::error::at_path;
 use crate::hash_pass::{self, PieceDigests, PieceReader, PieceSink, PieceSource, Wanted};
 use crate::merkle::{self, Hash};
-use crate::{ContentPaths, Extents, FileHashes, Geometry, PassOptions, PieceHashes, PieceIndex, PiecesError};
+use crate::{
+    ContentPaths, Extents, FileHashes, Geometry, HashPace, PassOptions, PieceHashes, PieceIndex, PiecesError,
+};
 
 /// For what a torrent is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +58,28 @@ pub fn hash_extents(
     piece_length: u32,
     cancelled: &AtomicBool,
 ) -> Result<PieceHashes, PiecesError> {
+    hash_at_pace(extents, piece_length, None, cancelled)
+}
+
+/// [`hash_extents`] in the background, on the threads and at the rate of `pace`.
+pub fn hash_extents_paced(
+    extents: &Extents,
+    piece_length: u32,
+    pace: &HashPace,
+    cancelled: &AtomicBool,
+) -> Result<PieceHashes, PiecesError> {
+    hash_at_pace(extents, piece_length, Some(pace), cancelled)
+}
+
+fn hash_at_pace(
+    extents: &Extents,
+    piece_length: u32,
+    pace: Option<&HashPace>,
+    cancelled: &AtomicBool,
+) -> Result<PieceHashes, PiecesError> {
     let geometry = Geometry::new(extents.length(), piece_length)?;
-    let options = PassOptions { threads: 0, progress: &AtomicU64::new(0), cancelled };
+    let threads = pace.map_or(0, HashPace::threads);
+    let options = PassOptions { threads, progress: &AtomicU64::new(0), cancelled, pace };
     collect(&geometry, TorrentKind::Hybrid, extents, options)
 }
 
@@ -65,7 +87,7 @@ pub fn hash_extents(
 pub fn hash_bytes(data: &[u8], piece_length: u32) -> Result<PieceHashes, PiecesError> {
     let geometry = Geometry::new(data.len() as u64, piece_length)?;
     let (progress, cancelled) = (AtomicU64::new(0), AtomicBool::new(false));
-    let options = PassOptions { threads: 1, progress: &progress, cancelled: &cancelled };
+    let options = PassOptions { threads: 1, progress: &progress, cancelled: &cancelled, pace: None };
     collect(&geometry, TorrentKind::Hybrid, &data, options)
 }
 

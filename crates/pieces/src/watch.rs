@@ -23,7 +23,7 @@ pub(crate) enum Nature {
     Own,
     /// Likewise, and it goes on being served from its handle when it was deleted: a job that is done tidies up.
     Scratch,
-    /// Kept for its bytes when its owner deleted it: nobody writes to it, and it needs no name.
+    /// Like `Foreign`, and it goes on being served when its owner deleted it: it is kept for its bytes.
     Kept,
 }
 
@@ -57,7 +57,7 @@ impl Watch {
     }
 
     pub(crate) fn is_foreign(&self) -> bool {
-        self.nature == Nature::Foreign
+        matches!(self.nature, Nature::Foreign | Nature::Kept)
     }
 
     /// Whether it is time for another look.
@@ -68,7 +68,7 @@ impl Watch {
     /// Whether a file of others was written to since the last look: to be asked after its bytes were read. The system
     /// notes the time before it lets the new bytes be seen.
     pub(crate) fn is_stale(&self, file: &File) -> bool {
-        self.nature == Nature::Foreign
+        self.is_foreign()
             && rustix::fs::fstat(file).is_ok_and(|stat| {
                 FileIdentity::from(&stat).modified_ns != self.modified_ns.load(Ordering::Acquire)
             })
@@ -92,8 +92,7 @@ impl Watch {
         }
         let mut held = was;
         match self.nature {
-            Nature::Foreign => (held.size, held.modified_ns) = (now.size, now.modified_ns),
-            Nature::Kept => {}
+            Nature::Foreign | Nature::Kept => (held.size, held.modified_ns) = (now.size, now.modified_ns),
             _ if seen.outdated || seen.begun > seen.ended => held.modified_ns = now.modified_ns,
             Nature::Own | Nature::Scratch => {}
         }

@@ -97,7 +97,7 @@ impl Scene {
 
     fn hash(&self, threads: usize) -> Result<PieceHashes, PiecesError> {
         let progress = AtomicU64::new(0);
-        let options = PassOptions { threads, progress: &progress, cancelled: &NEVER };
+        let options = PassOptions { threads, progress: &progress, cancelled: &NEVER, pace: None };
         let hashes = hash_files(&self.geometry, self.kind, &self.paths, threads == 2, options);
         assert!(hashes.is_err() || progress.into_inner() == self.geometry.content_length());
         hashes
@@ -105,7 +105,7 @@ impl Scene {
 
     fn check(&self, hashes: PieceHashes) -> CheckReport {
         let progress = AtomicU64::new(0);
-        let options = PassOptions { threads: 2, progress: &progress, cancelled: &NEVER };
+        let options = PassOptions { threads: 2, progress: &progress, cancelled: &NEVER, pace: None };
         let report = check_files(&self.geometry, hashes, &self.paths, true, options).unwrap();
         assert_eq!(progress.into_inner(), self.geometry.content_length());
         report
@@ -237,7 +237,7 @@ fn the_hashes_of_extents_and_of_bytes_are_those_of_the_file() {
 fn a_raised_flag_stops_hashing_and_checking() {
     let scene = Scene::new(TorrentKind::V1, &[300_000], 65536);
     let (progress, cancelled) = (AtomicU64::new(0), AtomicBool::new(true));
-    let options = PassOptions { threads: 2, progress: &progress, cancelled: &cancelled };
+    let options = PassOptions { threads: 2, progress: &progress, cancelled: &cancelled, pace: None };
     let hashed = hash_files(&scene.geometry, scene.kind, &scene.paths, false, options);
     assert!(matches!(hashed, Err(PiecesError::Cancelled)));
     let checked = check_files(&scene.geometry, scene.expected(), &scene.paths, false, options);
@@ -265,7 +265,7 @@ fn a_torrent_is_not_made_of_a_file_that_is_not_as_it_was_listed() {
 fn a_file_that_changes_while_it_is_hashed_makes_no_torrent() {
     let scene = Scene::new(TorrentKind::Hybrid, &[64 << 20], 1 << 20);
     let progress = AtomicU64::new(0);
-    let options = PassOptions { threads: 1, progress: &progress, cancelled: &NEVER };
+    let options = PassOptions { threads: 1, progress: &progress, cancelled: &NEVER, pace: None };
     let error = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             while progress.load(Ordering::Relaxed) == 0 {

@@ -146,7 +146,9 @@ fn another_file_of_the_same_size_in_the_place_of_one_that_is_served_is_hashed_fi
 {
     let node = Node::new();
     let stores = [node.store(), node.store()];
-    stores.iter().for_each(|store| assert_eq!(store.verify_pieces(0..4, &NEVER).unwrap(), 4));
+    for store in &stores {
+        assert_eq!(store.verify_pieces(0..4, &NEVER).unwrap(), 4);
+    }
     let other = node.dir.path().join("other");
     fs::write(&other, vec![0; 2 * PIECE as usize + 200]).unwrap();
     fs::rename(&other, node.path(0)).unwrap();

@@ -11,30 +11,52 @@ use super::{Backing, Store};
 use crate::hash_pass::{self, PieceDigests, PieceSink};
 use crate::hashes::Judgement;
 use crate::merkle;
-use crate::{FileHashes, PassOptions, PieceIndex, PiecesError};
+use crate::{FileHashes, HashPace, PassOptions, PieceIndex, PiecesError};
 
 impl Store {
     /// Hashes a piece where it lies, and marks it servable, or no longer servable. Blocks: call on a worker.
     /// False when it is wrong or not there yet; an error is a [`crate::Fault`] too.
     pub fn verify_piece(&self, piece: PieceIndex) -> io::Result<bool> {
         let only = piece.get()..piece.get() + 1;
-        // This thread will do for one piece.
-        let verified = self.verify(only, 1, |_| true, &AtomicBool::new(false)).map_err(io::Error::other)?;
+        let options = PassOptions {
+            // This thread will do for one piece.
+            threads: 1,
+            progress: &AtomicU64::new(0),
+            cancelled: &AtomicBool::new(false),
+            pace: None,
+        };
+        let verified = self.verify(only, |_| true, options).map_err(io::Error::other)?;
         verified.error.map_or(Ok(verified.good == 1), Err)
     }
 
     /// [`Self::verify_piece`] for a range of piece numbers, clipped to the torrent, on all cores; how many are right. A
     /// piece that cannot be read is not; the others are looked at all the same, and [`Self::fault`] says why.
     pub fn verify_pieces(&self, pieces: Range<u32>, cancelled: &AtomicBool) -> Result<u32, PiecesError> {
-        Ok(self.verify(pieces, 0, |_| true, cancelled)?.good)
+        Ok(self.verify(pieces, |_| true, all_cores(cancelled))?.good)
+    }
+
+    /// [`Self::verify_pieces`] in the background, on the threads and at the rate of `pace`.
+    pub fn scrub(
+        &self,
+        pieces: Range<u32>,
+        pace: &HashPace,
+        cancelled: &AtomicBool,
+    ) -> Result<u32, PiecesError> {
+        let options = PassOptions {
+            threads: pace.threads(),
+            progress: &AtomicU64::new(0),
+            cancelled,
+            pace: Some(pace),
+        };
+        // What is missing is not looked for here.
+        Ok(self.verify(pieces, |piece| self.servable.get(piece.get()), options)?.good)
     }
 
     fn verify(
         &self,
         pieces: Range<u32>,
-        threads: usize,
         chosen: impl Fn(PieceIndex) -> bool,
-        cancelled: &AtomicBool,
+        options: PassOptions<'_>,
     ) -> Result<Verified, PiecesError> {
         let pieces = pieces.start..pieces.end.min(self.geometry.piece_count());
         let backing = self.backing();
@@ -55,7 +77,6 @@ impl Store {
             }
         }
         let sink = Verifying { store: self, backing: &backing, before, verified: Mutex::new(verified) };
-        let options = PassOptions { threads, progress: &AtomicU64::new(0), cancelled };
         let wanted = self.hashes.wanted();
         hash_pass::hash_pieces(&self.geometry, pieces, wanted, &backing.extents, &sink, options)?;
         Ok(sink.verified.into_inner())
@@ -65,7 +86,7 @@ impl Store {
     /// still fails is a fault again.
     pub fn recheck(&self, cancelled: &AtomicBool) -> Result<u32, PiecesError> {
         self.clear_fault();
-        self.verify(0..u32::MAX, 0, |piece| !self.servable.get(piece.get()), cancelled)?;
+        self.verify(0..u32::MAX, |piece| !self.servable.get(piece.get()), all_cores(cancelled))?;
         Ok(self.servable.count())
     }
 
@@ -84,7 +105,7 @@ impl Store {
         let (Some(late), Some(files)) = (&self.late, &self.hashes.v2) else { return Ok(true) };
         self.check_servable(0, self.geometry.length())?;
         let unknown = |piece: PieceIndex| late.found(piece).is_none();
-        self.verify(0..u32::MAX, 0, unknown, cancelled)?;
+        self.verify(0..u32::MAX, unknown, all_cores(cancelled))?;
         self.check_servable(0, self.geometry.length())?;
         let right = |(n, file): (usize, &FileHashes)| {
             let pieces =
@@ -94,6 +115,12 @@ impl Store {
         };
         Ok(files.iter().enumerate().all(right))
     }
+}
+
+static UNSEEN: AtomicU64 = AtomicU64::new(0);
+
+fn all_cores(cancelled: &AtomicBool) -> PassOptions<'_> {
+    PassOptions { threads: 0, progress: &UNSEEN, cancelled, pace: None }
 }
 
 /// What came of verifying.
