@@ -111,6 +111,15 @@ export declare class Datadir {
    */
   writeRecords(first: number, end: number, path: string, stream: boolean, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<void>
   /**
+   * Opens, on a worker, the folder in which files are kept that the node deletes; at most `budgetBytes` of them. ERR_IO,
+   * ERR_DISK_FULL.
+   */
+  keepFiles(folder: string, budgetBytes: number): Promise<KeptFiles>
+  /** Block files that the node has deleted. */
+  goneFiles(): number
+  /** Bytes on disk of files that the node has deleted and that are still open here. */
+  unlinkedBytes(): number
+  /**
    * Lets the undo records of an overlay file stand in for the node's from now on; whether there was one. A file that
    * is missing, damaged or not ours is as good as none. ERR_DATADIR_UNREADABLE.
    */
@@ -123,12 +132,10 @@ export declare class Datadir {
    */
   rewriteOldUndo(path: string, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<RewrittenUndo>
   /**
-   * Settles a segment's file and hashes it on a worker, or takes both from the database when the files under it
-   * have not changed since. Errors as `settle`.
+   * Settles a segment's file and hashes it on a worker, at a pace, or takes both from the database when no file under
+   * it has changed since; some may be gone. Errors as `settle`.
    */
-  hashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
-  /** Drops what the database has of a segment's file, whose bytes were found to be others. */
-  forgetHashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void
+  hashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, pace?: HashPace | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
 }
 
 /** An open datadir, locked as a node locks it. */
@@ -172,6 +179,14 @@ export declare class ExtentsHandle {
   runs(): number
 }
 
+/** A rate that tasks share and that may change while they run. Their reads come after everybody else's at the disk. */
+export declare class HashPace {
+  /** At most so many bytes a second (0: as fast as it goes) on so many threads (0: one a core). */
+  constructor(bytesPerSecond: number, threads: number)
+  /** Changes the rate, also for tasks that wait. */
+  setRate(bytesPerSecond: number): void
+}
+
 /** A chain of checked headers that grows from genesis. */
 export declare class HeaderChain {
   /** An empty chain. ERR_NETWORK_UNKNOWN. */
@@ -189,6 +204,19 @@ export declare class HeaderChain {
   headers(first: number, end: number): Buffer
   /** Work of the chain up to and with a height, 32 bytes big-endian; null above the tip. */
   workAt(height: number): Buffer | null
+}
+
+/** Keeps files of a data directory, within a budget. */
+export declare class KeptFiles {
+  /**
+   * On a worker: holds what will be deleted next, and keeps what was deleted. After each `rescan`. Ends early when
+   * cancelled.
+   */
+  round(datadir: Datadir, pace: HashPace, cancel?: CancelFlag | undefined | null): Promise<KeptRound>
+  /** Lets go of the links to files that the node still has: at the end. */
+  release(): void
+  /** What is kept now. */
+  kept(): Array<KeptFile>
 }
 
 /** A lock that is held until it is released, garbage-collected, or the process ends. */
@@ -349,8 +377,6 @@ export declare class SegmentFiles {
    * ERR_DATADIR_UNREADABLE, ERR_INTERRUPTED.
    */
   hashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
-  /** Drops what the database has of one of the files, whose bytes were found to be others. */
-  forgetHashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void
 }
 
 /** One torrent's bytes on disk; hand it to the reactor to serve and fetch. */
@@ -434,6 +460,29 @@ export declare class Store {
    * is taken or a piece is missing, ERR_DISK_FULL.
    */
   copyTo(path: string, cancel?: CancelFlag | undefined | null): Promise<void>
+  /**
+   * Looks on a worker which files are there and long enough. On their word the pieces in them are servable, unless
+   * something is known against one: each is hashed before a byte of it is sent. Others are not any more.
+   */
+  survey(): Promise<Survey>
+  /** Pieces that are servable though nobody has hashed them since their files came or were last written to. */
+  assumedCount(): number
+  /** Pieces that were hashed and found wrong, and are not had otherwise, as a BEP 3 bitfield. */
+  damaged(): Buffer
+  /** Where a piece begins; null for a piece that is none. */
+  placeOf(piece: number): PiecePlace | null
+  /**
+   * Lets pieces that are not servable come in, each into a file of its own in `folder`; those that an earlier run left
+   * there are assumed, on a worker. How many these are. ERR_IO.
+   */
+  repairInto(folder: string): Promise<number>
+  /** The fault, forgotten: what fails from now on is told again. Null when there is none. */
+  takeFault(): StoreFault | null
+  /**
+   * Hashes, on a worker and at a pace, those of the pieces `[first, end)` that are servable; wrong ones are not any more.
+   * Returns how many are right.
+   */
+  scrub(first: number, end: number, pace: HashPace, cancel?: CancelFlag | undefined | null): Promise<Verified>
 }
 
 /** Ranges of addresses: first and last, both included. */
@@ -801,6 +850,26 @@ export interface JudgeReport {
   fault: JudgeFault | null
 }
 
+/** A file that the node has deleted. */
+export interface KeptFile {
+  /** Where it was. */
+  path: string
+  /** Its bytes on disk. */
+  diskBytes: number
+  /** It survives a restart: it is linked or copied, not only held open. */
+  survives: boolean
+}
+
+/** What a round has changed. */
+export interface KeptRound {
+  /** The node deleted them; they are kept. */
+  kept: Array<KeptFile>
+  /** Let go: the budget is used up. */
+  dropped: Array<string>
+  /** Why a file could not be copied; it is only held open. */
+  errors: Array<string>
+}
+
 /** State of a link, and what changed since the last batch. */
 export interface LinkEvent {
   link: number
@@ -931,6 +1000,14 @@ export declare function openBlockArchive(kind: 'btcd' | 'bootstrap', path: strin
  * ERR_DATADIR_UNREADABLE, ERR_NETWORK_UNKNOWN.
  */
 export declare function openSegmentFiles(network: string, segment: number, blocks: string, spent?: string | undefined | null): Promise<SegmentFiles>
+
+/** Where a piece begins in files of others. */
+export interface PiecePlace {
+  /** The file. */
+  path: string
+  /** Where in it. */
+  offsetBytes: number
+}
 
 /** A judged piece. */
 export interface PieceVerdict {
@@ -1064,10 +1141,23 @@ export interface SocketAddress {
   port: number
 }
 
+/** What went wrong with a store's files. */
+export interface StoreFault {
+  kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'damaged' | 'io' | 'contradiction'
+  /** The system's words, with the file's path. */
+  message: string
+}
+
+/** Pieces that are servable since a look at their files, and those that are not any more. */
+export interface Survey {
+  came: number
+  went: number
+}
+
 /** A torrent whose files failed: pieces are not servable any more. Said once until the store's `clearFault`. */
 export interface TorrentFault {
   torrent: number
-  kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction'
+  kind: 'disk-full' | 'vanished' | 'changed' | 'denied' | 'damaged' | 'io' | 'contradiction'
   /** The system's words, with the file's path. */
   message: string
 }

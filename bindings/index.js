@@ -773,14 +773,16 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HeaderChain, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge } = nativeBinding
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
 export { Datadir }
 export { Engine }
 export { ExtentsHandle }
+export { HashPace }
 export { HeaderChain }
+export { KeptFiles }
 export { LockHandle }
 export { Progress }
 export { Reactor }

@@ -237,6 +237,47 @@ export class Store {
     call(() => this.inner.setServableAll());
   }
 
+  /**
+   * Looks which files are there and long enough. On their word the pieces in them are servable, unless something is known
+   * against one: each is hashed before a byte of it is sent. Others are not any more.
+   */
+  survey(): Promise<Readonly<bindings.Survey>> {
+    return task(() => this.inner.survey());
+  }
+
+  /** Pieces that are servable though nobody has hashed them since their files came or were last written to. */
+  assumedCount(): number {
+    return this.inner.assumedCount();
+  }
+
+  /** Pieces that were hashed and found wrong, and are not had otherwise; one bit a piece (BEP 3). */
+  damaged(): Uint8Array {
+    return this.inner.damaged();
+  }
+
+  /** Where a piece begins in files of others. */
+  placeOf(piece: number): Readonly<bindings.PiecePlace> | null {
+    return this.inner.placeOf(piece);
+  }
+
+  /**
+   * Lets pieces that are not servable come in, each into a file of its own in `folder`; those that an earlier run left
+   * there are assumed. Returns how many these are. @throws ERR_IO
+   */
+  repairInto(folder: string): Promise<number> {
+    return task(() => this.inner.repairInto(folder));
+  }
+
+  /** The fault, forgotten: what fails from now on is told again. */
+  takeFault(): Readonly<bindings.StoreFault> | null {
+    return this.inner.takeFault();
+  }
+
+  /** Hashes at a pace those of `[first, end)` that are servable; wrong ones are not any more. Returns how many are right. */
+  async scrub(first: number, end: number, pace: HashPace, signal?: AbortSignal): Promise<number> {
+    return (await task((cancel) => this.inner.scrub(first, end, pace, cancel), signal)).servable;
+  }
+
   /** Writes the good pieces that wait in memory. @throws ERR_DISK_FULL, ERR_IO */
   async flush(): Promise<void> {
     await task(() => this.inner.flush());
@@ -572,8 +613,8 @@ export class Datadir {
   }
 
   /**
-   * Reads a segment's file, checks each record of it, and hashes it; or takes its hashes from `db`, when the files
-   * under it have not changed since.
+   * Reads a segment's file at a pace, checks each record of it, and hashes it; or takes its hashes from `db`, when no file
+   * under it has changed since. Some may be gone then.
    * @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE
    */
   async hashed(
@@ -581,18 +622,14 @@ export class Datadir {
     kind: 'blocks' | 'spent',
     pieceLengthBytes: number,
     db: ResumeDb | null,
+    pace: HashPace | null,
     signal?: AbortSignal,
   ): Promise<HashedFile> {
     const file = await task(
-      (cancel) => this.#inner.hashed(segment, kind, pieceLengthBytes, db?.inner, cancel),
+      (cancel) => this.#inner.hashed(segment, kind, pieceLengthBytes, db?.inner, pace, cancel),
       signal,
     );
     return { extents: file.extents(), hashes: file.hashes(), isRemembered: file.isRemembered };
-  }
-
-  /** Drops the hashes of a segment's file from `db`: its bytes were found to be others. */
-  forgetHashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void {
-    call(() => this.#inner.forgetHashed(segment, kind, pieceLengthBytes, db.inner));
   }
 
   /** Bytes of the records of the heights `[first, end)`; null when not all are held. */
@@ -652,6 +689,16 @@ export class Datadir {
     return call(() => this.#inner.extents(segment, 'blocks'));
   }
 
+  /** Where a segment's spent file lies, when its records were checked before. @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING */
+  spentExtents(segment: number): ExtentsHandle {
+    return call(() => this.#inner.extents(segment, 'spent'));
+  }
+
+  /** Where the record of a block of the most-work chain lies; null above the tip. */
+  location(height: number): Readonly<bindings.BlockLocation> | null {
+    return this.#inner.location(height);
+  }
+
   /**
    * The bytes of a segment's file that are no longer held, because the node has pruned the files they lay in:
    * half-open, in order. The segment's extents still cover them.
@@ -663,6 +710,24 @@ export class Datadir {
     for (let i = 0; i + 1 < ends.length; i += 2)
       ranges.push({ firstByte: ends[i] ?? 0, endByte: ends[i + 1] ?? 0 });
     return ranges;
+  }
+
+  /**
+   * Opens the folder in which files are kept that the node deletes, at most `budgetBytes` of them.
+   * @throws ERR_IO, ERR_DISK_FULL
+   */
+  async keepFiles(folder: string, budgetBytes: number): Promise<KeptFiles> {
+    return new KeptFiles(await task(() => this.#inner.keepFiles(folder, budgetBytes)), this.#inner);
+  }
+
+  /** Block files that the node has deleted. */
+  goneFiles(): number {
+    return this.#inner.goneFiles();
+  }
+
+  /** Bytes on disk of files that the node has deleted and that are still open here. */
+  unlinkedBytes(): number {
+    return this.#inner.unlinkedBytes();
   }
 
   /** Reads what was written since. */
@@ -770,12 +835,40 @@ export class SegmentFiles {
     );
     return { extents: file.extents(), hashes: file.hashes(), isRemembered: file.isRemembered };
   }
+}
+export type KeptFile = Readonly<bindings.KeptFile>;
+export type KeptRound = Readonly<bindings.KeptRound>;
 
-  /** Drops the hashes of one of the files from `db`: its bytes were found to be others. */
-  forgetHashed(kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb): void {
-    call(() => this.#inner.forgetHashed(kind, pieceLengthBytes, db.inner));
+/** Keeps files of a data directory that its node deletes, within a budget. */
+export class KeptFiles {
+  readonly #inner: bindings.KeptFiles;
+  readonly #datadir: bindings.Datadir;
+
+  /** See `Datadir.keepFiles`. */
+  constructor(inner: bindings.KeptFiles, datadir: bindings.Datadir) {
+    this.#inner = inner;
+    this.#datadir = datadir;
+  }
+
+  /** Holds what will be deleted next, and keeps what was deleted: after each `rescan`. */
+  round(pace: HashPace, signal?: AbortSignal): Promise<KeptRound> {
+    return task((cancel) => this.#inner.round(this.#datadir, pace, cancel), signal);
+  }
+
+  /** Lets go of the links to files that the node still has: at the end. */
+  release(): void {
+    this.#inner.release();
+  }
+
+  /** What is kept now. */
+  kept(): readonly KeptFile[] {
+    return this.#inner.kept();
   }
 }
+
+/** A rate that background reading shares and that may change meanwhile (bytes a second; 0: as fast as it goes). */
+export const HashPace = bindings.HashPace;
+export type HashPace = bindings.HashPace;
 
 /**
  * Scans blk*.dat and rev*.dat of a blocks folder: frame heads and headers.

@@ -127,12 +127,4 @@ impl SegmentFiles {
             Ok(SegmentFile { file: file.map_err(refused)? })
         })))
     }
-
-    /// Drops what the database has of one of the files, whose bytes were found to be others.
-    #[napi(ts_args_type = "kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb", catch_unwind)]
-    pub fn forget_hashed(&self, kind: String, piece_length_bytes: i64, db: &ResumeDb) -> napi::Result<()> {
-        let (kind, piece_length) = (segment_kind(&kind)?, piece_length(piece_length_bytes)?);
-        self.files.forget_hashed(kind, piece_length, &db.database);
-        Ok(())
-    }
 }

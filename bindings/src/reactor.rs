@@ -445,7 +445,7 @@ impl From<Verdict> for PieceVerdict {
 #[napi(object, object_from_js = false)]
 pub struct TorrentFault {
     pub torrent: u32,
-    #[napi(ts_type = "'disk-full' | 'vanished' | 'changed' | 'denied' | 'io' | 'contradiction'")]
+    #[napi(ts_type = "'disk-full' | 'vanished' | 'changed' | 'denied' | 'damaged' | 'io' | 'contradiction'")]
     pub kind: String,
     /// The system's words, with the file's path.
     pub message: String,

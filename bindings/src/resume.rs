@@ -1,6 +1,7 @@
 //! What an earlier run knew, for JavaScript: a state folder's database, and stores and segments that use it.
 use crate::datadir::{Datadir, refused, segment_kind};
 use crate::error::coded;
+use crate::pace::HashPace;
 use crate::store::{CancelFlag, ExtentsHandle, Store, TorrentHashes, flag, number, piece_length};
 use crate::task::Job;
 use blockswarm_chain::scan::HashedFile;
@@ -120,10 +121,10 @@ impl SegmentFile {
 
 #[napi]
 impl Datadir {
-    /// Settles a segment's file and hashes it on a worker, or takes both from the database when the files under it
-    /// have not changed since. Errors as `settle`.
+    /// Settles a segment's file and hashes it on a worker, at a pace, or takes both from the database when no file under
+    /// it has changed since; some may be gone. Errors as `settle`.
     #[napi(
-        ts_args_type = "segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, cancel?: CancelFlag | undefined | null",
+        ts_args_type = "segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, pace?: HashPace | undefined | null, cancel?: CancelFlag | undefined | null",
         ts_return_type = "Promise<SegmentFile>",
         catch_unwind
     )]
@@ -133,32 +134,18 @@ impl Datadir {
         kind: String,
         piece_length_bytes: i64,
         db: Option<&ResumeDb>,
+        pace: Option<&HashPace>,
         cancel: Option<&CancelFlag>,
     ) -> napi::Result<AsyncTask<Job<SegmentFile>>> {
         let (index, kind, cancelled) = (self.index(), segment_kind(&kind)?, flag(cancel));
         let piece_length = piece_length(piece_length_bytes)?;
         let database = db.map(|db| Arc::clone(&db.database));
+        let pace = pace.map(|pace| Arc::clone(&pace.pace));
         Ok(AsyncTask::new(Job::new(move || {
-            let file = index.hashed(segment, kind, piece_length, database.as_deref(), &cancelled);
+            let file =
+                index.hashed(segment, kind, piece_length, database.as_deref(), pace.as_deref(), &cancelled);
             Ok(SegmentFile { file: file.map_err(refused)? })
         })))
-    }
-
-    /// Drops what the database has of a segment's file, whose bytes were found to be others.
-    #[napi(
-        ts_args_type = "segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db: ResumeDb",
-        catch_unwind
-    )]
-    pub fn forget_hashed(
-        &self,
-        segment: u32,
-        kind: String,
-        piece_length_bytes: i64,
-        db: &ResumeDb,
-    ) -> napi::Result<()> {
-        let (kind, piece_length) = (segment_kind(&kind)?, piece_length(piece_length_bytes)?);
-        self.index().forget_hashed(segment, kind, piece_length, &db.database);
-        Ok(())
     }
 }
 

@@ -51,3 +51,8 @@ export function size(text: string): number {
   if (bytes >= 1 && bytes <= maxQuotaBytes) return bytes;
   throw new BlockswarmError('ERR_USAGE', `expected a size such as 500GiB, up to 1024TiB, got \`${text}\``);
 }
+
+/** Bytes, or `0` for none. */
+export function sizeOrNone(text: string): number {
+  return text === '0' ? 0 : size(text);
+}

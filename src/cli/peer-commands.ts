@@ -1,6 +1,6 @@
 /** The commands that fetch and seed, and their options. */
 import { type Command, Option } from 'commander';
-import { collect, loginFile, passwordFile, rate, size, wholeNumber } from './options.js';
+import { collect, loginFile, passwordFile, rate, size, sizeOrNone, wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
 import { schedule } from './schedule.js';
 
@@ -34,7 +34,12 @@ One at a time:
                            later; what each is of lies in --content under the
                            torrent's name (default: in DIR, beside it)
 All read-only. What no earlier run has looked at is hashed in the background,
-and what is right is served meanwhile. Torrents that no peer asks for cost next
+behind everybody else at the disk, and what is right is served meanwhile. A
+piece of a node's files is hashed before it is first sent, unless this run has
+hashed it. Files that the node prunes are missed by their torrents, and the
+rest goes on; with --keep they are linked or copied into the state folder. One
+that can be neither is held open, and lost when this program ends. What a
+catalogue names (--catalogue, or the one of an earlier run) is served at once. Torrents that no peer asks for cost next
 to nothing: they are opened when one comes.`;
 
 /** Of `--listen`. */
@@ -214,6 +219,26 @@ export function addPeerCommands(
             "with --catalogue: the least total work of its headers (default: the network's)",
           )
           .addOption(networkOption())
+          .option(
+            '--hash-rate <rate>',
+            'with --datadir: read no faster to hash segments (default: as fast as it goes)',
+            rate,
+          )
+          .option(
+            '--hash-threads <n>',
+            'threads that hash segments (default: one a core)',
+            wholeNumber(1, 1024),
+          )
+          .option(
+            '--keep <size>',
+            'with --datadir: keep block files that the node prunes, the newest of them, in the state folder',
+            size,
+          )
+          .option(
+            '--repair <size>',
+            'with --datadir: fetch damaged pieces again, and keep at most so much of them in the state folder; 0: none (default: 4GiB)',
+            sizeOrNone,
+          )
           .option('--listen <host:port>', listenText)
           .addHelpText('after', seedText),
       ),

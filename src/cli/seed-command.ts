@@ -30,9 +30,21 @@ type Options = Omit<DatadirOptions, 'datadir'> &
     readonly bootstrap?: string;
   };
 
+const datadirOnly = [
+  'blocks',
+  'hashRate',
+  'hashThreads',
+  'keep',
+  'repair',
+  'publish',
+  'rpc',
+  'rest',
+  'rewriteUndo',
+] as const satisfies readonly (keyof Options)[];
+
 export async function seedCommand(context: CommandContext<Options>): Promise<void> {
   const { args, options } = context;
-  const { datadir, torrents, content, blocks, segments, btcd, bootstrap } = options;
+  const { datadir, torrents, content, segments, btcd, bootstrap } = options;
   const archives = [
     { kind: 'segments', path: segments },
     { kind: 'btcd', path: btcd },
@@ -48,13 +60,15 @@ export async function seedCommand(context: CommandContext<Options>): Promise<voi
   if (torrents === undefined && args.length === 0 && options.superSeed) {
     throw usage(`--super-seed is not for --${archive?.kind ?? 'datadir'}`);
   }
-  if (datadir === undefined && blocks !== undefined) throw usage('--blocks belongs to --datadir');
-  if (datadir === undefined && options.publish !== undefined) throw usage('--publish belongs to --datadir');
-  if (datadir === undefined && (options.rpc ?? options.rest) !== undefined)
-    throw usage('--rpc and --rest belong to --datadir');
-  if (datadir === undefined && options.rewriteUndo) throw usage('--rewrite-undo belongs to --datadir');
-  if (!archive && (options.catalogue !== undefined || options.minChainWork !== undefined)) {
-    throw usage('--catalogue and --min-chain-work belong to --segments, --btcd and --bootstrap');
+  if (datadir === undefined) {
+    const stray = datadirOnly.find((name) => options[name] !== undefined);
+    if (stray)
+      throw usage(
+        `--${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} belongs to --datadir`,
+      );
+  }
+  if (datadir === undefined && !archive && (options.catalogue ?? options.minChainWork) !== undefined) {
+    throw usage('--catalogue and --min-chain-work belong to --datadir, --segments, --btcd and --bootstrap');
   }
   if (archive) await archiveSeedCommand(context, archive);
   else if (datadir === undefined) await torrentSeedCommand(context);
@@ -92,6 +106,9 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
       torrents: torrents.length,
       lengthBytes: torrents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
       catalogueInfoHashV1: v1 ? toHex(v1) : null,
+      /** Torrents by how far their bytes are hashed. */
+      states: seeder.segments.states,
+      ...seeder.heldBytes,
     };
     const text =
       `seeding ${ready.segments} segments of ${ready.network} (${ready.torrents} torrents, ` +

@@ -181,7 +181,8 @@ export class CatalogueSeeds {
   }
 }
 
-function newestTime(headers: Uint8Array): number {
+/** The latest Unix time in headers of 80 bytes each. */
+export function newestTime(headers: Uint8Array): number {
   const view = new DataView(headers.buffer, headers.byteOffset, headers.byteLength);
   let newest = 0;
   for (let at = TIME_OFFSET; at < headers.length; at += HEADER_BYTES) {

@@ -3,10 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
-import { ResumeDb } from '../native.js';
+import { HashPace, ResumeDb } from '../native.js';
 import { CatalogueSeeds } from './catalogue-seeds.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
+import { DEFAULT_REPAIR_BYTES, Repairs } from './repairs.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentFolder } from './segment-folder.js';
@@ -19,6 +20,9 @@ export interface FolderSeedOptions extends PeerNodeChoice {
   readonly network: string;
   readonly stateDir: string;
 }
+
+/** A second look must not take the disk from those who fetch. */
+const scrubBytesPerSecond = 32 * 2 ** 20;
 
 export class FolderSeeder {
   readonly peerNode: PeerNode;
@@ -44,7 +48,9 @@ export class FolderSeeder {
     this.peerNode = peerNode;
     this.#state = state;
     this.#resumeDb = resumeDb;
-    this.#segments = new SegmentSeeds({ peerNode, source: folder, resumeDb, report });
+    const repairs = new Repairs(join(state.path, 'repaired'), DEFAULT_REPAIR_BYTES);
+    const scrubPace = new HashPace(scrubBytesPerSecond, 1);
+    this.#segments = new SegmentSeeds({ peerNode, source: folder, repairs, scrubPace, report });
     this.#catalogues = new CatalogueSeeds({ peerNode, source: folder, folder: state.path, report });
     this.caughtUp = this.#serve(report);
     this.#scrubbing = this.#segments.scrub(this.#stop.signal);
@@ -99,6 +105,8 @@ export class FolderSeeder {
       const hasher = new SegmentHasher({
         ...{ source: folder, resumeDb: this.#resumeDb, report },
         clock: () => performance.now(),
+        pace: new HashPace(0, 0),
+        failed: (index, kind) => this.#segments.scrubLater(index, kind),
         made: (index, kind, torrent) => this.#segments.serve(index, kind, torrent),
       });
       for (let index = 0; index < folder.count; index++) hasher.want(index);

@@ -248,7 +248,7 @@ export class PeerNode {
       ...more.events,
       fault: (fault) => {
         // What fails again while it is rechecked is another fault.
-        if (!isRechecking) {
+        if (!isRechecking && !more.toleratesFaults) {
           isRechecking = true;
           void this.#recheck(swarm, store).finally(() => {
             isRechecking = false;

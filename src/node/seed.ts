@@ -4,21 +4,26 @@
  */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { privacyOf } from '../connector/privacy.js';
 import type { HybridTorrent } from '../metainfo/hybrid.js';
-import { ResumeDb } from '../native.js';
+import { HashPace, ResumeDb } from '../native.js';
 import { toHex } from '../units.js';
 import type { CatalogueClaim } from '../wire/bs-catalogue.js';
-import { CatalogueSeeds } from './catalogue-seeds.js';
+import { CatalogueSeeds, newestTime } from './catalogue-seeds.js';
 import { ChainAlarm } from './chain-alarm.js';
 import { ChainFollower } from './chain-follower.js';
 import { ChainRecord } from './chain-record.js';
 import { FolderWatch } from './folder-watch.js';
+import { HashRestraint } from './hash-restraint.js';
+import { serveNamedSegments } from './named-segments.js';
 import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from './node-hints.js';
 import { OldUndo } from './old-undo.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
+import { PrunedFiles } from './pruned-files.js';
 import { ReorganisationRecord, shown } from './reorganisation-record.js';
+import { DEFAULT_REPAIR_BYTES, Repairs } from './repairs.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentHasher } from './segment-hasher.js';
@@ -32,7 +37,23 @@ export interface SeedOptions extends SourceOptions, PeerNodeChoice, NodeHintsCho
   readonly stateDir: string;
   /** Undo data of an old node is rewritten to the state folder: see `OldUndo`. */
   readonly rewriteUndo?: boolean;
+  /** Bytes a second that are read to be hashed; 0, the default: as fast as it goes. */
+  readonly hashRate?: number;
+  /** 0, the default: one a core. */
+  readonly hashThreads?: number;
+  /** Bytes of files that are kept when the node deletes them; default none. */
+  readonly keep?: number;
+  /** Bytes of damaged pieces that are fetched again, and kept; 0: none is. */
+  readonly repair?: number;
+  /** Sources of a catalogue, for which what it names is served before it is hashed: see `catalogueSources`. */
+  readonly catalogue?: readonly string[];
+  readonly minChainWork?: string;
 }
+
+/** A second look must not take the disk from those who fetch. */
+const scrubBytesPerSecond = 32 * 2 ** 20;
+/** Between two looks at what the node has deleted. */
+const LOOK_MS = 1000;
 
 /** After a catalogue could not be written. */
 const AGAIN_MS = 60_000;
@@ -54,6 +75,8 @@ export class Seeder {
   readonly #follower: ChainFollower;
   readonly #watch: FolderWatch;
   readonly #hints: NodeHints;
+  readonly #restraint: HashRestraint;
+  readonly #pruned: PrunedFiles;
   readonly #stop = new AbortController();
   /** Resolves when all that can be served of what was sealed at the start is served; also when it is closed before. */
   readonly caughtUp: Promise<void>;
@@ -71,9 +94,11 @@ export class Seeder {
     reorganisations: ReorganisationRecord;
     hintSources: readonly HintSource[];
     rewriteUndo: boolean;
+    pruned: PrunedFiles;
+    options: SeedOptions;
     report: Report;
   }) {
-    const { source, peerNode, state, resumeDb, record, rewriteUndo, report } = parts;
+    const { source, peerNode, state, resumeDb, record, rewriteUndo, pruned, options, report } = parts;
     this.source = source;
     this.peerNode = peerNode;
     this.#state = state;
@@ -83,15 +108,25 @@ export class Seeder {
     this.caughtUp = new Promise((resolve) => {
       this.#tellCaughtUp = resolve;
     });
-    this.segments = new SegmentSeeds({ peerNode, source, resumeDb, report });
+    const { hashRate: rate = 0, hashThreads: threads = 0, repair = DEFAULT_REPAIR_BYTES } = options;
+    const isInitialBlockDownload = () => this.isInitialBlockDownload;
+    this.#restraint = new HashRestraint({ rate, threads, isInitialBlockDownload, report });
+    const { pace } = this.#restraint;
+    const scrubPace = new HashPace(Math.min(rate || scrubBytesPerSecond, scrubBytesPerSecond), 1);
+    const repairs = new Repairs(join(state.path, 'repaired'), repair);
+    this.segments = new SegmentSeeds({ peerNode, source, repairs, scrubPace, report });
+    this.#pruned = pruned;
     this.catalogues = new CatalogueSeeds({ peerNode, source, folder: state.path, report });
     const undo = { datadir: source.datadir, statePath: state.path, isWanted: rewriteUndo, report };
     this.#oldUndo = new OldUndo(undo);
     this.#hasher = new SegmentHasher({
-      ...{ source, resumeDb, report, clock },
-      failed: (error) => this.#oldUndo.failed(error),
-      made: (index, kind, torrent) => {
-        this.segments.serve(index, kind, torrent);
+      ...{ source, resumeDb, report, clock, pace },
+      failed: (index, kind, error) => {
+        this.#oldUndo.failed(error);
+        this.segments.scrubLater(index, kind);
+      },
+      made: async (index, kind, torrent) => {
+        await this.segments.serve(index, kind, torrent);
         const { name, lengthBytes, infoHashV1, infoHashV2 } = torrent;
         const hashes = { infoHashV1: toHex(infoHashV1), infoHashV2: toHex(infoHashV2) };
         const event = { event: 'seeding', segment: index, kind, name, lengthBytes, ...hashes };
@@ -142,6 +177,8 @@ export class Seeder {
       this.#hints.run(signal),
       this.#makeTorrents(signal),
       this.segments.scrub(signal),
+      this.#lookAtNode(signal),
+      this.#serveNamed(options, signal),
     ];
   }
 
@@ -166,6 +203,11 @@ export class Seeder {
         const reorganisations = ReorganisationRecord.open(state.path, name);
         const sources = hints((url, how, signal) => peerNode.httpGet(url, how, signal));
         const { rewriteUndo = false } = options;
+        const { datadir } = source;
+        const keepBytes = options.keep ?? 0;
+        const keeping = { datadir, folder: join(state.path, 'kept'), keepBytes, report, signal };
+        // Before anything is hashed or served.
+        const pruned = await PrunedFiles.open(keeping);
         return new Seeder({
           source,
           peerNode,
@@ -175,6 +217,8 @@ export class Seeder {
           reorganisations,
           hintSources: sources,
           rewriteUndo,
+          pruned,
+          options,
           report,
         });
       } catch (error) {
@@ -212,6 +256,11 @@ export class Seeder {
     return this.#follower.sealedHashes.length;
   }
 
+  /** Bytes on disk of files that the node has deleted: what we keep, and what is only open here. */
+  get heldBytes(): PrunedFiles['heldBytes'] {
+    return this.#pruned.heldBytes;
+  }
+
   /** Where the state of this data directory is kept. */
   get statePath(): string {
     return this.#state.path;
@@ -224,6 +273,7 @@ export class Seeder {
     this.#tellCaughtUp();
     await this.#save();
     await this.peerNode.close();
+    this.#pruned.close();
     await this.#resumeDb.close();
     this.#state.close();
   }
@@ -255,6 +305,32 @@ export class Seeder {
         continue;
       }
       await this.#waker.rest(againMs, signal);
+    }
+  }
+
+  async #serveNamed(
+    { stateDir, catalogue = [], minChainWork }: SeedOptions,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { source, segments, peerNode, statePath } = this;
+    const named = { source, segments, peerNode, statePath, stateDir, catalogue, minChainWork };
+    const sealed = () => this.sealed;
+    await serveNamedSegments({ ...named, sealed, report: this.#report }, signal).catch(() => {});
+  }
+
+  /** The loop that sees which files the node has deleted, and whether it has its hands full. */
+  async #lookAtNode(signal: AbortSignal): Promise<void> {
+    const { datadir } = this.source;
+    while (!signal.aborted) {
+      try {
+        await this.#pruned.look(clock(), () => this.segments.survey(), signal);
+        const height = datadir.tip()?.height ?? -1;
+        const tipSeconds = height < 0 ? 0 : newestTime(datadir.headers(height, height + 1));
+        this.#restraint.look(height, tipSeconds, clock(), Date.now() / 1000);
+      } catch (error) {
+        if (!signal.aborted) this.#report.warn(`looking at what the node has deleted failed: ${error}`);
+      }
+      await delay(LOOK_MS, undefined, { signal }).catch(() => {});
     }
   }
 

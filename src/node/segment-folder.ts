@@ -9,9 +9,9 @@ import { segmentHeights } from '../chain/segment.js';
 import { BlockswarmError } from '../errors.js';
 import { makeHybrid, PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { parseFileName, type SegmentKind, segmentFileName } from '../metainfo/segment.js';
-import { HeaderChain, type Network, networkParams, type ResumeDb, SegmentFiles } from '../native.js';
+import { HeaderChain, type Network, networkParams, SegmentFiles } from '../native.js';
 import type { Report } from './report.js';
-import type { ChainHeaders, HashOptions, SegmentSource, SegmentTorrent } from './source.js';
+import type { ChainHeaders, HashOptions, HeightRange, SegmentSource, SegmentTorrent } from './source.js';
 
 /** Names in the folder: each segment has two files, and a mainnet of today some five hundred segments. */
 const MAX_NAMES = 1_000_000;
@@ -117,8 +117,8 @@ export class SegmentFolder implements SegmentSource, ChainHeaders {
     return this.#torrent(index, 'spent', options);
   }
 
-  forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void {
-    this.#at(index).forgetHashed(kind, PIECE_LENGTH_BYTES, resumeDb);
+  heightsAt(index: number): HeightRange {
+    return segmentHeights(index, this.network.interval);
   }
 
   async #add(index: number, hasSpent: boolean, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { BlockswarmError } from '../errors.js';
 import type { SegmentKind } from '../metainfo/segment.js';
-import type { ResumeDb } from '../native.js';
+import type { HashPace, ResumeDb } from '../native.js';
 import type { Report } from './report.js';
 import { lacksSpent, type SegmentSource, type SegmentTorrent } from './source.js';
 
@@ -14,9 +14,10 @@ export interface SegmentHasherOptions {
   readonly report: Report;
   /** Milliseconds that never go back. */
   readonly clock: () => number;
-  readonly made: (index: number, kind: SegmentKind, torrent: SegmentTorrent) => void;
-  /** Told each time that a file cannot be made. */
-  readonly failed?: (error: unknown) => void;
+  readonly pace: HashPace;
+  readonly made: (index: number, kind: SegmentKind, torrent: SegmentTorrent) => Promise<void>;
+  /** Told each time that a file cannot be made: its bytes may be damaged. */
+  readonly failed?: (index: number, kind: SegmentKind, error: unknown) => void;
 }
 
 interface Job {
@@ -82,16 +83,17 @@ export class SegmentHasher {
   }
 
   async #run(job: Job, signal: AbortSignal): Promise<void> {
-    const { source, resumeDb, report, made } = this.#options;
+    const { source, resumeDb, report, pace, made } = this.#options;
     const stop = new AbortController();
     this.#running = { job, stop };
     try {
-      const options = { signal: AbortSignal.any([signal, stop.signal]), report, resumeDb };
+      const options = { signal: AbortSignal.any([signal, stop.signal]), report, resumeDb, pace };
       const torrent = await source[job.kind](job.index, options);
+      if (stop.signal.aborted) return;
+      await made(job.index, job.kind, torrent);
       if (stop.signal.aborted) return;
       this.#jobs.splice(this.#jobs.indexOf(job), 1);
       this.#done++;
-      made(job.index, job.kind, torrent);
     } catch (error) {
       signal.throwIfAborted();
       if (!stop.signal.aborted) this.#failed(job, error);
@@ -102,14 +104,14 @@ export class SegmentHasher {
 
   #failed(job: Job, error: unknown): void {
     const { report, clock, failed } = this.#options;
-    failed?.(error);
+    failed?.(job.index, job.kind, error);
     job.notBeforeMs = clock() + RETRY_MS * 2 ** job.failures;
     job.failures++;
     const reason = error instanceof BlockswarmError ? error.message : String(error);
     if (job.said === reason) return;
     job.said = reason;
     report.warn(
-      lacksSpent(error) ? reason : `the ${job.kind} file of segment ${job.index} is not seeded: ${reason}`,
+      lacksSpent(error) ? reason : `the ${job.kind} file of segment ${job.index} cannot be hashed: ${reason}`,
     );
   }
 

@@ -1,91 +1,113 @@
 /** The segment torrents that are served: added as they are made, withdrawn when their segment leaves the chain. */
 import type { HybridTorrent } from '../metainfo/hybrid.js';
 import type { SegmentKind } from '../metainfo/segment.js';
-import { type ResumeDb, Store } from '../native.js';
-import type { TorrentFault } from '../swarm/link-host.js';
-import type { Swarm } from '../swarm/swarm.js';
-import type { PeerNode } from './peer-node.js';
-import type { Report } from './report.js';
-import { scrub } from './resume.js';
-import type { MadeSegment, SegmentSource, SegmentTorrent } from './source.js';
+import type { HashPace } from '../native.js';
+import { sameBytes } from '../units.js';
+import { type SeedState, SegmentSeed, type SegmentSeedOptions } from './segment-seed.js';
+import type { MadeSegment, SegmentTorrent } from './source.js';
 
-export interface SegmentSeedsOptions {
-  readonly peerNode: PeerNode;
-  readonly source: SegmentSource;
-  readonly resumeDb: ResumeDb;
-  readonly report: Report;
-}
-
-/** One torrent that is served. */
-interface Seed {
-  readonly index: number;
-  readonly kind: SegmentKind;
-  readonly torrent: SegmentTorrent;
-  readonly store: Store;
-  readonly swarm: Swarm;
-  readonly withdrawn: AbortController;
+export interface SegmentSeedsOptions
+  extends Pick<SegmentSeedOptions, 'peerNode' | 'source' | 'repairs' | 'report'> {
+  /** How fast what is only assumed is hashed in the background. */
+  readonly scrubPace: HashPace;
 }
 
 export class SegmentSeeds {
   readonly #options: SegmentSeedsOptions;
-  readonly #seeds = { blocks: new Map<number, Seed>(), spent: new Map<number, Seed>() };
-  /** Nobody has read them in this run. */
-  readonly #unread: Seed[] = [];
+  readonly #seeds = { blocks: new Map<number, SegmentSeed>(), spent: new Map<number, SegmentSeed>() };
+  /** Being opened. */
+  readonly #coming = new Set<{ readonly index: number; isWithdrawn: boolean }>();
+  /** To be scrubbed. */
+  readonly #unread: SegmentSeed[] = [];
   #hasUnread: () => void = () => {};
 
   constructor(options: SegmentSeedsOptions) {
     this.#options = options;
   }
 
-  /** Serves a torrent whose bytes were hashed a moment ago, or by an earlier run when the files were the same. */
-  serve(index: number, kind: SegmentKind, torrent: SegmentTorrent): void {
-    const { peerNode, report } = this.#options;
-    const store = Store.overExtents(torrent, torrent.extents);
-    store.setServableAll();
-    const fault = ({ message }: TorrentFault) => report.warn(`${torrent.name} is paused: ${message}`);
-    const swarm = peerNode.addContent(torrent, store, {
-      maxLinks: peerNode.maxConnections,
-      events: { fault },
-    });
-    const seed = { index, kind, torrent, store, swarm, withdrawn: new AbortController() };
-    this.#seeds[kind].set(index, seed);
-    if (!torrent.isRemembered) return;
-    this.#unread.push(seed);
-    this.#hasUnread();
+  /**
+   * Serves a torrent: its bytes were hashed a moment ago, or (`isRemembered`) by an earlier run or somebody else, when the
+   * files were the same. One that is served already is only believed, unless it is another torrent after all.
+   */
+  async serve(index: number, kind: SegmentKind, torrent: SegmentTorrent): Promise<void> {
+    const served = this.#seeds[kind].get(index);
+    const isHashed = !torrent.isRemembered;
+    if (served && torrent.isNamed) return;
+    if (served && sameBytes(served.torrent.infoHashV1, torrent.infoHashV1)) {
+      served.isOwn = true;
+      if (isHashed) served.hashed();
+      else this.scrubLater(index, kind);
+      return;
+    }
+    const coming = { index, isWithdrawn: false };
+    this.#coming.add(coming);
+    try {
+      const seed = await SegmentSeed.open({ ...this.#options, index, kind, torrent, isHashed });
+      if (coming.isWithdrawn) return seed.close();
+      const other = this.#seeds[kind].get(index);
+      // We know better than a catalogue.
+      if (other && torrent.isNamed) return seed.close();
+      other?.close();
+      this.#seeds[kind].set(index, seed);
+      // What a catalogue names is hashed in its turn, as what nobody names.
+      if (!isHashed && !torrent.isNamed) this.scrubLater(index, kind);
+    } finally {
+      this.#coming.delete(coming);
+    }
   }
 
   /** Serves segments from this one on no more; returns how many torrents that were. */
   withdrawFrom(first: number): number {
-    const gone = [...this.#all()].filter(({ index }) => index >= first);
-    for (const { index, kind, swarm, withdrawn } of gone) {
-      withdrawn.abort();
-      swarm.close();
-      this.#seeds[kind].delete(index);
+    for (const coming of this.#coming) coming.isWithdrawn ||= coming.index >= first;
+    const gone = this.#all.filter(({ index }) => index >= first);
+    for (const seed of gone) {
+      seed.close();
+      this.#seeds[seed.kind].delete(seed.index);
     }
     return gone.length;
   }
 
-  /** Those from the first segment on of which both files are served: what a catalogue can name. */
+  /** Those from the first segment on of which both files are served, and were hashed here: what a catalogue can name. */
   get whole(): MadeSegment[] {
     const whole: MadeSegment[] = [];
     for (let index = 0; ; index++) {
       const [blocks, spent] = [this.#seeds.blocks.get(index), this.#seeds.spent.get(index)];
-      if (!blocks || !spent) return whole;
+      if (!blocks?.isOwn || !spent?.isOwn) return whole;
       whole.push({ index, blocks: blocks.torrent, spent: spent.torrent });
     }
   }
 
   /** Of each segment the blocks file, then the spent file. */
   get torrents(): HybridTorrent[] {
-    const order = (seed: Seed) => 2 * seed.index + (seed.kind === 'spent' ? 1 : 0);
-    return [...this.#all()].sort((a, b) => order(a) - order(b)).map(({ torrent }) => torrent);
+    const order = (seed: SegmentSeed) => 2 * seed.index + (seed.kind === 'spent' ? 1 : 0);
+    return this.#all.sort((a, b) => order(a) - order(b)).map(({ torrent }) => torrent);
   }
 
-  /** Looks in the background at what was taken over from an earlier start: a disk may forget without a word. */
+  /** How many torrents are in each state. */
+  get states(): Record<SeedState, number> {
+    const states = { hashed: 0, assumed: 0, partial: 0 };
+    for (const { state } of this.#all) states[state]++;
+    return states;
+  }
+
+  /** Looks which files are there. */
+  async survey(): Promise<void> {
+    for (const seed of this.#all) if (!seed.closed.aborted) await seed.survey();
+  }
+
+  /** What is only assumed of a torrent is hashed in the background, when it is its turn. */
+  scrubLater(index: number, kind: SegmentKind): void {
+    const seed = this.#seeds[kind].get(index);
+    if (!seed || this.#unread.includes(seed)) return;
+    this.#unread.push(seed);
+    this.#hasUnread();
+  }
+
+  /** Hashes in the background what nobody has read in this run: a disk may forget without a word. */
   async scrub(signal: AbortSignal): Promise<void> {
-    const { source, resumeDb, report } = this.#options;
+    const { report, scrubPace } = this.#options;
     while (!signal.aborted) {
-      const seed = this.#unread.shift();
+      const seed = this.#unread[0];
       if (!seed) {
         await new Promise<void>((resolve) => {
           this.#hasUnread = resolve;
@@ -93,26 +115,22 @@ export class SegmentSeeds {
         });
         continue;
       }
-      const { index, kind, torrent, store, withdrawn } = seed;
-      if (withdrawn.signal.aborted) continue;
-      const either = AbortSignal.any([signal, withdrawn.signal]);
+      const { torrent, store, closed } = seed;
+      const either = AbortSignal.any([signal, closed]);
       try {
-        const wrong = await scrub(store, torrent, store.servable(), either);
-        if (wrong.length === 0) continue;
-        // The next start settles it anew, and names the block that is damaged.
-        source.forget(index, kind, resumeDb);
-        report.warn(
-          `${torrent.name}: the bytes of ${wrong.length} pieces (the first is ${wrong[0]}) have changed though their ` +
-            'files look the same; they are not served any more. Check the disk.',
-        );
+        for (let piece = 0; piece < torrent.pieceCount && store.assumedCount() > 0; piece++) {
+          // Wrong ones are told as a fault.
+          await store.scrub(piece, piece + 1, scrubPace, either);
+        }
+        seed.scrubbed();
       } catch (error) {
         if (!either.aborted) report.warn(`looking at ${torrent.name} again failed: ${error}`);
       }
+      this.#unread.shift();
     }
   }
 
-  *#all(): Generator<Seed, void, undefined> {
-    yield* this.#seeds.blocks.values();
-    yield* this.#seeds.spent.values();
+  get #all(): SegmentSeed[] {
+    return [...this.#seeds.blocks.values(), ...this.#seeds.spent.values()];
   }
 }

@@ -12,6 +12,7 @@ import { type SegmentKind, segmentFileName } from '../metainfo/segment.js';
 import {
   type Datadir,
   type ExtentsHandle,
+  type HashPace,
   type Network,
   networkParams,
   type ResumeDb,
@@ -35,6 +36,8 @@ export interface SegmentTorrent extends HybridTorrent {
   readonly extents: ExtentsHandle;
   /** Nobody has read the bytes in this run: they were hashed in an earlier one, and the files have not changed. */
   readonly isRemembered: boolean;
+  /** Only a catalogue says that it is this torrent. */
+  readonly isNamed?: boolean;
 }
 
 /** The torrents of one segment; `spent` is null when its undo data cannot be used, and `spentReason` says why. */
@@ -59,6 +62,14 @@ export interface HashOptions {
   readonly report: Report;
   /** Keeps hashes between runs; without it, everything is hashed. */
   readonly resumeDb?: ResumeDb;
+  /** How fast the disk is read; as fast as it goes when absent. */
+  readonly pace?: HashPace;
+}
+
+/** Heights, half-open. */
+export interface HeightRange {
+  readonly firstHeight: number;
+  readonly endHeight: number;
 }
 
 /** A chain's headers: with the torrents of its segments they make a catalogue. */
@@ -75,8 +86,8 @@ export interface SegmentSource {
   blocks(index: number, options: HashOptions): Promise<SegmentTorrent>;
   /** Likewise its spent file. @throws BlockswarmError also ERR_SPENT_MISSING */
   spent(index: number, options: HashOptions): Promise<SegmentTorrent>;
-  /** The bytes were found to be others than those that were hashed: nothing is taken over next time. */
-  forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void;
+  /** The heights of the blocks in `[startBytes, endBytes)` of a segment's file. */
+  heightsAt(index: number, kind: SegmentKind, startBytes: number, endBytes: number): HeightRange;
 }
 
 /** Whether an error says that a segment's undo data cannot be used; its blocks can. */
@@ -139,8 +150,33 @@ export class Source implements SegmentSource, ChainHeaders {
     return this.#torrent(index, 'spent', options);
   }
 
-  forget(index: number, kind: SegmentKind, resumeDb: ResumeDb): void {
-    this.datadir.forgetHashed(index, kind, PIECE_LENGTH_BYTES, resumeDb);
+  /** Where the bytes of a segment's file lie that somebody else has hashed; null when only hashing it tells. */
+  known(index: number, kind: SegmentKind, torrent: HybridTorrent): SegmentTorrent | null {
+    try {
+      const { datadir } = this;
+      const extents = kind === 'blocks' ? datadir.blocksExtents(index) : datadir.spentExtents(index);
+      return extents.lengthBytes === torrent.lengthBytes
+        ? { ...torrent, extents, isRemembered: true, isNamed: true }
+        : null;
+    } catch (error) {
+      // Whose the undo records are is not known before they are read.
+      if (error instanceof BlockswarmError && /^ERR_SPENT_MISSING|^ERR_SEGMENT_RANGE/.test(error.code))
+        return null;
+      throw error;
+    }
+  }
+
+  heightsAt(index: number, kind: SegmentKind, startBytes: number, endBytes: number): HeightRange {
+    const { firstHeight, endHeight } = segmentHeights(index, this.network.interval);
+    // Where undo records end only their own reading tells.
+    if (kind === 'spent') return { firstHeight, endHeight };
+    const inside: number[] = [];
+    let at = 0;
+    for (let height = firstHeight; height < endHeight && at < endBytes; height++) {
+      at += this.datadir.location(height)?.lengthBytes ?? 0;
+      if (at > startBytes) inside.push(height);
+    }
+    return { firstHeight: inside[0] ?? firstHeight, endHeight: (inside.at(-1) ?? endHeight - 1) + 1 };
   }
 
   /** Hashes every sealed segment, one after the other: the disk is read in order. The first call does it. */
@@ -199,13 +235,14 @@ export class Source implements SegmentSource, ChainHeaders {
   async #torrent(
     index: number,
     kind: SegmentKind,
-    { signal, resumeDb }: HashOptions,
+    { signal, resumeDb, pace }: HashOptions,
   ): Promise<SegmentTorrent> {
     const { extents, hashes, isRemembered } = await this.datadir.hashed(
       index,
       kind,
       PIECE_LENGTH_BYTES,
       resumeDb ?? null,
+      pace ?? null,
       signal,
     );
     const name = this.fileName(index, kind);

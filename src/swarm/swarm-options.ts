@@ -50,6 +50,11 @@ export interface SwarmOptions {
    * well. Without effect when something is missing at the start.
    */
   readonly superSeeding?: boolean;
+  /**
+   * The files are somebody else's: what fails of them is withdrawn, and so is a piece that cannot be written; everything else
+   * goes on. Without it the swarm pauses.
+   */
+  readonly toleratesFaults?: boolean;
   /** What to fetch; everything when absent. */
   readonly wanted?: readonly WantedRange[];
   readonly order?: PickOrder;
@@ -84,9 +89,12 @@ export interface SwarmEvents {
   piece?(piece: number): void;
   /** Every wanted piece is there now; again after more was wanted or a pause ended. Not told when `add` finds nothing missing. */
   complete?(): void;
-  /** A piece could not be written: the swarm pauses, and tries again after 30 s unless it is closed. */
+  /** A piece could not be written: the swarm pauses, and tries again after 30 s unless it is closed or tolerates faults. */
   ioError?(message: string, piece: number): void;
-  /** The torrent's files failed: the swarm pauses until its owner has rechecked the store and calls `resume`. */
+  /**
+   * The torrent's files failed: the swarm pauses until its owner has rechecked the store and calls `resume`. One that
+   * tolerates faults takes over behind this call what the store has.
+   */
   fault?(fault: TorrentFault): void;
 }
 

@@ -306,7 +306,11 @@ export class Swarm {
     pieces.pipeline.revoke(pieces.picker.reset(piece));
     if (outcome === 'bad' && verdict.culprits.length === 0) pieces.hashes.suspect(piece, nowMs);
     if (outcome === 'io') {
-      this.#pauseFor(message, nowMs + IO_PAUSE_MS);
+      if (this.#options.toleratesFaults) {
+        // Its owner may want it again, when there is room.
+        pieces.picker.want(piece, piece + 1, 0);
+        this.#settleState(nowMs);
+      } else this.#pauseFor(message, nowMs + IO_PAUSE_MS);
       this.#events.ioError?.(message, piece);
     }
   }
@@ -315,6 +319,11 @@ export class Swarm {
   onFault(fault: TorrentFault): void {
     const pieces = this.#pieces;
     if (!pieces || this.#state === 'closed') return;
+    if (this.#options.toleratesFaults) {
+      this.#events.fault?.(fault);
+      this.recheck();
+      return;
+    }
     this.#extensions.tellLost(pieces.compare());
     this.#pauseFor(fault.message, Number.POSITIVE_INFINITY);
     this.#events.fault?.(fault);

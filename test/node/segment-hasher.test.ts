@@ -1,7 +1,7 @@
 /** In which order segments are hashed, and what becomes of those that cannot be. */
 import t from 'tap';
 import { BlockswarmError } from '../../src/errors.js';
-import type { ResumeDb } from '../../src/native.js';
+import type { HashPace, ResumeDb } from '../../src/native.js';
 import { SegmentHasher } from '../../src/node/segment-hasher.js';
 import type { HashOptions, SegmentSource, SegmentTorrent } from '../../src/node/source.js';
 
@@ -27,7 +27,9 @@ function scene() {
     resumeDb: {} as ResumeDb,
     report: { progress: () => {}, warn: (text) => warnings.push(text), event: () => {} },
     clock: () => scenery.nowMs,
-    made: (_, __, { name }) => made.push(name),
+    pace: {} as HashPace,
+    made: async (_, __, { name }) => void made.push(name),
+    failed: () => {},
   });
   return { hasher, made, warnings, broken, scenery };
 }

@@ -302,6 +302,41 @@ t.test('a stripe of which a part was rejected is asked for again, whole', async 
   t.same(host.take(), [`fetch ${link} 0 0 64`]);
 });
 
+t.test('a torrent over files of others goes on without what fails of them', async (t) => {
+  let servable = new Uint8Array([0xf0]);
+  let told = 0;
+  const { host, swarm, event, apply, open } = setup({
+    swarm: {
+      content: { store: { servable: () => servable }, pieceLengthBytes: PIECE, lengthBytes: 4 * PIECE },
+      wanted: [],
+      toleratesFaults: true,
+      events: {
+        fault: () => {
+          told++;
+          // Its owner has one of the two fetched.
+          swarm.want(1, 2);
+        },
+      },
+    },
+  });
+  const link = open(1, { peerInterested: true });
+  t.equal(swarm.state, 'seeding');
+  host.take();
+  servable = new Uint8Array([0x90]);
+  apply({ faults: [{ torrent: swarm.torrent, kind: 'vanished', message: 'ENOENT' }] });
+  t.match(swarm.status(), { state: 'fetching', pauseReason: null, hadPieces: 2, wantedLeft: 1 });
+  t.equal(told, 1);
+  apply({ links: [event(link, { haveAll: true, peerInterested: true })] });
+  const commands = host.take();
+  t.ok(commands.includes(`fetch ${link} 1 0 64`) && !commands.includes(`choke ${link}`), commands.join(', '));
+  const verdict = { torrent: swarm.torrent, piece: 1, senders: [link], culprits: [] };
+  apply({ pieces: [{ ...verdict, outcome: 'io', message: 'ENOSPC' }] });
+  t.match(swarm.status(), { state: 'seeding', pauseReason: null, hadPieces: 2, wantedLeft: 0 }, 'no room');
+  swarm.want(1, 2);
+  apply({ pieces: [{ ...verdict, outcome: 'good' }] });
+  t.match(swarm.status(), { state: 'seeding', hadPieces: 3 });
+});
+
 t.test('files that fail pause their torrent, and no other', async (t) => {
   const told: TorrentFault[] = [];
   const { host, session, swarm, event, apply, wait, open } = setup({

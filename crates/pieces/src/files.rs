@@ -72,6 +72,8 @@ enum Place {
     Path(PathBuf),
     /// Read-only, and open for good: its path may lead nowhere any more.
     Held(Arc<File>, PathBuf),
+    /// Read-only: what was kept of a file, and where that was.
+    Kept { at: PathBuf, of: PathBuf },
     /// Read-write.
     Scratch(PathBuf),
     /// Never through a symbolic link; read-write or not.
@@ -103,7 +105,7 @@ impl OpenFile {
 impl Place {
     fn open(&self) -> io::Result<Arc<File>> {
         let file = match self {
-            Self::Path(path) => File::open(path),
+            Self::Path(path) | Self::Kept { at: path, .. } => File::open(path),
             Self::Held(file, _) => return Ok(Arc::clone(file)),
             Self::Scratch(path) => open_scratch(path, false),
             Self::Beneath(folder, name, write) => folder.file(name, *write),
@@ -113,7 +115,9 @@ impl Place {
 
     fn path(&self) -> PathBuf {
         match self {
-            Self::Path(path) | Self::Held(_, path) | Self::Scratch(path) => path.clone(),
+            Self::Path(path) | Self::Held(_, path) | Self::Kept { of: path, .. } | Self::Scratch(path) => {
+                path.clone()
+            }
             Self::Beneath(folder, name, _) => folder.full_path(name),
         }
     }
@@ -173,10 +177,12 @@ impl Files {
         id
     }
 
-    /// Reads a file from another path from now on, where the same bytes are and stay: what was kept of it. Its bytes
-    /// count as changed: a store looks at them before it serves them.
-    pub fn relocate(&self, id: FileId, path: impl Into<PathBuf>) {
-        self.replace(id, Place::Path(path.into()));
+    /// Reads a file at another path from now on: what was kept of it. Its bytes count as changed: a store looks at them
+    /// before it serves them. It goes on being known by its own path.
+    pub fn relocate(&self, id: FileId, at: impl Into<PathBuf>) {
+        if let Some(of) = self.path(id) {
+            self.replace(id, Place::Kept { at: at.into(), of });
+        }
     }
 
     /// Keeps a file open for good, also when its path leads nowhere any more; the open file. Errors as an open.

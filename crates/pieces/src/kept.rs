@@ -1,13 +1,13 @@
 //! Files that their owner deletes, kept for their bytes within a budget of disk: linked, cloned, copied, or held open.
 //!
-//! Before a file goes it is held open, and linked into a folder of ours where the system lets us: a link costs nothing
-//! while the owner has the file, and survives a restart. Where it cannot be linked it is cloned (`FICLONE`) or copied out
-//! of its descriptor once it is gone. Copies and links lie under the files' own names; what is no longer wanted makes room
-//! in the order of names, which for a node's files is the order of their age.
+//! Before a file goes it is linked into a folder of ours, and read there, where the system lets us: a link costs nothing
+//! while the owner has the file, and survives a restart. Where it cannot be linked it is held open, and cloned (`FICLONE`)
+//! or copied out of its descriptor once it is gone. Copies and links lie under the files' own names. The oldest makes room, after what an
+//! earlier run kept and nobody knows any more.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::{FileId, Files, HashPace};
 
 /// Bytes copied at a time.
 const STEP_BYTES: u64 = 1024 * 1024;
-/// Files held open at a time, before their owner deletes them.
+/// Files held open at a time that could not be linked, before their owner deletes them.
 const MOST_HELD: usize = 256;
 
 /// A file that its owner has deleted or will delete.
@@ -51,13 +51,22 @@ pub struct KeptFiles {
     files: Arc<Files>,
     folder: PathBuf,
     budget: u64,
-    state: Mutex<BTreeMap<OsString, Entry>>,
+    state: Mutex<BTreeMap<Key, Entry>>,
 }
 
+/// Age and name. What an earlier run kept has no age before its file is known.
+type Key = (Option<u32>, OsString);
+
+/// Device and number.
+type Identity = (u64, u64);
+
 struct Entry {
-    id: FileId,
+    id: Option<FileId>,
+    /// Where it was.
     path: PathBuf,
-    /// Open, unless it came from an earlier run.
+    /// Which file it is.
+    identity: Identity,
+    /// Open, while there is no link or copy.
     file: Option<Arc<File>>,
     /// In our folder.
     survives: bool,
@@ -70,46 +79,67 @@ impl KeptFiles {
     /// is removed.
     pub fn open(files: Arc<Files>, folder: &Path, budget: u64) -> io::Result<Self> {
         fs::create_dir_all(folder).map_err(|error| at_path(folder, &error))?;
+        let mut state = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
+            let entry = entry?;
+            let path = entry.path();
             if path.extension().is_some_and(|extension| extension == "part") {
                 fs::remove_file(&path).map_err(|error| at_path(&path, &error))?;
+                continue;
             }
+            let metadata = entry.metadata()?;
+            let (identity, bytes) = (identity_of(&metadata), bytes_of(&metadata));
+            let kept = Entry { id: None, path, identity, file: None, survives: true, is_gone: true, bytes };
+            state.insert((None, entry.file_name()), kept);
         }
-        Ok(Self { files, folder: folder.to_owned(), budget, state: Mutex::default() })
+        Ok(Self { files, folder: folder.to_owned(), budget, state: Mutex::new(state) })
     }
 
-    /// Takes note of the owner's files, in the order in which they will be deleted. Those that are there are held until
-    /// they make up twice the budget; in the place of one that is gone what an earlier run kept of it is read.
-    /// Blocks: call on a worker.
-    pub fn hold(&self, owned: impl IntoIterator<Item = FileId>) {
+    /// Takes note of the owner's files and their ages, 0 the oldest, in the order in which they will be deleted. Those that
+    /// are there are held until they make up twice the budget; in the place of one that is gone what an earlier run kept
+    /// of it is read. Blocks: call on a worker.
+    pub fn hold(&self, owned: impl IntoIterator<Item = (u32, FileId)>) {
         let mut state = self.state.lock();
         let mut ahead = 0;
         let mut held = state.values().filter(|entry| entry.file.is_some()).count();
-        for id in owned {
+        for (age, id) in owned {
             let Some((path, name)) = self.name_of(id) else { continue };
-            if let Some(entry) = state.get(&name) {
+            if let Some(entry) = state.get(&(Some(age), name.clone())) {
                 ahead += if entry.is_gone { 0 } else { entry.bytes };
                 continue;
             }
             let kept = self.folder.join(&name);
-            match fs::metadata(&path) {
-                Ok(_) if ahead < self.budget.saturating_mul(2) && held < MOST_HELD => {
-                    let Ok(file) = self.files.hold(id) else { continue };
-                    let bytes = bytes_of(&file);
-                    let survives = link(&path, &kept, &file);
+            let earlier = state.remove(&(None, name.clone()));
+            let entry = match fs::metadata(&path) {
+                Ok(metadata) if ahead < self.budget.saturating_mul(2) => {
+                    let (identity, bytes) = (identity_of(&metadata), bytes_of(&metadata));
+                    let survives = link(&path, &kept, identity);
+                    let file = if survives {
+                        self.files.relocate(id, &kept);
+                        None
+                    } else if held < MOST_HELD
+                        && let Ok(file) = self.files.hold(id)
+                    {
+                        held += 1;
+                        Some(file)
+                    } else {
+                        continue;
+                    };
                     ahead += bytes;
-                    held += 1;
-                    state.insert(name, Entry { id, path, file: Some(file), survives, is_gone: false, bytes });
+                    Entry { id: Some(id), path, identity, file, survives, is_gone: false, bytes }
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    let Ok(metadata) = fs::metadata(&kept) else { continue };
+                    let Some(earlier) = earlier else { continue };
                     self.files.relocate(id, &kept);
-                    let bytes = metadata.blocks() * 512;
-                    state.insert(name, Entry { id, path, file: None, survives: true, is_gone: true, bytes });
+                    Entry { id: Some(id), path, ..earlier }
                 }
-                _ => {}
-            }
+                _ => {
+                    // The owner has it, and not for us to keep now.
+                    let _ = earlier.map(|_| fs::remove_file(&kept));
+                    continue;
+                }
+            };
+            state.insert((Some(age), name), entry);
         }
     }
 
@@ -118,39 +148,45 @@ impl KeptFiles {
     pub fn collect(&self, pace: &HashPace, cancelled: &AtomicBool) -> Collected {
         let mut state = self.state.lock();
         let mut collected = Collected::default();
-        let gone: Vec<OsString> = state
+        let gone: Vec<Key> = state
             .iter_mut()
-            .filter(|(_, entry)| !entry.is_gone && !is_same(&entry.path, entry.file.as_deref()))
-            .map(|(name, entry)| {
+            .filter(|(_, entry)| !entry.is_gone && !is_same(&entry.path, entry.identity))
+            .map(|(key, entry)| {
                 entry.is_gone = true;
-                entry.bytes = entry.file.as_deref().map_or(0, bytes_of);
-                name.clone()
+                // It may have grown since.
+                let metadata = match &entry.file {
+                    Some(file) => file.metadata(),
+                    None => fs::metadata(self.folder.join(&key.1)),
+                };
+                entry.bytes = metadata.as_ref().map_or(0, bytes_of);
+                key.clone()
             })
             .collect();
         // The oldest first, also those that are gone just now.
         while Self::kept_bytes(&state) > self.budget
-            && let Some(name) = state.iter().find(|(_, entry)| entry.is_gone).map(|(name, _)| name.clone())
-            && let Some(entry) = state.remove(&name)
+            && let Some(key) = state.iter().find(|(_, entry)| entry.is_gone).map(|(key, _)| key.clone())
+            && let Some(entry) = state.remove(&key)
         {
             if entry.survives {
-                let _ = fs::remove_file(self.folder.join(&name));
+                let _ = fs::remove_file(self.folder.join(&key.1));
             }
-            // Where it was there is nothing: its pieces are missed at the next read.
-            self.files.relocate(entry.id, &entry.path);
+            if let Some(id) = entry.id {
+                // Where it was there is nothing: its pieces are missed at the next read.
+                self.files.relocate(id, &entry.path);
+            }
             collected.dropped.push(entry.path);
         }
-        for name in gone {
-            let Some(entry) = state.get_mut(&name) else { continue };
-            let kept = self.folder.join(&name);
-            if let (false, Some(file)) = (entry.survives, &entry.file) {
+        for key in gone {
+            let Some(entry) = state.get_mut(&key) else { continue };
+            let kept = self.folder.join(&key.1);
+            if let Some(file) = &entry.file {
                 match copy(file, &kept, pace, cancelled) {
-                    Ok(()) => entry.survives = true,
+                    Ok(()) => {
+                        entry.id.iter().for_each(|id| self.files.relocate(*id, &kept));
+                        (entry.survives, entry.file) = (true, None);
+                    }
                     Err(error) => collected.errors.push(error.to_string()),
                 }
-            }
-            if entry.survives {
-                self.files.relocate(entry.id, &kept);
-                entry.file = None;
             }
             let Entry { path, bytes, survives, .. } = entry;
             collected.kept.push(KeptFile { path: path.clone(), bytes: *bytes, survives: *survives });
@@ -170,7 +206,19 @@ impl KeptFiles {
         .collect()
     }
 
-    fn kept_bytes(state: &BTreeMap<OsString, Entry>) -> u64 {
+    /// Lets go of the links to files that their owner still has: they are of use only while somebody sees these go.
+    pub fn release(&self) {
+        self.state.lock().retain(|(_, name), entry| {
+            let is_spare = !entry.is_gone && entry.survives && is_same(&entry.path, entry.identity);
+            if is_spare {
+                entry.id.iter().for_each(|id| self.files.relocate(*id, &entry.path));
+                let _ = fs::remove_file(self.folder.join(name));
+            }
+            !is_spare
+        });
+    }
+
+    fn kept_bytes(state: &BTreeMap<Key, Entry>) -> u64 {
         state.values().filter(|entry| entry.is_gone).map(|entry| entry.bytes).sum()
     }
 
@@ -181,38 +229,29 @@ impl KeptFiles {
     }
 }
 
-impl Drop for KeptFiles {
-    /// A link to a file that its owner still has is of use only while somebody sees it go.
-    fn drop(&mut self) {
-        for (name, entry) in self.state.get_mut().iter().filter(|(_, entry)| !entry.is_gone && entry.survives)
-        {
-            if is_same(&entry.path, entry.file.as_deref()) {
-                let _ = fs::remove_file(self.folder.join(name));
-            }
-        }
-    }
+fn identity_of(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Bytes on disk.
-fn bytes_of(file: &File) -> u64 {
-    file.metadata().map_or(0, |metadata| metadata.blocks() * 512)
+fn bytes_of(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
 }
 
-/// Whether the path still leads to the open file.
-fn is_same(path: &Path, file: Option<&File>) -> bool {
-    let Some(Ok(open)) = file.map(File::metadata) else { return false };
-    fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (open.dev(), open.ino()))
+/// Whether the path leads to this file.
+fn is_same(path: &Path, identity: Identity) -> bool {
+    fs::metadata(path).is_ok_and(|there| identity_of(&there) == identity)
 }
 
 /// Gives a file a second name; false where the system does not let us.
-fn link(path: &Path, kept: &Path, file: &File) -> bool {
-    if is_same(kept, Some(file)) {
+fn link(path: &Path, kept: &Path, identity: Identity) -> bool {
+    if is_same(kept, identity) {
         return true;
     }
     // What is there is of another file.
     let _ = fs::remove_file(kept);
     let linked = fs::hard_link(path, kept).is_ok();
-    let right = linked && is_same(kept, Some(file));
+    let right = linked && is_same(kept, identity);
     if linked && !right {
         let _ = fs::remove_file(kept);
     }

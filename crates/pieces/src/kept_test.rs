@@ -30,13 +30,17 @@ impl Owner {
         self.ids = (0..4).map(|n| self.files.add(self.path(n), None)).collect();
     }
 
+    fn aged(&self) -> impl Iterator<Item = (u32, FileId)> {
+        (0..).zip(self.ids.iter().copied())
+    }
+
     fn path(&self, n: usize) -> PathBuf {
         self.dir.path().join(format!("node/blk{n}.dat"))
     }
 
     fn keep(&self, budget: u64) -> KeptFiles {
         let kept = KeptFiles::open(Arc::clone(&self.files), &self.dir.path().join("kept"), budget).unwrap();
-        kept.hold(self.ids.iter().copied());
+        kept.hold(self.aged());
         kept
     }
 
@@ -65,7 +69,7 @@ fn deleted_files_stay_within_the_budget_and_the_oldest_makes_room() {
     assert!(first.kept.iter().all(|file| file.survives && file.bytes == BYTES));
     assert_eq!((owner.read(0), owner.read(1), owner.read(2)), (Some(1), Some(2), Some(3)));
 
-    kept.hold(owner.ids.iter().copied());
+    kept.hold(owner.aged());
     fs::remove_file(owner.path(2)).unwrap();
     let second = kept.collect(&pace(), &NEVER);
     assert_eq!((second.kept.len(), second.dropped), (1, vec![owner.path(0)]));
@@ -92,7 +96,11 @@ fn a_file_that_cannot_be_linked_is_copied_from_its_descriptor_and_one_that_canno
     let folder = owner.dir.path().join("kept");
     // As where the system allows no links.
     fs::remove_dir_all(&folder).unwrap();
-    kept.state.lock().values_mut().for_each(|entry| entry.survives = false);
+    for entry in kept.state.lock().values_mut() {
+        let id = entry.id.unwrap();
+        owner.files.relocate(id, &entry.path);
+        (entry.survives, entry.file) = (false, Some(owner.files.hold(id).unwrap()));
+    }
     fs::create_dir(&folder).unwrap();
     fs::remove_file(owner.path(0)).unwrap();
     let first = kept.collect(&pace(), &NEVER);
@@ -114,9 +122,9 @@ fn links_to_files_that_their_owner_still_has_go_with_us() {
     let kept = owner.keep(BYTES);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "twice the budget");
     fs::write(folder.join("blk9.part"), "half a copy").unwrap();
-    drop(kept);
+    kept.release();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-    drop(owner.keep(BYTES));
+    owner.keep(BYTES).release();
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     assert!((0..4).all(|n| owner.read(n) == Some(n as u8 + 1)));
 }

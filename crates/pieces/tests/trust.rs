@@ -84,7 +84,7 @@ fn an_assumed_piece_is_hashed_before_its_first_byte_goes_out_and_a_wrong_one_nev
     store.on_fault(move || {
         counter.fetch_add(1, Ordering::Relaxed);
     });
-    assert_eq!((store.assume(), store.servable().to_bytes(), store.assumed().count()), (4, vec![0xf0], 4));
+    assert_eq!((store.survey().0, store.servable().to_bytes(), store.assumed().count()), (4, vec![0xf0], 4));
     assert_eq!(read_now(&store, 1).unwrap().0, NowRead::WouldBlock, "a network thread does not hash");
     assert!(read(&store, 1).unwrap() == node.torrent.piece(1));
     assert_eq!(store.assumed().to_bytes(), [0xb0]);
@@ -94,7 +94,7 @@ fn an_assumed_piece_is_hashed_before_its_first_byte_goes_out_and_a_wrong_one_nev
     let fault = store.take_fault().unwrap();
     assert_eq!((fault.kind, fault.path), (FaultKind::Damaged, Some(node.path(1))));
     assert_eq!(store.place_of(node.torrent.geometry.piece(3).unwrap()).unwrap().offset, 100 + PIECE);
-    assert_eq!(store.assume(), 0, "what is known to be wrong is not assumed again");
+    assert_eq!(store.survey(), (0, 0), "what is known to be wrong is not assumed again");
     // The rest, as a scrub does it.
     assert_eq!(store.verify_pieces(0..4, &NEVER).unwrap(), 3);
     assert_eq!((store.servable().to_bytes(), store.assumed().count()), (vec![0xd0], 0));
@@ -105,7 +105,7 @@ fn many_readers_of_an_assumed_torrent_get_right_bytes_only() {
     let node = Node::new();
     node.flip(3);
     let store = node.store();
-    store.assume();
+    store.survey();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -164,7 +164,7 @@ fn another_file_of_the_same_size_in_the_place_of_one_that_is_served_is_hashed_fi
 fn a_file_that_is_cut_short_or_goes_takes_its_pieces_and_they_come_back_with_it() {
     let node = Node::new();
     let store = node.store();
-    store.assume();
+    store.survey();
     fs::remove_file(node.path(1)).unwrap();
     File::options().write(true).open(node.path(0)).unwrap().set_len(100 + PIECE + 5).unwrap();
     // As after a second, when the files are looked at again: until then what is open is read.
@@ -172,13 +172,18 @@ fn a_file_that_is_cut_short_or_goes_takes_its_pieces_and_they_come_back_with_it(
     assert!(read(&store, 1).is_err() && read(&store, 2).is_err());
     assert_eq!(store.servable().to_bytes(), [0x00]);
     assert_eq!(
-        (store.assume(), store.servable().to_bytes()),
+        (store.survey().0, store.servable().to_bytes()),
         (1, vec![0x80]),
         "the piece in front of the cut"
     );
     assert!(read(&store, 0).unwrap() == node.torrent.piece(0));
     (0..2).for_each(|n| node.write(n));
-    assert_eq!(store.assume(), 3);
+    assert_eq!(store.survey(), (3, 0));
+    fs::rename(node.path(1), node.dir.path().join("away")).unwrap();
+    node.files.close_handles();
+    assert_eq!(store.survey(), (0, 2), "without anybody who reads");
+    fs::rename(node.dir.path().join("away"), node.path(1)).unwrap();
+    assert_eq!(store.survey(), (2, 0));
     assert!((0..4).all(|n| read(&store, n).unwrap() == node.torrent.piece(n)));
     assert_eq!(store.damaged().count(), 0);
 }
@@ -191,7 +196,7 @@ fn a_damaged_piece_is_fetched_into_a_folder_of_ours_and_served_from_there_also_a
     let overlay = node.dir.path().join("overlay");
     let store = node.store();
     assert_eq!(store.repair_into(&overlay).unwrap(), 0);
-    store.assume();
+    store.survey();
     assert!(read(&store, 1).is_err());
     assert!(matches!(node.torrent.put(&store, 1), PieceOutcome::Good));
     assert_eq!((store.servable().to_bytes(), store.damaged().count()), (vec![0xf0], 0));
@@ -200,13 +205,13 @@ fn a_damaged_piece_is_fetched_into_a_folder_of_ours_and_served_from_there_also_a
 
     let again = node.store();
     assert_eq!(again.repair_into(&overlay).unwrap(), 1);
-    again.assume();
+    again.survey();
     assert_eq!(again.assumed().to_bytes(), [0xf0], "also what is ours");
     assert!((0..4).all(|n| read(&again, n).unwrap() == node.torrent.piece(n)));
     flip(&overlay.join("1.piece"), 9);
     let third = node.store();
     third.repair_into(&overlay).unwrap();
-    third.assume();
+    third.survey();
     assert!(read(&third, 1).is_err());
     assert!(matches!(node.torrent.put(&third, 1), PieceOutcome::Good));
     assert!(read(&third, 1).unwrap() == node.torrent.piece(1));
@@ -222,7 +227,7 @@ fn a_piece_for_which_there_is_no_room_is_missing_and_everything_else_is_served()
     assert!(store.repair_into(&overlay).is_err());
     fs::remove_file(&overlay).unwrap();
     store.repair_into(&overlay).unwrap();
-    store.assume();
+    store.survey();
     assert!(read(&store, 1).is_err());
     fs::write(&overlay, "too late").unwrap();
     assert!(matches!(node.torrent.put(&store, 1), PieceOutcome::Io(_)));

@@ -2,7 +2,9 @@
 use super::BlockIndex;
 use super::error::ScanError;
 use crate::segments::SegmentKind;
-use blockswarm_pieces::{Before, Extents, FileId, MadeHashes, PieceHashes, ResumeDb, hash_extents};
+use blockswarm_pieces::{
+    Before, Extents, FileId, HashPace, MadeHashes, PieceHashes, ResumeDb, hash_extents, hash_extents_paced,
+};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +22,7 @@ pub struct HashedFile {
 }
 
 impl BlockIndex {
-    /// Settles a segment's file and hashes it, or takes both from `db` when the files under it have not changed since.
+    /// Settles a segment's file and hashes it at a pace, or takes both from `db` when no file under it has changed since.
     /// Errors as [`Self::settle`].
     pub fn hashed(
         &self,
@@ -28,8 +30,10 @@ impl BlockIndex {
         kind: SegmentKind,
         piece_length: u32,
         db: Option<&ResumeDb>,
+        pace: Option<&HashPace>,
         cancelled: &AtomicBool,
     ) -> Result<HashedFile, ScanError> {
+        let _idle = pace.map(HashPace::step_back);
         let key = self.made_key(segment, kind, piece_length)?;
         let ids = self.files_of(segment, kind)?;
         let at = |path: &Path| ids.iter().copied().find(|id| self.files.path(*id).as_deref() == Some(path));
@@ -38,20 +42,16 @@ impl BlockIndex {
             return Ok(HashedFile { extents, hashes, is_remembered: true });
         }
         let before = Before::of(&self.files, ids.iter().copied());
-        let extents = self.settle(segment, kind, cancelled)?;
-        let hashes = hash_extents(&extents, piece_length, cancelled)?;
+        let extents = self.settle_at(segment, kind, pace, cancelled)?;
+        let hashes = match pace {
+            Some(pace) => hash_extents_paced(&extents, piece_length, pace, cancelled)?,
+            None => hash_extents(&extents, piece_length, cancelled)?,
+        };
         let made = before.and_then(|before| MadeHashes::new(before, &extents, &hashes));
         if let (Some(db), Some(made)) = (db, made) {
             db.keep_made(&key, &made);
         }
         Ok(HashedFile { extents, hashes, is_remembered: false })
-    }
-
-    /// Drops what `db` has of a segment's file: its bytes were found to be others.
-    pub fn forget_hashed(&self, segment: u32, kind: SegmentKind, piece_length: u32, db: &ResumeDb) {
-        if let Ok(key) = self.made_key(segment, kind, piece_length) {
-            db.forget_made(&key);
-        }
     }
 
     /// What says which bytes these are: the last block commits to all before it, and they to what they spend.

@@ -37,7 +37,7 @@ impl Scene {
 
     fn hashed(&self, segment: u32, kind: SegmentKind) -> HashedFile {
         let index = BlockIndex::scan(self.dir.path(), &Params { interval: 4, ..Params::regtest() }).unwrap();
-        index.hashed(segment, kind, PIECE_LENGTH, Some(&self.db), &AtomicBool::new(false)).unwrap()
+        index.hashed(segment, kind, PIECE_LENGTH, Some(&self.db), None, &AtomicBool::new(false)).unwrap()
     }
 
     fn remembered(&self) -> Vec<bool> {
@@ -81,13 +81,4 @@ fn only_what_lies_in_a_file_that_changed_is_hashed_again() {
     age(&scene.files[2]);
     assert_eq!(scene.remembered(), [true, true, false, true], "hashed for the first time since");
     assert_eq!(scene.remembered(), [true; 4]);
-}
-
-#[test]
-fn what_was_found_to_be_wrong_is_forgotten() {
-    let scene = Scene::new();
-    scene.hashed(1, Blocks);
-    let index = BlockIndex::scan(scene.dir.path(), &Params { interval: 4, ..Params::regtest() }).unwrap();
-    index.forget_hashed(1, Blocks, PIECE_LENGTH, &scene.db);
-    assert!(!scene.hashed(1, Blocks).is_remembered);
 }

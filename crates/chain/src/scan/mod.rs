@@ -53,7 +53,7 @@ use crate::encode::Hash;
 use crate::header::HEADER_BYTES;
 use crate::params::Params;
 use crate::u256::U256;
-use blockswarm_pieces::Files;
+use blockswarm_pieces::{FileId, Files};
 use folder::Folder;
 use reader::XorKey;
 use records::HEAD_BYTES;
@@ -218,6 +218,22 @@ impl BlockIndex {
             ));
         }
         warnings
+    }
+
+    /// The `blk` and `rev` files, gone or not, each with its number: in the order in which a node prunes them.
+    pub fn owned_files(&self) -> impl Iterator<Item = (u32, FileId)> {
+        let places = self.tree.files().iter().map(|file| &file.place);
+        places.flat_map(|place| [(place.number, place.blocks_id), (place.number, place.undo_id)])
+    }
+
+    /// How many `blk` files are gone: pruned by the node.
+    pub fn gone_files(&self) -> u32 {
+        self.tree.files().iter().filter(|file| file.is_gone).count() as u32
+    }
+
+    /// The table of these files.
+    pub fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     fn key(&self) -> XorKey {

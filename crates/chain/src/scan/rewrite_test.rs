@@ -163,7 +163,7 @@ fn hashes_over_an_overlay_are_remembered_with_it() {
     let hashed = || {
         let index = scene.index();
         index.use_overlay(&overlay).unwrap();
-        index.hashed(1, Spent, 16384, Some(&db), &NEVER).unwrap()
+        index.hashed(1, Spent, 16384, Some(&db), None, &NEVER).unwrap()
     };
     let first = hashed();
     let second = hashed();

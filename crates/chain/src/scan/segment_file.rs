@@ -115,11 +115,6 @@ impl SegmentFiles {
         Ok(HashedFile { extents, hashes, is_remembered: false })
     }
 
-    /// Drops what `db` has of one of the files: its bytes were found to be others.
-    pub fn forget_hashed(&self, kind: SegmentKind, piece_length: u32, db: &ResumeDb) {
-        db.forget_made(&self.key(kind, piece_length));
-    }
-
     fn key(&self, kind: SegmentKind, piece_length: u32) -> [u8; 32] {
         let key = Sha256::new_with_prefix(b"segment file ")
             .chain_update(kind.file_name(&self.params, self.segment))

@@ -10,7 +10,7 @@ use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::encode::Hash;
 use crate::segments::{SegmentKind, sealed_segments};
 use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
-use blockswarm_pieces::{Extents, ExtentsBuilder, FileId};
+use blockswarm_pieces::{Extents, ExtentsBuilder, FileId, HashPace};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -125,12 +125,26 @@ impl BlockIndex {
         kind: SegmentKind,
         cancelled: &AtomicBool,
     ) -> Result<Extents, ScanError> {
+        self.settle_at(segment, kind, None, cancelled)
+    }
+
+    /// [`Self::settle`] at a pace.
+    pub(super) fn settle_at(
+        &self,
+        segment: u32,
+        kind: SegmentKind,
+        pace: Option<&HashPace>,
+        cancelled: &AtomicBool,
+    ) -> Result<Extents, ScanError> {
         let mut open = OpenFiles::default();
         for height in self.heights(segment)? {
             if cancelled.load(Ordering::Relaxed) {
                 return Err(ScanError::Cancelled);
             }
             let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+            if let Some(pace) = pace {
+                pace.take(HEAD_BYTES + u64::from(found.frame.record().size), cancelled);
+            }
             match kind {
                 SegmentKind::Blocks => {
                     let reader = open.get(self, &found.file.place.blocks_path)?;

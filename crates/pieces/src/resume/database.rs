@@ -65,11 +65,6 @@ impl ResumeDb {
         self.put(MADE, key, &made.encode())
     }
 
-    /// Drops hashes: their bytes are not what they were.
-    pub fn forget_made(&self, key: &[u8; 32]) {
-        self.remove(MADE, key);
-    }
-
     fn get<T>(&self, table: Table, key: &[u8; 32], decode: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
         let found = self.file.read(|transaction| {
             let value = transaction.open_table(table)?.get(key)?;

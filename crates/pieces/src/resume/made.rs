@@ -66,8 +66,8 @@ impl MadeHashes {
         Some(Self { files, runs, length: extents.length(), hashes: hashes.clone() })
     }
 
-    /// The bytes and their hashes, when all files are as they were. `files` must know them: `id` says under which
-    /// number.
+    /// The bytes and their hashes, when all files are as they were, or are gone: these can have been kept elsewhere, and
+    /// what is left is as good as before. `files` must know them: `id` says under which number.
     pub fn restore(
         self,
         files: &Arc<Files>,
@@ -75,7 +75,8 @@ impl MadeHashes {
     ) -> Option<(Extents, PieceHashes)> {
         let mut ids = Vec::with_capacity(self.files.len());
         for (path, was) in &self.files {
-            ids.push(id(path).filter(|_| FileIdentity::at(path).is_ok_and(|now| now == Some(*was)))?);
+            let is_as_it_was = FileIdentity::at(path).is_ok_and(|now| now.is_none_or(|now| now == *was));
+            ids.push(id(path).filter(|_| is_as_it_was)?);
         }
         let mut builder = ExtentsBuilder::new(Arc::clone(files));
         for run in &self.runs {

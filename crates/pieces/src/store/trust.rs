@@ -21,6 +21,8 @@ pub(super) struct Trust {
     assumed: Bitmap,
     /// Hashed and found wrong.
     damaged: Bitmap,
+    /// In files of ours in place of those of others.
+    mended: Bitmap,
     checks: [Mutex<()>; CHECKS],
     /// [`crate::Files::changes`] as of the last look.
     changes: AtomicU64,
@@ -44,14 +46,16 @@ impl Trust {
         let of_file = |file: FileId| (file, files.changes_of(file));
         let changes_of = Mutex::new(extents.runs().filter_map(|run| run.file).map(of_file).collect());
         let checks = std::array::from_fn(|_| Mutex::default());
-        Self { assumed: Bitmap::new(pieces), damaged: Bitmap::new(pieces), checks, changes, changes_of }
+        let [assumed, damaged, mended] = std::array::from_fn(|_| Bitmap::new(pieces));
+        Self { assumed, damaged, mended, checks, changes, changes_of }
     }
 }
 
 impl Store {
-    /// Marks pieces servable on the word of their files, as far as these are there and long enough, and nothing is known
-    /// against a piece: each is hashed before a byte of it is read out. How many that are. Blocks: call on a worker.
-    pub fn assume(&self) -> u32 {
+    /// Looks which files are there and long enough. On their word the pieces in them are servable from now on, unless
+    /// something is known against one: each is hashed before a byte of it is read out. Others are not any more. How many
+    /// came and went. Blocks: call on a worker.
+    pub fn survey(&self) -> (u32, u32) {
         let backing = self.backing();
         let mut lengths: BTreeMap<FileId, u64> = BTreeMap::new();
         let mut fits = vec![true; self.geometry.piece_count() as usize];
@@ -69,15 +73,22 @@ impl Store {
                 fits.get_mut(piece as usize).into_iter().for_each(|fits| *fits = false);
             }
         }
-        let is_new = |piece: &u32| !self.servable.get(*piece) && !self.trust.damaged.get(*piece);
-        let pieces = (0..self.geometry.piece_count()).zip(fits).filter(|(_, fits)| *fits);
-        let mut count = 0;
-        for piece in pieces.map(|(piece, _)| piece).filter(is_new) {
-            self.trust.assumed.set(piece);
-            self.servable.set(piece);
-            count += 1;
+        let (mut came, mut went) = (0, 0);
+        for (piece, fits) in (0..self.geometry.piece_count()).zip(fits) {
+            match (fits, self.servable.get(piece)) {
+                (true, false) if !self.trust.damaged.get(piece) => {
+                    self.trust.assumed.set(piece);
+                    self.servable.set(piece);
+                    came += 1;
+                }
+                (false, true) => {
+                    self.withdraw(piece);
+                    went += 1;
+                }
+                _ => {}
+            }
         }
-        count
+        (came, went)
     }
 
     /// Pieces that are servable though nobody has hashed them since their files came or were last written to.
@@ -95,8 +106,9 @@ impl Store {
         place_of(&self.backing().extents, self.geometry.piece_offset(piece))
     }
 
-    /// A piece is somewhere else from now on.
+    /// A piece is in a file of ours from now on.
     pub(super) fn trust_nothing(&self, piece: PieceIndex) {
+        self.trust.mended.set(piece.get());
         self.trust.assumed.set(piece.get());
         self.trust.damaged.clear(piece.get());
     }
@@ -106,6 +118,14 @@ impl Store {
         self.trust.damaged.clear(piece.get());
         self.servable.set(piece.get());
         self.trust.assumed.clear(piece.get());
+    }
+
+    /// All bytes in files of others are right where they lie.
+    pub(super) fn believe_others(&self) {
+        self.geometry
+            .pieces()
+            .filter(|piece| !self.trust.mended.get(piece.get()))
+            .for_each(|piece| self.believe(piece));
     }
 
     /// A piece that was servable is wrong where it lies.

@@ -91,11 +91,9 @@ impl Store {
     }
 
     /// Marks all pieces servable: the caller has just hashed the same extents with [`crate::hash_extents`]
-    /// and found this torrent's hashes.
+    /// and found this torrent's hashes. What was repaired lies elsewhere, and is left as it is.
     pub fn set_servable_all(&self) {
-        self.geometry.pieces().for_each(|piece| {
-            self.servable.set(piece.get());
-        });
+        self.believe_others();
     }
 
     /// Whether the pieces of each file together have its pieces root. Needed only where a piece layer is not known
