@@ -89,7 +89,7 @@ impl EngineJudge {
 }
 
 /// One transaction in the engine's form, with what its inputs share.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     transaction: EngineTransaction,
     coins: Vec<Coin<'a>>,
     flags: u32,
@@ -101,7 +101,7 @@ struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    fn new(bytes: &[u8], coins: Vec<Coin<'a>>, flags: u32) -> Result<Self, KernelError> {
+    pub(super) fn new(bytes: &[u8], coins: Vec<Coin<'a>>, flags: u32) -> Result<Self, KernelError> {
         let transaction = EngineTransaction::new(bytes)?;
         let needs_all = |coin: &Coin<'_>| needs_spent_outputs(coin, flags);
         let spent_outputs = || -> Result<Vec<TxOut>, KernelError> {
@@ -123,7 +123,7 @@ impl<'a> Prepared<'a> {
         Ok(Self { transaction, coins, flags, taproot, plain })
     }
 
-    fn verify(&self, input: usize) -> Result<(), KernelError> {
+    pub(super) fn verify(&self, input: usize) -> Result<(), KernelError> {
         let Some(coin) = self.coins.get(input) else { return Err(KernelError::OutOfBounds) };
         // TAPROOT means something only where a taproot output is spent.
         let (data, flags) = if needs_spent_outputs(coin, self.flags) {

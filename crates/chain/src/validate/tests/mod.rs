@@ -1,9 +1,11 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 //! Tests of the whole of validation, by where their blocks come from.
+#![cfg(feature = "engine")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-#[cfg(feature = "engine")]
 mod acceptance;
-#[cfg(feature = "engine")]
+mod asm;
 mod chain_state;
-#[cfg(feature = "engine")]
+mod constructed;
 mod real_blocks;
+mod transactions;
+mod vectors;
