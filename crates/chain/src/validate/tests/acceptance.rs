@@ -83,7 +83,7 @@ fn replay(test: &str) -> Option<(usize, usize)> {
     }
     let end = expected.next().unwrap();
     assert_eq!(end["utxo"]["txouts"], state.coins.len());
-    assert_eq!(end["utxo"]["hash_serialized_3"], shown(&state.coins_hash()).as_str());
+    assert_eq!(end["utxo"]["hash_serialized_3"], shown(&state.coins.hash()).as_str());
     Some((accepted, refused))
 }
 
@@ -113,4 +113,34 @@ fn agrees_with_core_on_each_block_of_its_tests_of_older_soft_forks() {
 fn agrees_with_core_on_each_block_of_its_test_of_invalid_blocks() {
     let Some(counts) = replay("p2p_invalid_block") else { return };
     assert_eq!(counts, (103, 14));
+}
+
+#[test]
+fn a_mutated_block_does_not_speak_against_its_header() {
+    let Some(events) = lines("core-p2p_mutated_blocks.jsonl.zst") else { return };
+    let mut state = ChainState::new(params(&events[0]["extra_args"]));
+    let raw = |event: &Value| unhex(event["raw"].as_str().unwrap());
+    for event in events.iter().filter(|event| event["ev"] == "generated") {
+        assert_eq!(state.submit(&raw(event), u64::MAX), None);
+    }
+    // A block with another version in its transaction, and the right transactions below a header without parent.
+    let sent: Vec<Vec<u8>> = events.iter().filter(|event| event["ev"] == "p2p_block_msg").map(raw).collect();
+    assert_eq!(state.submit(&sent[0], u64::MAX).as_deref(), Some("bad-txnmrklroot"));
+    assert_eq!(state.submit(&sent[1], u64::MAX).as_deref(), Some("prev-blk-not-found"));
+    // Another peer gives the block of the first header.
+    let right = [&sent[0][..80], &sent[1][80..]].concat();
+    assert_eq!(state.submit(&right, u64::MAX), None);
+    let end = events.last().unwrap();
+    assert_eq!(end["best"], shown(&state.tip()).as_str());
+    assert_eq!(end["utxo"]["hash_serialized_3"], shown(&state.coins.hash()).as_str());
+}
+
+#[test]
+fn takes_the_regtest_chain_of_cores_kernel_tests() {
+    let name = "core-vectors/core-functional/kernel-regtest-blocks.txt";
+    let Some(text) = testdata::read(name) else { return };
+    let mut state = ChainState::new(Params::regtest());
+    let blocks = std::str::from_utf8(&text).unwrap().lines();
+    let taken = blocks.map(|line| state.submit(&unhex(line), u64::MAX)).filter(Option::is_none).count();
+    assert_eq!(taken, 206);
 }

@@ -4,36 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::bip30;
 use super::super::*;
+use super::coin_map::{Changes, CoinMap};
 use crate::block::BlockFault;
-use crate::coins::{Coin, OutPoint};
-use crate::encode::{push_compact_size, sha256d};
 use crate::header::{Header, RawHeader, block_hash};
 use crate::params::Params;
 use crate::pow;
-use crate::transaction::Transaction;
 use crate::u256::U256;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnCoin {
-    height: u32,
-    is_coinbase: bool,
-    pub value: u64,
-    script: Vec<u8>,
-}
-
-impl OwnCoin {
-    fn of(coin: &Coin<'_>) -> Self {
-        let Coin { height, is_coinbase, value, script } = *coin;
-        Self { height, is_coinbase, value, script: script.to_vec() }
-    }
-
-    fn borrow(&self) -> Coin<'_> {
-        let Self { height, is_coinbase, value, script } = self;
-        Coin { height: *height, is_coinbase: *is_coinbase, value: *value, script }
-    }
-}
-
-type Point = (Hash, u32);
 
 struct Node {
     header: RawHeader,
@@ -45,13 +21,6 @@ struct Node {
     arrival: usize,
 }
 
-/// What connecting a block changed.
-#[derive(Default)]
-struct Changes {
-    created: Vec<Point>,
-    spent: Vec<(Point, OwnCoin)>,
-}
-
 pub struct ChainState {
     params: Params,
     nodes: HashMap<Hash, Node>,
@@ -59,29 +28,9 @@ pub struct ChainState {
     chain: Vec<Hash>,
     headers: HeaderChain,
     changes: Vec<Changes>,
-    pub coins: HashMap<Point, OwnCoin>,
+    pub coins: CoinMap,
     judge: EngineJudge,
     arrivals: usize,
-}
-
-/// Applies a block to the coins.
-struct Apply<'a> {
-    coins: &'a mut HashMap<Point, OwnCoin>,
-    changes: Changes,
-}
-
-impl CoinVisitor for Apply<'_> {
-    fn created(&mut self, point: OutPoint<'_>, coin: &Coin<'_>) {
-        let point = (*point.txid, point.index);
-        assert_eq!(self.coins.insert(point, OwnCoin::of(coin)), None, "BIP 30");
-        self.changes.created.push(point);
-    }
-
-    fn spent(&mut self, point: OutPoint<'_>, coin: &Coin<'_>) {
-        let point = (*point.txid, point.index);
-        assert_eq!(self.coins.remove(&point), Some(OwnCoin::of(coin)));
-        self.changes.spent.push((point, OwnCoin::of(coin)));
-    }
 }
 
 impl ChainState {
@@ -103,7 +52,7 @@ impl ChainState {
             chain: vec![genesis],
             headers,
             changes: vec![Changes::default()],
-            coins: HashMap::new(),
+            coins: CoinMap::default(),
             judge: EngineJudge::default(),
             arrivals: 1,
         }
@@ -221,43 +170,21 @@ impl ChainState {
         let block = read_block(bytes, &context)?;
         let bip34_block = self.chain.get(self.params.activations.bip34 as usize);
         if bip30::is_enforced(node.height, hash, &self.params, bip34_block) {
-            let exists = |txid: &Hash, index| self.coins.contains_key(&(*txid, index));
+            let exists = |txid: &Hash, index| self.coins.contains(txid, index);
             bip30::check_outputs(&block, node.height, exists)?;
         }
-        let spent = self.spent_coins(&block, node.height);
-        let mut apply = Apply { coins: &mut self.coins, changes: Changes::default() };
-        validate_block(bytes, &place, &spent, &self.judge, &mut apply)?;
-        self.changes.push(apply.changes);
+        let spent = self.coins.spent_by(&block, node.height);
+        validate_block(bytes, &place, &spent, &self.judge, &mut self.coins)?;
+        self.changes.push(self.coins.take_changes());
         self.headers = headers;
         self.chain.push(*hash);
         Ok(())
     }
 
-    /// What a spent record would say: the coins of the block before, and those that the block creates anywhere.
-    fn spent_coins(&self, block: &crate::block::ReadBlock<'_>, height: u32) -> SpentCoins {
-        let mut spent = SpentCoins::default();
-        for input in block.transactions.iter().skip(1).flat_map(Transaction::inputs) {
-            let point = input.outpoint();
-            let creator = block.txids.iter().position(|txid| txid == point.txid);
-            let own = creator.and_then(|at| {
-                let output = block.transactions[at].outputs().nth(point.index as usize)?;
-                Some(Coin { height, is_coinbase: at == 0, value: output.value, script: output.script })
-            });
-            let before = || self.coins.get(&(*point.txid, point.index)).map(OwnCoin::borrow);
-            spent.push(own.or_else(before));
-        }
-        spent
-    }
-
     fn disconnect(&mut self) {
         let changes = self.changes.pop().unwrap();
         self.chain.pop();
-        for (point, coin) in changes.spent {
-            self.coins.insert(point, coin);
-        }
-        for point in changes.created {
-            self.coins.remove(&point);
-        }
+        self.coins.revert(changes);
         self.headers = self.headers_to(&self.tip());
     }
 
@@ -275,21 +202,5 @@ impl ChainState {
         let mut headers = HeaderChain::new(self.params.clone());
         headers.append(&raw.concat(), u64::MAX).unwrap();
         headers
-    }
-
-    /// Core's `hash_serialized_3` of the coins.
-    pub fn coins_hash(&self) -> Hash {
-        let mut sorted: Vec<_> = self.coins.iter().collect();
-        sorted.sort_unstable_by_key(|(point, _)| **point);
-        let mut bytes = Vec::new();
-        for ((txid, index), coin) in sorted {
-            bytes.extend_from_slice(txid);
-            bytes.extend_from_slice(&index.to_le_bytes());
-            bytes.extend_from_slice(&(2 * coin.height + u32::from(coin.is_coinbase)).to_le_bytes());
-            bytes.extend_from_slice(&coin.value.to_le_bytes());
-            push_compact_size(&mut bytes, coin.script.len() as u64);
-            bytes.extend_from_slice(&coin.script);
-        }
-        sha256d([&bytes])
     }
 }

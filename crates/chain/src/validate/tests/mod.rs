@@ -5,7 +5,9 @@
 mod acceptance;
 mod asm;
 mod chain_state;
+mod coin_map;
 mod constructed;
+mod contiguous;
 mod real_blocks;
 mod transactions;
 mod vectors;
