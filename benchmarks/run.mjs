@@ -16,6 +16,7 @@ import { Report } from './report.mjs';
 const benches = {
   hash: () => import('./micro/hash.mjs'),
   store: () => import('./micro/store.mjs'),
+  validate: () => import('./micro/validate.mjs'),
   make: () => import('./whole/make.mjs'),
   verify: () => import('./whole/verify.mjs'),
   seed: () => import('./whole/seed.mjs'),
