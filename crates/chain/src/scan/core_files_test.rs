@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
-fn untar(name: &str) -> Option<TempDir> {
+pub(super) fn untar(name: &str) -> Option<TempDir> {
     let path = testdata::path(name)?;
     let dir = tempfile::tempdir().unwrap();
     let status =

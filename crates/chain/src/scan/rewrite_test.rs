@@ -1,13 +1,17 @@
 //! Undo records of an old Core: found, rewritten, and used in the place of the node's.
 #![expect(clippy::unwrap_used, reason = "tests")]
+use super::core_files_test::untar;
+use super::file::Frame;
+use super::reader::FileReader;
 use super::testdir::{BlocksDir, TestBlock, block_with, genesis, record, records};
 use super::{BlockIndex, Rewritten};
 use crate::encode::{Hash, push_compact_size, sha256d};
+use crate::old_undo::{read_shape, read_undo};
 use crate::params::Params;
 use crate::segments::SegmentKind::{Blocks, Spent};
 use crate::testdata;
 use blockswarm_pieces::{Extents, ResumeDb};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -218,4 +222,87 @@ fn the_old_pair_of_mainnet_spends_nothing_and_is_as_core_writes_it_today() {
     let overlay = state.path().join("undo-overlay.dat");
     assert_eq!(rewrite(&index, &overlay), Rewritten::default());
     assert!(index.settle(0, Spent, &NEVER).is_ok() && index.settle(1, Spent, &NEVER).is_ok());
+}
+
+/// A `rev` file's records with two of three coins made as an old Core left them.
+fn made_old(rev: &[u8], prevs: &[Hash]) -> Vec<u8> {
+    let (mut out, mut rest, mut coins) = (Vec::new(), rev, 0);
+    let magic = Params::regtest().magic;
+    while let Some((head, tail)) = rest.split_first_chunk::<8>().filter(|(head, _)| head[..4] == magic) {
+        let size = u32::from_le_bytes(*head.last_chunk().unwrap()) as usize;
+        let (undo, tail) = tail.split_at(size);
+        let (checksum, tail) = tail.split_first_chunk::<32>().unwrap();
+        let prev = prevs.iter().find(|prev| sha256d([*prev, undo]) == *checksum).unwrap();
+        let mut body = Vec::new();
+        let shape = read_shape(undo).unwrap();
+        push_compact_size(&mut body, shape.len() as u64);
+        for transaction in read_undo(undo, &shape).unwrap() {
+            push_compact_size(&mut body, transaction.len() as u64);
+            for coin in transaction {
+                coins += 1;
+                if coins % 3 == 0 {
+                    // A VARINT of up to two bytes: the chain is short.
+                    let code = coin.code;
+                    body.extend((code > 0x7f).then(|| 0x80 | ((code >> 7) - 1) as u8));
+                    body.extend([(code & 0x7f) as u8, 2]);
+                } else {
+                    body.push(0);
+                }
+                body.extend_from_slice(coin.output);
+            }
+        }
+        out.extend(record(&body));
+        out.extend(sha256d([prev, &body]));
+        rest = tail;
+    }
+    out
+}
+
+#[test]
+fn what_core_wrote_with_forks_is_the_same_again_after_it_was_made_old() {
+    let Some(dir) = untar("acceptance/core-feature_taproot-blocksdir.tar.zst") else { return };
+    let params = Params { interval: 36, ..Params::regtest() };
+    let whole = BlockIndex::scan(dir.path(), &params).unwrap();
+    // Between siblings of one form nothing decides: their records belong to nobody, before and after.
+    let expected = records_by_height(&whole);
+    let prevs: Vec<Hash> =
+        whole.tree.files().iter().flat_map(|file| file.frames.iter().map(Frame::prev)).collect();
+    let key = whole.xor_key().unwrap_or_default();
+    let plain = |bytes: Vec<u8>| -> Vec<u8> {
+        bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
+    };
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("rev") {
+            fs::write(&path, plain(made_old(&plain(fs::read(&path).unwrap()), &prevs))).unwrap();
+        }
+    }
+    let state = tempfile::tempdir().unwrap();
+    let overlay = state.path().join("undo-overlay.dat");
+    let index = BlockIndex::scan(dir.path(), &params).unwrap();
+    let done = rewrite(&index, &overlay);
+    assert!(index.use_overlay(&overlay).unwrap());
+    let found = records_by_height(&index);
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert!(found == expected, "each record is the one that Core wrote");
+    assert!(done.records > 50 && done.coins > 300, "{done:?} of {}", found.len());
+}
+
+/// The bytes of each record that is known to be a block's, the overlay's where it has one.
+fn records_by_height(index: &BlockIndex) -> BTreeMap<u32, Vec<u8>> {
+    let overlay = index.overlay.get();
+    let record = |height: u32| {
+        let found = index.tree.at_height(height).unwrap();
+        let own =
+            overlay.as_deref().and_then(|overlay| Some((&overlay.path, overlay.record(&found.frame.hash)?)));
+        let in_node = || {
+            Some((&found.file.place.undo_path, index.undo(found.file, &NEVER).unwrap().record(found.index)?))
+        };
+        let (path, record) = own.or_else(in_node)?;
+        let key = if own.is_some() { [0; 8] } else { index.key() };
+        let mut bytes = vec![0; record.size as usize + 32];
+        assert!(FileReader::open(path, key).unwrap().fill(record.offset + 8, &mut bytes).unwrap());
+        Some((height, bytes))
+    };
+    (1..=index.held_height().unwrap()).filter_map(record).collect()
 }
