@@ -33,8 +33,8 @@ async function place(t: Test): Promise<Place> {
   const args = ['-fastprune', '-prune=1', `-loadblock=${recordsPath}`];
   const node = await startBitcoind({ datadir, network, args });
   t.teardown(() => node.stop());
-  const { headers } = { headers: 3 * 144 + 144 - 1 };
-  await node.rpc('waitforblockheight', [headers, 50_000]);
+  // The end of the chain: three sealed segments, and what lies on top.
+  await node.rpc('waitforblockheight', [3 * 144 + 144 - 1, 50_000]);
   // All of it is on disk.
   await node.rpc('gettxoutsetinfo', ['none']);
   const made = ['segments', '--datadir', datadir, '--network', network];
@@ -50,7 +50,7 @@ function startSeed(t: Test, { datadir, stateDir }: Place, more: readonly string[
 }
 
 const state = (name: string | undefined, how: string) =>
-  new RegExp(`\\{"event":"segment-state".*"name":"${name}","state":"${how}".*`);
+  new RegExp(`.*"event":"segment-state".*"name":"${name}","state":"${how}".*`);
 
 async function get(t: Test, seed: Program, infoHash: string | undefined, more: readonly string[] = []) {
   const [, listen = ''] = await seed.printed(/"event":"listening".*"listen":"([^"]+)"/);
@@ -67,11 +67,19 @@ t.test(
     const at = await place(t);
     const [first, second, third] = at.segments;
     const seed = startSeed(t, at);
-    await seed.printed(/"event":"ready".*"states":\{"hashed":7,"assumed":0,"partial":0\}|"event":"ready"/);
+    await seed.printed(/"event":"ready"/);
     const [, listen = ''] = await seed.printed(/"event":"listening".*"listen":"([^"]+)"/);
     const peer = ['--peer', listen, ...quiet];
     const slow = startCli(t, [
-      ...['get', second?.blocks.infoHashV1 ?? '', '--out', tempFolder(t), '--max-download', '1MiB'],
+      ...[
+        'get',
+        second?.blocks.infoHashV1 ?? '',
+        '--out',
+        tempFolder(t),
+        '--max-download',
+        '1MiB',
+        '--limit-lan',
+      ],
       ...[...peer, '--json-lines'],
     ]);
     await slow.printed(/"downloadBytesPerSecond":[1-9]/);
