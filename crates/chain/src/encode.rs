@@ -82,6 +82,19 @@ pub fn push_compact_size(out: &mut Vec<u8>, value: u64) {
     }
 }
 
+/// Appends `value` as Core's VARINT.
+pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
+    let mut bytes = [0; 10];
+    let mut first = bytes.len() - 1;
+    bytes[first] = (value & 0x7f) as u8;
+    while value > 0x7f {
+        value = (value >> 7) - 1;
+        first -= 1;
+        bytes[first] = (value & 0x7f) as u8 | 0x80;
+    }
+    out.extend_from_slice(&bytes[first..]);
+}
+
 /// A cursor over borrowed bytes. Every read is bounded and returns slices of the input.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
@@ -241,15 +254,6 @@ impl Varint {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-        let mut bytes = vec![(value & 0x7f) as u8];
-        while value > 0x7f {
-            value = (value >> 7) - 1;
-            bytes.push((value & 0x7f) as u8 | 0x80);
-        }
-        out.extend(bytes.iter().rev());
-    }
 
     #[test]
     fn hashes_the_empty_string_as_published() {

@@ -5,12 +5,14 @@
 
 pub mod block;
 pub mod coins;
+pub mod compressor;
 pub mod datadir_lock;
 pub mod encode;
 #[cfg(feature = "engine")]
 pub mod engine;
 pub mod header;
 pub mod headers;
+pub mod hints;
 pub mod judge;
 pub mod merkle;
 pub mod money;
@@ -22,7 +24,9 @@ pub mod script;
 pub mod segments;
 #[cfg(feature = "engine")]
 pub mod signet;
+pub mod snapshot;
 mod sorted_runs;
+pub mod sums;
 pub mod transaction;
 pub mod u256;
 pub mod undo;

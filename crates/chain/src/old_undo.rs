@@ -4,7 +4,7 @@
 //! stands, were written only with the last output of a transaction to be spent; all others have height 0 and no
 //! version (Core 0.14, `undo.h`). Everything else, amounts and scripts and the order, is as it is today.
 
-use crate::encode::{EncodingFault, Hash, Reader, Varint, push_compact_size, sha256d};
+use crate::encode::{EncodingFault, Hash, Reader, Varint, push_compact_size, push_varint, sha256d};
 
 /// Height, amount, and the length of an empty script.
 const LEAST_COIN_BYTES: usize = 3;
@@ -130,24 +130,6 @@ fn read_u32(reader: &mut Reader<'_>) -> Result<u32, EncodingFault> {
             Err(value) => return Err(EncodingFault::TooLarge { offset, value }),
         }
     }
-}
-
-/// Core's VARINT.
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
-    let mut bytes = [0; 10];
-    let mut first = bytes.len();
-    loop {
-        let last = first == bytes.len();
-        first -= 1;
-        if let Some(byte) = bytes.get_mut(first) {
-            *byte = (value & 0x7f) as u8 | if last { 0 } else { 0x80 };
-        }
-        if value <= 0x7f {
-            break;
-        }
-        value = (value >> 7) - 1;
-    }
-    out.extend_from_slice(bytes.get(first..).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -8,9 +8,8 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use secp256k1::PublicKey;
-
 use crate::coins::{Coin, SpentCoins};
+use crate::compressor::{SHORT_FORMS, decompress_amount, decompress_script};
 use crate::encode::{Hash, Varint};
 use crate::money::MAX_MONEY;
 use crate::script::MAX_SCRIPT_BYTES;
@@ -21,8 +20,6 @@ pub const MAX_UNDO_BYTES: u64 = 256 << 20;
 const MAX_COIN_BYTES: u64 = 10_030;
 /// Bytes of the checksum behind a CBlockUndo.
 pub const CHECKSUM_BYTES: u64 = 32;
-/// Scripts below this number are in a short form of their own.
-const SHORT_FORMS: u64 = 6;
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Why a record is not the spent outputs of its block.
@@ -224,35 +221,6 @@ fn read_script<R: Read>(stream: &mut Stream<R>, script: &mut Vec<u8>) -> Result<
             _ => false,
         };
     if has_short_form { Err(stream.malformed()) } else { Ok(form) }
-}
-
-/// Core's `DecompressScript`; `None` for a public key that is not on its curve.
-fn decompress_script<'a>(form: u64, compressed: &'a [u8], whole: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if form >= SHORT_FORMS {
-        return Some(compressed);
-    }
-    whole.clear();
-    let mut add = |parts: [&[u8]; 3]| parts.iter().for_each(|part| whole.extend_from_slice(part));
-    match form {
-        0 => add([&[0x76, 0xa9, 20], compressed, &[0x88, 0xac]]),
-        1 => add([&[0xa9, 20], compressed, &[0x87]]),
-        2 | 3 => add([&[33, form as u8], compressed, &[0xac]]),
-        _ => {
-            let mut key = [form as u8 - 2; 33];
-            key[1..].copy_from_slice(compressed.get(..32)?);
-            let key = PublicKey::from_slice(&key).ok()?.serialize_uncompressed();
-            add([&[65], &key, &[0xac]]);
-        }
-    }
-    Some(whole)
-}
-
-/// Core's `DecompressAmount`; `None` when it outgrows 64 bits.
-fn decompress_amount(compressed: u64) -> Option<u64> {
-    let Some(rest) = compressed.checked_sub(1) else { return Some(0) };
-    let (exponent, rest) = (rest % 10, rest / 10);
-    let digits = if exponent < 9 { (rest / 9).checked_mul(10)? + rest % 9 + 1 } else { rest + 1 };
-    digits.checked_mul(10u64.pow(exponent as u32))
 }
 
 /// Reads CBlockUndo in chunks and hashes it on the way.
