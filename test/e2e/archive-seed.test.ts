@@ -89,7 +89,7 @@ t.test('a folder of segment files', async (t) => {
     t.match(seed, { torrents: 10, catalogueInfoHashV1: null });
     t.match(
       await stopped(seed),
-      /blocks file of segment 1 is not seeded: .*blocks-00001\.dat: the block at byte \d+ is damaged/,
+      /blocks file of segment 1 cannot be hashed: .*blocks-00001\.dat: the block at byte \d+ is damaged/,
     );
     const judged = await startSeed(t, ['--segments', folder, ...alone, ...named]);
     t.match(judged, { torrents: 11 });
