@@ -14,9 +14,10 @@ import { checkItem, type DhtItem, isMutable, isSigned, itemTarget } from './dht-
 import { DhtNode, type Question } from './dht-node.js';
 import { type DhtState, NO_DHT_STATE } from './dht-state.js';
 import { ExternalAddress } from './external-address.js';
+import { type InfohashSample, parseSample } from './infohash-sample.js';
 import { itemFields, parseItem } from './item-fields.js';
 import { ItemStore } from './item-store.js';
-import { bytesOf, integerOf, type KrpcReply, parseKrpc } from './krpc.js';
+import { type KrpcReply, parseKrpc } from './krpc.js';
 import { ID_BYTES } from './node-id.js';
 import { ReplyAllowance } from './reply-allowance.js';
 import { Transactions } from './transactions.js';
@@ -62,22 +63,9 @@ interface Waitable {
   readonly signal?: AbortSignal;
 }
 
-/** What a node said that it keeps (BEP 51). */
-export interface InfohashSample {
-  readonly infoHashes: readonly Uint8Array[];
-  /** Infohashes that it keeps in all. */
-  readonly total: number;
-  /** It gives the same sample until then. */
-  readonly intervalMs: number;
-}
-
 const TICK_MS = 5000;
 /** Nodes that the user or peers named, and that may be asked wherever they are. */
 const MAX_NAMED = 1000;
-/** BEP 51: at most six hours. */
-const MAX_INTERVAL_S = 21_600;
-const MAX_SAMPLES_BYTES = 2000;
-
 /** A running DHT node. Datagrams for it come in through `deliver`. */
 export class Dht {
   readonly #options: DhtOptions;
@@ -298,7 +286,7 @@ export class Dht {
   ): AsyncGenerator<InfohashSample, void, undefined> {
     checkHash(target, 'target');
     const visit = (reply: KrpcReply) => {
-      const sample = sampleOf(reply);
+      const sample = parseSample(reply);
       return { found: sample ? [sample] : [], isEnough: false };
     };
     yield* this.#stream(
@@ -451,17 +439,6 @@ function peersOf({ values }: KrpcReply): PeerAddress[] {
     if (!(compact instanceof Uint8Array)) return [];
     return parseCompactAddress(compact, 'ipv4') ?? parseCompactAddress(compact, 'ipv6') ?? [];
   });
-}
-
-function sampleOf({ values }: KrpcReply): InfohashSample | null {
-  const samples = bytesOf(values, 'samples', 0, MAX_SAMPLES_BYTES);
-  if (!samples || samples.length % ID_BYTES !== 0) return null;
-  const infoHashes = Array.from({ length: samples.length / ID_BYTES }, (_, at) =>
-    samples.slice(at * ID_BYTES, (at + 1) * ID_BYTES),
-  );
-  const intervalS = Math.min(MAX_INTERVAL_S, Math.max(0, integerOf(values, 'interval') ?? 0));
-  const total = Math.max(infoHashes.length, integerOf(values, 'num') ?? 0);
-  return { infoHashes, total, intervalMs: intervalS * 1000 };
 }
 
 function checkHash(hash: Uint8Array, name: string): void {
