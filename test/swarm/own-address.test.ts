@@ -13,6 +13,8 @@ t.test('without an address of our own nobody is preferred', async (t) => {
   const own = new OwnAddress(() => HERE.port, new ExternalAddress());
   t.equal(own.priority(peer), 0, 'nobody has said anything');
   own.heard('90.0.0.1', bytes(HERE.host));
+  t.equal(own.priority(peer), 0, 'one alone may lie');
+  own.heard('91.0.0.1', bytes(HERE.host));
   t.equal(own.priority(peer), peerPriority(HERE, peer));
   t.equal(own.priority({ host: '2001:db8::1', port: 1 }), 0, 'of the other family nothing is known');
 });
