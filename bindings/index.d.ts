@@ -96,10 +96,13 @@ export declare class Datadir {
   /** Where the block records of the heights `[first, end)` lie, in order. ERR_SEGMENT_RANGE. */
   blockExtents(first: number, end: number): ExtentsHandle
   /**
-   * Reads what has changed since the last scan, on a worker: grown, new and pruned files. Errors as
-   * `scanDatadir`; the picture from before stays then.
+   * Reads what has changed since the last scan, on a worker: what files have grown by, new files, and anew those that
+   * were written over or replaced; files that the node has pruned stay known. Errors as `scanDatadir`; the picture
+   * from before stays then.
    */
-  rescan(): Promise<void>
+  rescan(): Promise<DatadirChanges>
+  /** Keeps what is new and lets go of the store, on a worker; a later rescan opens it again. */
+  close(): Promise<void>
   /** Bytes of the records of the heights `[first, end)` of the most-work chain; null when not all are held. */
   recordsLength(first: number, end: number): number | null
   /**
@@ -581,6 +584,24 @@ export interface Damage {
   reason: string
   /** Those that were never written (holes of a sparse file). */
   holeBytes: number
+}
+
+/** What a rescan found. */
+export interface DatadirChanges {
+  /** Blocks that were never seen before. */
+  appended: number
+  /** Files that the node has deleted since. */
+  gone: number
+  /** Files whose earlier blocks are not where they were: replaced, cut, or written over. */
+  replaced: number
+  /** The end of the chain with the most work before. */
+  tipBefore?: DatadirTip
+  /** And now. */
+  tip?: DatadirTip
+  /** Height of the last block that both chains share. */
+  forkHeight?: number
+  /** Bytes read of block files. */
+  readBytes: number
 }
 
 /** The last block of the chain with the most work. */
@@ -1127,11 +1148,12 @@ export interface RewrittenUndo {
 }
 
 /**
- * Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge.
+ * Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge. With `store_path`, a file
+ * in an existing folder, only what has changed since an earlier run is read; `close` lets go of it.
  *
  * Errors: ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY, ERR_NETWORK_MISMATCH.
  */
-export declare function scanDatadir(blocksDir: string, network: string, signetChallenge?: Uint8Array | undefined | null): Promise<Datadir>
+export declare function scanDatadir(blocksDir: string, network: string, signetChallenge?: Uint8Array | undefined | null, storePath?: string | undefined | null): Promise<Datadir>
 
 /** Where a socket is bound, or a peer is. */
 export interface SocketAddress {

@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   ERR_SPENT_MISSING: 'undo data (rev*.dat) of the segment is missing or incomplete',
   ERR_UNDO_OLD: 'undo data of the segment was written by Core before 0.15 and lacks heights',
   ERR_BLOCK_DAMAGED: 'a block in a block file is not what its header commits to',
+  ERR_BLOCK_PRUNED: 'the node has deleted the block file that the block was in',
   ERR_NOT_SEALED: 'the segment has too few blocks on top to become a torrent',
   ERR_PORT_IN_USE: 'the port to listen on is taken',
   ERR_ADDRESS: 'an address is malformed or its name cannot be resolved',

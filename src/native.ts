@@ -730,9 +730,17 @@ export class Datadir {
     return this.#inner.unlinkedBytes();
   }
 
-  /** Reads what was written since. */
-  async rescan(signal?: AbortSignal): Promise<void> {
-    await task(() => this.#inner.rescan(), signal);
+  /**
+   * Reads what was written since, and says what that was. Costs some system calls when nothing was. The picture from
+   * before stays when it rejects: as `scanDatadir`.
+   */
+  async rescan(signal?: AbortSignal): Promise<Readonly<bindings.DatadirChanges>> {
+    return task(() => this.#inner.rescan(), signal);
+  }
+
+  /** Keeps what is new in the file given to `scanDatadir`, and lets go of it. */
+  async close(): Promise<void> {
+    await task(() => this.#inner.close());
   }
 }
 
@@ -871,15 +879,18 @@ export const HashPace = bindings.HashPace;
 export type HashPace = bindings.HashPace;
 
 /**
- * Scans blk*.dat and rev*.dat of a blocks folder: frame heads and headers.
+ * Scans blk*.dat and rev*.dat of a blocks folder: frame heads and headers. With `storePath`, a file in an existing folder,
+ * only what has changed since an earlier run is read.
  * @throws BlockswarmError ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY, ERR_NETWORK_MISMATCH
  */
 export async function scanDatadir(
   blocksDir: string,
   network: string,
   signal?: AbortSignal,
+  storePath?: string,
 ): Promise<Datadir> {
-  return new Datadir(await task(() => bindings.scanDatadir(blocksDir, network), signal));
+  const scan = () => bindings.scanDatadir(blocksDir, network, null, storePath);
+  return new Datadir(await task(scan, signal));
 }
 
 // ---- Core's engine: in its child process only ------------------------------------------------------------------

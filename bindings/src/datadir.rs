@@ -3,7 +3,7 @@ use crate::error::coded;
 use crate::store::{CancelFlag, ExtentsHandle, flag};
 use crate::task::Job;
 use blockswarm_chain::params::Params;
-use blockswarm_chain::scan::{BlockIndex, ScanError};
+use blockswarm_chain::scan::{BlockIndex, Changes, ScanError, Tip};
 use blockswarm_chain::segments::{SEALING_DEPTH, SegmentKind};
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi_derive::napi;
@@ -54,7 +54,27 @@ struct Shared {
     rescan: Mutex<()>,
 }
 
-/// Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge.
+/// What a rescan found.
+#[napi(object, object_from_js = false)]
+pub struct DatadirChanges {
+    /// Blocks that were never seen before.
+    pub appended: u32,
+    /// Files that the node has deleted since.
+    pub gone: u32,
+    /// Files whose earlier blocks are not where they were: replaced, cut, or written over.
+    pub replaced: u32,
+    /// The end of the chain with the most work before.
+    pub tip_before: Option<DatadirTip>,
+    /// And now.
+    pub tip: Option<DatadirTip>,
+    /// Height of the last block that both chains share.
+    pub fork_height: Option<u32>,
+    /// Bytes read of block files.
+    pub read_bytes: i64,
+}
+
+/// Scans a `blocks` folder on a worker. A custom signet (`signet-<8 hex>`) needs its challenge. With `store_path`, a file
+/// in an existing folder, only what has changed since an earlier run is read; `close` lets go of it.
 ///
 /// Errors: ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY, ERR_NETWORK_MISMATCH.
 #[napi(catch_unwind, ts_return_type = "Promise<Datadir>")]
@@ -62,10 +82,16 @@ pub fn scan_datadir(
     blocks_dir: String,
     network: String,
     signet_challenge: Option<&[u8]>,
+    store_path: Option<String>,
 ) -> napi::Result<AsyncTask<Job<Datadir>>> {
     let params = Params::by_name(&network, signet_challenge).map_err(|error| coded(error.code(), error))?;
     Ok(AsyncTask::new(Job::new(move || {
-        let index = BlockIndex::scan(Path::new(&blocks_dir), &params).map_err(refused)?;
+        let blocks_dir = Path::new(&blocks_dir);
+        let index = match &store_path {
+            Some(store) => BlockIndex::scan_kept(blocks_dir, &params, Path::new(store)),
+            None => BlockIndex::scan(blocks_dir, &params),
+        };
+        let index = index.map_err(refused)?;
         let index = RwLock::new(Arc::new(index));
         Ok(Datadir { shared: Arc::new(Shared { index, rescan: Mutex::new(()) }) })
     })))
@@ -86,12 +112,7 @@ impl Datadir {
     /// The last block of the chain with the most work; null without genesis.
     #[napi(catch_unwind)]
     pub fn tip(&self) -> Option<DatadirTip> {
-        let tip = self.index().tip()?;
-        Some(DatadirTip {
-            height: tip.height,
-            hash: tip.hash.to_vec().into(),
-            work: tip.work.to_be_bytes().to_vec().into(),
-        })
+        self.index().tip().map(Into::into)
     }
 
     /// The height up to which that chain is held without a gap, from genesis on; -1 when there is none.
@@ -210,18 +231,56 @@ impl Datadir {
         Ok(ExtentsHandle { extents: self.index().block_extents(first..end).map_err(refused)? })
     }
 
-    /// Reads what has changed since the last scan, on a worker: grown, new and pruned files. Errors as
-    /// `scanDatadir`; the picture from before stays then.
-    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn rescan(&self) -> AsyncTask<Job<()>> {
+    /// Reads what has changed since the last scan, on a worker: what files have grown by, new files, and anew those that
+    /// were written over or replaced; files that the node has pruned stay known. Errors as `scanDatadir`; the picture
+    /// from before stays then.
+    #[napi(catch_unwind, ts_return_type = "Promise<DatadirChanges>")]
+    pub fn rescan(&self) -> AsyncTask<Job<DatadirChanges>> {
         let shared = Arc::clone(&self.shared);
         AsyncTask::new(Job::new(move || {
             // One at a time, or an older picture could replace a newer one.
             let _one = shared.rescan.lock();
             let index = Arc::clone(&shared.index.read());
-            let next = index.rescan().map_err(refused)?;
+            let (next, changes) = index.rescan().map_err(refused)?;
             *shared.index.write() = Arc::new(next);
+            Ok(changes.into())
+        }))
+    }
+
+    /// Keeps what is new and lets go of the store, on a worker; a later rescan opens it again.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn close(&self) -> AsyncTask<Job<()>> {
+        let shared = Arc::clone(&self.shared);
+        AsyncTask::new(Job::new(move || {
+            let _one = shared.rescan.lock();
+            let index = Arc::clone(&shared.index.read());
+            index.close();
             Ok(())
         }))
+    }
+}
+
+impl From<Tip> for DatadirTip {
+    fn from(tip: Tip) -> Self {
+        Self {
+            height: tip.height,
+            hash: tip.hash.to_vec().into(),
+            work: tip.work.to_be_bytes().to_vec().into(),
+        }
+    }
+}
+
+impl From<Changes> for DatadirChanges {
+    fn from(changes: Changes) -> Self {
+        let Changes { appended, gone, replaced, tip_before, tip, fork_height, read_bytes } = changes;
+        Self {
+            appended,
+            gone,
+            replaced,
+            tip_before: tip_before.map(Into::into),
+            tip: tip.map(Into::into),
+            fork_height,
+            read_bytes: i64::try_from(read_bytes).unwrap_or(i64::MAX),
+        }
     }
 }

@@ -22,7 +22,7 @@ export interface FollowedChain {
   /** 32 bytes, internal order; null above the tip. */
   hashAt(height: number): Uint8Array | null;
   /** Reads what was written since; what was there before stays when it fails. */
-  rescan(signal: AbortSignal): Promise<void>;
+  rescan(signal: AbortSignal): Promise<unknown>;
 }
 
 /** What an earlier run knew. */

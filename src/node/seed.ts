@@ -3,6 +3,7 @@
  * writes it: what is sealed is hashed and served, what leaves the chain is withdrawn.
  */
 import { randomBytes } from 'node:crypto';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { privacyOf } from '../connector/privacy.js';
@@ -55,6 +56,8 @@ const scrubBytesPerSecond = 32 * 2 ** 20;
 /** Between two looks at what the node has deleted. */
 const LOOK_MS = 1000;
 
+/** In the state folder: what is known of the block files. */
+const INDEX_FILE = 'index.redb';
 /** After a catalogue could not be written. */
 const AGAIN_MS = 60_000;
 const clock = () => performance.now();
@@ -189,10 +192,12 @@ export class Seeder {
   static async start(options: SeedOptions, signal: AbortSignal, report: Report): Promise<Seeder> {
     const privacy = privacyOf(options, randomBytes);
     const hints = hintSources(options);
-    const source = await Source.open(options, signal);
-    for (const warning of source.datadir.warnings()) report.warn(warning);
+    // What is wrong with a folder that is missing is for the scan to say.
+    await access(options.datadir).catch(() => Source.open(options, signal));
     const state = StateFolder.open(options.stateDir, options.datadir);
     try {
+      const source = await Source.open(options, signal, join(state.path, INDEX_FILE));
+      for (const warning of source.datadir.warnings()) report.warn(warning);
       // Before the hashing: a port in use is told at once.
       const folders = [state.path];
       const peerNode = await openPeerNode({ choice: options, privacy, folders, signal, report });
@@ -275,6 +280,7 @@ export class Seeder {
     await this.peerNode.close();
     this.#pruned.close();
     await this.#resumeDb.close();
+    await this.source.close();
     this.#state.close();
   }
 

@@ -118,15 +118,15 @@ export class Source implements SegmentSource, ChainHeaders {
   }
 
   /**
-   * Scans the block files.
+   * Scans the block files; with `indexPath`, a file in an existing folder, only what has changed since an earlier run.
    * @throws BlockswarmError ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_XOR_KEY,
    *   ERR_NETWORK_MISMATCH
    */
-  static async open(options: SourceOptions, signal: AbortSignal): Promise<Source> {
+  static async open(options: SourceOptions, signal: AbortSignal, indexPath?: string): Promise<Source> {
     const network = networkParams(options.network);
     const { blocksDir } = datadirPaths(options.datadir, network.name, options.blocks);
     await refuseForeignLayout(options.datadir);
-    const datadir = await scanDatadir(blocksDir, network.name, signal);
+    const datadir = await scanDatadir(blocksDir, network.name, signal, indexPath);
     const overlay =
       options.stateDir === undefined ? null : undoOverlayPath(options.stateDir, options.datadir);
     if (overlay) datadir.useUndoOverlay(overlay);
@@ -140,6 +140,11 @@ export class Source implements SegmentSource, ChainHeaders {
   /** Of a segment's torrent and its only file. */
   fileName(index: number, kind: SegmentKind): string {
     return segmentFileName(this.network.name, index, kind);
+  }
+
+  /** Keeps what is known of the files for the next run. */
+  close(): Promise<void> {
+    return this.datadir.close();
   }
 
   blocks(index: number, options: HashOptions): Promise<SegmentTorrent> {

@@ -69,7 +69,10 @@ pub use kept::{Collected, KeptFile, KeptFiles};
 pub use merkle::{layer_root, piece_root};
 pub use nowait::NowRead;
 pub use pace::HashPace;
-pub use resume::{Before, DatabaseFile, MadeHashes, PlacedFile, ResumeDb, ResumeRecord, Resumed};
+pub use resume::{
+    Before, DamagedRecord, DatabaseFile, MadeHashes, PlacedFile, RecordReader, RecordWriter, ResumeDb,
+    ResumeRecord, Resumed,
+};
 pub use store::{Allocation, HashesTaken, PiecePlace, Store, StoreOptions, SyncPolicy};
 pub use torrent_hashes::{TorrentKind, hash_bytes, hash_extents, hash_extents_paced, hash_files};
 pub use verdict::{PieceOutcome, PieceVerdict};

@@ -5,9 +5,9 @@
 //! length. Either way the head and the block are what a segment's blocks file holds, so that they are served where
 //! they lie. Which blocks those are, a catalogue's headers say: no chain is looked for here.
 use super::error::{ScanError, SkipReason, Skipped};
-use super::file::BLOCK_BYTES;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Records, Shape};
+use super::walk::BLOCK_BYTES;
 use crate::encode::Hash;
 use crate::header::{HEADER_BYTES, Header, block_hash};
 use crate::params::Params;
@@ -76,7 +76,7 @@ impl BlockArchive {
             let unreadable = |error| ScanError::unreadable(path, error);
             let shape = Shape { magic: params.magic, sizes: BLOCK_BYTES, trailer };
             let reader = FileReader::open(path, [0; 8]).map_err(unreadable)?;
-            let mut records = Records::new(reader, shape);
+            let mut records = Records::from(reader, shape, 0);
             while let Some(record) = records.next().map_err(unreadable)? {
                 if cancelled.load(Ordering::Relaxed) {
                     return Err(ScanError::Cancelled);

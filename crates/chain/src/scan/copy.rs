@@ -1,11 +1,10 @@
 //! Blocks of the most-work chain copied out in the order of heights, as Core's `-loadblock` reads them.
 use super::BlockIndex;
+use super::Found;
 use super::error::ScanError;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
 use super::settle::read_block;
-use super::tree::Found;
-use crate::block::{BlockContext, check_block};
 use blockswarm_pieces::PiecesError;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,7 +20,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 impl BlockIndex {
     /// Bytes of the records of these heights; `None` when not all are held.
     pub fn records_length(&self, heights: Range<u32>) -> Option<u64> {
-        let length = |height| Some(HEAD_BYTES + u64::from(self.tree.at_height(height)?.frame.record().size));
+        let length = |height| Some(HEAD_BYTES + u64::from(self.found(height)?.frame.record().size));
         heights.map(length).sum()
     }
 
@@ -42,7 +41,7 @@ impl BlockIndex {
         let (mut count, mut offset) = (0, 0);
         for height in heights {
             check(cancelled)?;
-            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+            let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
             let size = found.frame.record().size;
             let mut head = [0; HEAD_BYTES as usize];
             let has_head = reader.fill(offset, &mut head).map_err(unreadable)?;
@@ -72,8 +71,8 @@ impl BlockIndex {
         let mut open: BTreeMap<PathBuf, FileReader> = BTreeMap::new();
         for height in heights {
             check(cancelled)?;
-            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
-            let path = &found.file.place.blocks_path;
+            let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
+            let path = &found.file.pair.blocks_path;
             let unreadable = |error| ScanError::unreadable(path, error);
             if !open.contains_key(path) {
                 if open.len() >= OPEN_FILES {
@@ -105,8 +104,7 @@ impl BlockIndex {
     }
 
     fn is_block(&self, block: &[u8], found: &Found<'_>, height: u32) -> Result<(), String> {
-        let context = BlockContext { header: &found.frame.header, height, params: self.params() };
-        check_block(block, &context).map(|_| ()).map_err(|fault| fault.to_string())
+        self.check_bytes(block, found.number, height).map(|_| ()).map_err(|fault| fault.to_string())
     }
 }
 

@@ -44,6 +44,14 @@ pub enum ScanError {
         /// The first file in which nothing was found.
         file: PathBuf,
     },
+    /// There is data, and not one block record is found with the key of `xor.dat`.
+    #[error("no block record found in {} with the key {}: it is another node's", file.display(), path.display())]
+    XorKeyWrong {
+        /// The key's file.
+        path: PathBuf,
+        /// The first file in which nothing was found.
+        file: PathBuf,
+    },
     /// A file begins with a block of another network.
     #[error("{} holds blocks of {found}, expected {expected}", path.display())]
     NetworkMismatch {
@@ -88,6 +96,14 @@ pub enum ScanError {
         /// What the block breaks.
         reason: String,
     },
+    /// The node has deleted the file.
+    #[error("the block at height {height} was pruned: {} is gone", path.display())]
+    Pruned {
+        /// The `blk` file that was.
+        path: PathBuf,
+        /// The block's height.
+        height: u32,
+    },
     /// The table of files is full.
     #[error(transparent)]
     Pieces(#[from] PiecesError),
@@ -102,12 +118,15 @@ impl ScanError {
         match self {
             Self::Empty { .. } | Self::NoArchive { .. } => "ERR_DATADIR_EMPTY",
             Self::Unreadable { .. } => "ERR_DATADIR_UNREADABLE",
-            Self::XorKeyLength { .. } | Self::XorKeyMissing { .. } => "ERR_XOR_KEY",
+            Self::XorKeyLength { .. } | Self::XorKeyMissing { .. } | Self::XorKeyWrong { .. } => {
+                "ERR_XOR_KEY"
+            }
             Self::NetworkMismatch { .. } => "ERR_NETWORK_MISMATCH",
             Self::SegmentRange { .. } => "ERR_SEGMENT_RANGE",
             Self::SpentMissing { .. } => "ERR_SPENT_MISSING",
             Self::OldUndo { .. } => "ERR_UNDO_OLD",
             Self::BlockDamaged { .. } => "ERR_BLOCK_DAMAGED",
+            Self::Pruned { .. } => "ERR_BLOCK_PRUNED",
             Self::Pieces(error) => error.code(),
             Self::Cancelled => "ERR_INTERRUPTED",
         }
@@ -129,6 +148,24 @@ pub enum SkipReason {
     ProofOfWork,
     /// A record that is not whole.
     Torn,
+}
+
+impl SkipReason {
+    /// As a store keeps it: a number, and a length where it has one.
+    pub(super) fn code(self) -> (u32, u32) {
+        match self {
+            Self::Garbage => (0, 0),
+            Self::Length(length) => (1, length),
+            Self::ProofOfWork => (2, 0),
+            Self::Torn => (3, 0),
+        }
+    }
+
+    /// `None` for a number that is no reason's.
+    pub(super) fn of_code(code: u32, length: u32) -> Option<Self> {
+        let known = [Self::Garbage, Self::Length(length), Self::ProofOfWork, Self::Torn];
+        known.get(code as usize).copied()
+    }
 }
 
 /// Bytes of a block file that were passed over, as Core's own reindex does.

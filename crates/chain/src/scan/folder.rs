@@ -1,44 +1,52 @@
-//! The folder itself: which files there are, their key, and reading them on several threads.
+//! The folder itself: which files there are, and their key.
 use super::error::ScanError;
-use super::file::{BlockFile, Place};
+use super::file::{BlockFile, Pair};
 use super::reader::XorKey;
-use crate::params::Params;
-use blockswarm_pieces::Files;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use blockswarm_pieces::{FileIdentity, Files};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 const KEY_FILE: &str = "xor.dat";
-/// More threads than this only fight for the disk.
-const THREADS_LIMIT: usize = 8;
 
-/// The folder and its key.
+/// The folder as it was when it was looked at.
+#[derive(Clone)]
 pub(super) struct Folder {
-    path: PathBuf,
+    path: Arc<Path>,
     key: XorKey,
-    /// Whether there is a `xor.dat`; without one the files are plain (Core before 28).
-    has_key_file: bool,
+    /// Of the key's file; without one the files are plain (Core before 28).
+    key_file: Option<FileIdentity>,
+    /// The numbers of the `blk` files, in order; gaps are allowed.
+    numbers: Arc<[u32]>,
+    /// Of the folder when they were listed: another one when files were made or deleted since.
+    listed: Option<FileIdentity>,
 }
 
 impl Folder {
-    /// Reads the key.
+    /// Reads the key and lists the files.
     pub fn open(path: &Path) -> Result<Self, ScanError> {
-        let key_path = path.join(KEY_FILE);
-        let (key, has_key_file) = match fs::read(&key_path) {
-            Ok(bytes) => match <XorKey>::try_from(bytes.as_slice()) {
-                Ok(key) => (key, true),
-                Err(_) => {
-                    return Err(ScanError::XorKeyLength { path: key_path, length: bytes.len() as u64 });
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => ([0; 8], false),
-            Err(error) => return Err(ScanError::unreadable(&key_path, error)),
+        let blank =
+            Self { path: path.into(), key: [0; 8], key_file: None, numbers: Arc::default(), listed: None };
+        blank.look()
+    }
+
+    /// The folder as it is now. Some system calls when nothing has changed.
+    pub fn look(&self) -> Result<Self, ScanError> {
+        let key_path = self.path.join(KEY_FILE);
+        let unreadable = |error| ScanError::unreadable(&self.path, error);
+        let listed = FileIdentity::from(&fs::metadata(&self.path).map_err(unreadable)?);
+        let key_file =
+            FileIdentity::at(&key_path).map_err(|error| ScanError::unreadable(&key_path, error))?;
+        let key = match key_file {
+            None => [0; 8],
+            Some(_) if key_file == self.key_file => self.key,
+            Some(_) => read_key(key_path)?,
         };
-        Ok(Self { path: path.to_owned(), key, has_key_file })
+        let is_listed = self.listed == Some(listed);
+        let numbers = if is_listed { Arc::clone(&self.numbers) } else { list(&self.path)?.into() };
+        // A file that is made within the same tick of the clock shows at the next look.
+        let listed = Some(listed).filter(|listed| !listed.is_recent());
+        Ok(Self { path: Arc::clone(&self.path), key, key_file, numbers, listed })
     }
 
     pub fn path(&self) -> &Path {
@@ -49,94 +57,54 @@ impl Folder {
         self.key
     }
 
-    /// The numbers of the `blk` files, in order; gaps are allowed.
-    fn numbers(&self) -> Result<Vec<u32>, ScanError> {
-        let unreadable = |error| ScanError::unreadable(&self.path, error);
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            numbers.extend(name.to_str().and_then(block_file_number));
-        }
-        if numbers.is_empty() {
-            return Err(ScanError::Empty { path: self.path.clone() });
-        }
-        numbers.sort_unstable();
-        Ok(numbers)
+    /// The numbers of the `blk` files, in order.
+    pub fn numbers(&self) -> &[u32] {
+        &self.numbers
     }
 
-    /// Scans all files; those of `known` that have not changed are taken over as they are, and those that a node has
-    /// pruned stay. It prunes older files only: without one behind them they were lost, and so were their blocks.
-    pub fn read(
-        &self,
-        params: &Params,
-        files: &Files,
-        known: &[Arc<BlockFile>],
-    ) -> Result<Vec<Arc<BlockFile>>, ScanError> {
-        let numbers = self.numbers()?;
-        let newest = numbers.last().copied();
-        let known: BTreeMap<u32, &Arc<BlockFile>> =
-            known.iter().map(|file| (file.place.number, file)).collect();
-        let scan = |number: u32| -> Result<Option<Arc<BlockFile>>, ScanError> {
-            let known = known.get(&number);
-            let place = match known {
-                Some(file) if file.is_current()? => return Ok(Some(Arc::clone(file))),
-                Some(file) => file.place.clone(),
-                None => self.place(number, files),
-            };
-            let file = BlockFile::scan(place, self.key, params, newest == Some(number))?;
-            Ok(file.or_else(|| known.map(|file| file.gone())).map(Arc::new))
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT);
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(BTreeMap::new());
-        let work = || {
-            while let Some(number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let result = scan(*number);
-                let failed = result.is_err();
-                results.lock().insert(*number, result);
-                if failed {
-                    // The others need not be read for an error.
-                    next.store(numbers.len(), Ordering::Relaxed);
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.min(numbers.len()) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let mut results = results.into_inner();
-        for (number, file) in known.range(..newest.unwrap_or_default()) {
-            results.entry(*number).or_insert_with(|| {
-                Ok(Some(if file.is_gone { Arc::clone(file) } else { Arc::new(file.gone()) }))
-            });
-        }
-        results.into_values().filter_map(Result::transpose).collect()
-    }
-
-    fn place(&self, number: u32, files: &Files) -> Place {
+    /// Enters the two files of a number.
+    pub fn pair(&self, number: u32, files: &Files) -> Pair {
         let key = Some(self.key);
         let blocks_path = self.path.join(format!("blk{number:05}.dat"));
         let undo_path = self.path.join(format!("rev{number:05}.dat"));
         let blocks_id = files.add(&blocks_path, key);
         let undo_id = files.add(&undo_path, key);
-        Place { number, blocks_path, undo_path, blocks_id, undo_id }
+        Pair { number, blocks_path, undo_path, blocks_id, undo_id }
     }
 
-    /// Files with bytes in them, no key, and not a single block: the key was left behind when they were copied.
-    pub fn refuse_missing_key(&self, files: &[Arc<BlockFile>]) -> Result<(), ScanError> {
-        if self.has_key_file || files.iter().any(|file| !file.frames.is_empty()) {
+    /// Files with bytes in them, and not a single block: the key was left behind when they were copied, or it is that of
+    /// another folder.
+    pub fn refuse_wrong_key(&self, files: &[Arc<BlockFile>]) -> Result<(), ScanError> {
+        if files.iter().any(|file| !file.frames.is_empty()) {
             return Ok(());
         }
-        match files.iter().find(|file| !file.skipped.is_empty()) {
-            Some(file) => Err(ScanError::XorKeyMissing {
-                path: self.path.join(KEY_FILE),
-                file: file.place.blocks_path.clone(),
-            }),
-            None => Ok(()),
-        }
+        let Some(file) = files.iter().find(|file| !file.skipped.is_empty()) else { return Ok(()) };
+        let (path, file) = (self.path.join(KEY_FILE), file.pair.blocks_path.clone());
+        Err(match self.key_file {
+            Some(_) => ScanError::XorKeyWrong { path, file },
+            None => ScanError::XorKeyMissing { path, file },
+        })
     }
+}
+
+fn read_key(path: PathBuf) -> Result<XorKey, ScanError> {
+    let bytes = fs::read(&path).map_err(|error| ScanError::unreadable(&path, error))?;
+    <XorKey>::try_from(bytes.as_slice())
+        .map_err(|_| ScanError::XorKeyLength { path, length: bytes.len() as u64 })
+}
+
+fn list(path: &Path) -> Result<Vec<u32>, ScanError> {
+    let unreadable = |error| ScanError::unreadable(path, error);
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        numbers.extend(name.to_str().and_then(block_file_number));
+    }
+    if numbers.is_empty() {
+        return Err(ScanError::Empty { path: path.to_owned() });
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// `blk00012.dat` is 12. Five digits, more from 100,000 on.

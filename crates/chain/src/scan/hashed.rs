@@ -70,12 +70,13 @@ impl BlockIndex {
     fn files_of(&self, segment: u32, kind: SegmentKind) -> Result<BTreeSet<FileId>, ScanError> {
         let overlay = self.overlay.get();
         let file = |height| {
-            let found = self.tree.at_height(height).ok_or_else(|| self.beyond(height))?;
-            let own = overlay.as_deref().filter(|overlay| overlay.record(&found.frame.hash).is_some());
+            let found = self.found(height).ok_or_else(|| self.beyond(height))?;
+            let hash = self.tree.hash(found.number).unwrap_or_default();
+            let own = overlay.as_deref().filter(|overlay| overlay.record(&hash).is_some());
             Ok(match (kind, own) {
-                (SegmentKind::Blocks, _) => found.file.place.blocks_id,
+                (SegmentKind::Blocks, _) => found.file.pair.blocks_id,
                 (SegmentKind::Spent, Some(overlay)) => overlay.file,
-                (SegmentKind::Spent, None) => found.file.place.undo_id,
+                (SegmentKind::Spent, None) => found.file.pair.undo_id,
             })
         };
         // Genesis spends nothing; its own undo file may be missing.

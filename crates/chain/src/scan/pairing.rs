@@ -3,12 +3,18 @@
 //! `rev` file *n* holds the records of blocks stored in `blk` file *n*, in the order in which they were connected:
 //! `magic | size u32 | CBlockUndo | SHA256d(hash of the previous block || CBlockUndo)` (Core,
 //! `BlockManager::WriteBlockUndo`). A record names its block only through the checksum, and siblings share a
-//! parent. So the checksum is tried with the parent of the block expected next, then of the others; between
-//! siblings the form decides (transactions, and inputs of each); what stays open is never used.
+//! parent.
+//!
+//! Mostly the records simply follow the blocks in the order of heights, and their first number, which is at their head,
+//! counts the transactions: that pairing is provisional, and costs a small read for each record. It is settled when the
+//! spent file is made, which reads the bytes anyway. Where it does not hold, the checksum is tried with the parent of
+//! the block expected next, then of the others; between siblings the form decides (transactions, and inputs of each);
+//! what stays open is never used.
 use super::error::ScanError;
-use super::file::{BlockFile, Frame};
+use super::file::BlockFile;
 use super::reader::{FileReader, XorKey};
 use super::records::{HEAD_BYTES, Record, Records, Shape};
+use super::tree::Tree;
 use crate::encode::{Hash, sha256d};
 use crate::params::Params;
 use crate::undo::{CHECKSUM_BYTES, MAX_UNDO_BYTES};
@@ -16,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Sizes of CBlockUndo (DESIGN: at most 256 MiB).
 pub(super) const UNDO_BYTES: RangeInclusive<u32> = 1..=MAX_UNDO_BYTES as u32;
@@ -37,40 +43,89 @@ pub(super) struct Undo {
     pub unmatched: usize,
     /// Records of siblings that nothing tells apart.
     pub ambiguous: usize,
+    /// Paired by order and count alone.
+    pub is_provisional: bool,
 }
 
-/// One block's record: 12 bytes.
+/// One block's record: 8 bytes.
 #[derive(Debug, Default)]
-struct Slot {
-    /// Offset and size; no record when the size is 0.
-    record: (u32, u32),
-    /// Set when the record was checked against its block.
-    settled: AtomicBool,
+pub(super) struct Slot {
+    offset: u32,
+    /// Bytes, 0 for no record, and the marks below.
+    size: AtomicU32,
+}
+
+/// The record was checked against its block, and the file has not changed since.
+const SETTLED: u32 = 1 << 31;
+/// It was checked at some time.
+const PROVEN: u32 = 1 << 30;
+const SIZE: u32 = PROVEN - 1;
+
+impl Slot {
+    /// As a store keeps it.
+    pub fn kept(&self) -> (u32, u32) {
+        (self.offset, self.size.load(Ordering::Acquire) & !SETTLED)
+    }
 }
 
 impl Undo {
-    /// The record of the block at `index` of the file.
-    pub fn record(&self, index: usize) -> Option<Record> {
-        let (offset, size) = self.by_block.get(index)?.record;
-        (size > 0).then_some(Record { offset: offset.into(), size })
+    /// As a store has kept it: good for where records lie, not for what they are.
+    pub fn of_kept(slots: impl Iterator<Item = (u32, u32)>) -> Self {
+        let slot = |(offset, size)| Slot { offset, size: AtomicU32::new(size & !SETTLED) };
+        Self { by_block: slots.map(slot).collect(), ..Self::default() }
     }
 
-    /// Whether that record was checked against its block.
+    /// The slots of the file's blocks, in their order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.by_block
+    }
+
+    /// The record of the block at `index` of the file.
+    pub fn record(&self, index: usize) -> Option<Record> {
+        let slot = self.by_block.get(index)?;
+        let size = slot.size.load(Ordering::Acquire) & SIZE;
+        (size > 0).then_some(Record { offset: slot.offset.into(), size })
+    }
+
+    /// That record if it was ever checked against its block.
+    pub fn proven_record(&self, index: usize) -> Option<Record> {
+        self.record(index).filter(|_| self.has(index, PROVEN))
+    }
+
+    /// Whether that record was checked against its block since the file has last changed.
     pub fn is_settled(&self, index: usize) -> bool {
-        self.by_block.get(index).is_some_and(|slot| slot.settled.load(Ordering::Acquire))
+        self.has(index, SETTLED)
     }
 
     /// Remembers that it was.
     pub fn settle(&self, index: usize) {
+        self.mark(index, SETTLED | PROVEN);
+    }
+
+    fn has(&self, index: usize, mark: u32) -> bool {
+        self.by_block.get(index).is_some_and(|slot| slot.size.load(Ordering::Acquire) & mark != 0)
+    }
+
+    fn mark(&self, index: usize, marks: u32) {
         if let Some(slot) = self.by_block.get(index) {
-            slot.settled.store(true, Ordering::Release);
+            slot.size.fetch_or(marks, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes over what was found out of records that are where they were: all of it when the file has not changed.
+    pub fn follow(&self, earlier: &Self, is_same: bool) {
+        for index in 0..self.by_block.len() {
+            if earlier.proven_record(index).is_some_and(|was| self.record(index) == Some(was)) {
+                let settled = is_same && earlier.is_settled(index);
+                self.mark(index, if settled { SETTLED | PROVEN } else { PROVEN });
+            }
         }
     }
 
     fn set(&mut self, index: usize, record: Record) {
         // Beyond 4 GiB Core itself has no position.
         if let (Some(slot), Ok(offset)) = (self.by_block.get_mut(index), u32::try_from(record.offset)) {
-            slot.record = (offset, record.size);
+            *slot = Slot { offset, size: AtomicU32::new(record.size) };
         }
     }
 }
@@ -78,13 +133,13 @@ impl Undo {
 /// What the pairing of one file needs to know.
 pub(super) struct Pairing<'a> {
     pub file: &'a BlockFile,
-    /// Heights of the file's blocks, in its order.
-    pub heights: &'a [u32],
+    pub tree: &'a Tree,
     pub key: XorKey,
     pub params: &'a Params,
     pub cancelled: &'a AtomicBool,
-    /// Whether a record has the form that a block needs; asked for siblings only.
-    pub fits: &'a dyn Fn(&FileReader, Record, &Frame, u32) -> io::Result<bool>,
+    /// Whether a record has the form that the block at an index of the file needs, at that height; asked for siblings
+    /// only.
+    pub fits: &'a dyn Fn(&FileReader, Record, usize, u32) -> io::Result<bool>,
 }
 
 /// A block that may have a record.
@@ -97,19 +152,71 @@ struct Candidate {
 }
 
 impl Pairing<'_> {
-    /// Reads all records of the file's `rev` file. No file means no records.
-    pub fn run(&self) -> Result<Undo, ScanError> {
-        let path = &self.file.place.undo_path;
-        let reader = match FileReader::open(path, self.key) {
-            Ok(reader) => reader,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Undo::default()),
-            Err(error) => return Err(ScanError::unreadable(path, error)),
+    /// Pairs the records of the file's `rev` file: at first by a look at their heads, or, with `all_bytes`, by their
+    /// checksums. No file means no records.
+    pub fn run(&self, all_bytes: bool) -> Result<Undo, ScanError> {
+        let path = &self.file.pair.undo_path;
+        let open = || match FileReader::open(path, self.key) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ScanError::unreadable(path, error)),
         };
+        let Some(reader) = open()? else { return Ok(Undo::default()) };
+        let quick = if all_bytes { None } else { self.by_order(reader)? };
+        let undo = match quick {
+            Some(undo) => undo,
+            None => match open()? {
+                Some(reader) => self.by_checksums(reader)?,
+                None => Undo::default(),
+            },
+        };
+        if let Some(earlier) = &self.file.earlier_undo {
+            undo.follow(earlier, false);
+        }
+        Ok(undo)
+    }
+
+    /// `None` when the order or a count is not as expected.
+    fn by_order(&self, reader: FileReader) -> Result<Option<Undo>, ScanError> {
+        let unreadable = |error| ScanError::unreadable(&self.file.pair.undo_path, error);
+        let mut undo = Undo { is_provisional: true, ..self.blank() };
+        let candidates = self.candidates();
+        let is_one_of_siblings = |at: usize| family(&candidates, at).len() > 1;
+        let mut expected = candidates.iter().enumerate();
+        let mut records = self.records(reader);
+        while let Some(record) = records.next().map_err(unreadable)? {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(ScanError::Cancelled);
+            }
+            records.accept(record);
+            let count = records.reader.compact_size(record.offset + HEAD_BYTES).map_err(unreadable)?;
+            let Some((at, candidate)) = expected.next() else { return Ok(None) };
+            let transactions =
+                self.file.frames.get(candidate.index).map(|frame| u64::from(frame.transactions));
+            if is_one_of_siblings(at) || count.map(|count| count + 1) != transactions {
+                return Ok(None);
+            }
+            undo.set(candidate.index, record);
+        }
+        Ok(Some(undo).filter(|_| records.skips.is_empty()))
+    }
+
+    fn blank(&self) -> Undo {
         let mut undo = Undo::default();
         undo.by_block.resize_with(self.file.frames.len(), Slot::default);
-        let mut candidates = self.candidates();
+        undo
+    }
+
+    fn records(&self, reader: FileReader) -> Records {
         let shape = Shape { magic: self.params.magic, sizes: UNDO_BYTES, trailer: CHECKSUM_BYTES };
-        let mut records = Records::new(reader, shape);
+        Records::from(reader, shape, 0)
+    }
+
+    fn by_checksums(&self, reader: FileReader) -> Result<Undo, ScanError> {
+        let path = &self.file.pair.undo_path;
+        let mut undo = self.blank();
+        let mut candidates = self.candidates();
+        let mut records = self.records(reader);
         let unreadable = |error| ScanError::unreadable(path, error);
         let mut siblings: BTreeMap<Hash, BTreeMap<Hash, Record>> = BTreeMap::new();
         let mut search = Search { cursor: 0, budget: SEARCH_BUDGET_BYTES, empty: None };
@@ -145,18 +252,21 @@ impl Pairing<'_> {
         Ok(undo)
     }
 
-    /// The file's blocks in the order in which a node connects them. Genesis has no record.
+    /// The file's blocks in the order in which a node connects them. Genesis has no record, nor has a block without a
+    /// line to it.
     fn candidates(&self) -> Vec<Candidate> {
-        let frames = self.file.frames.iter().zip(self.heights).enumerate();
         // A second copy of a block is no sibling of the first.
-        let mut seen = HashSet::from([self.params.genesis_hash]);
-        let mut candidates: Vec<Candidate> = frames
-            .filter(|(_, (frame, _))| seen.insert(frame.hash))
-            .map(|(index, (frame, height))| Candidate {
-                index,
-                height: *height,
-                prev: frame.prev(),
-                paired: false,
+        let mut seen = HashSet::new();
+        let mut candidates: Vec<Candidate> = self
+            .file
+            .frames
+            .iter()
+            .enumerate()
+            .filter(|(_, frame)| seen.insert(frame.number))
+            .filter_map(|(index, frame)| {
+                let height = self.tree.height(frame.number).filter(|height| *height > 0)?;
+                let prev = self.tree.parent_hash(frame.number)?;
+                Some(Candidate { index, height, prev, paired: false })
             })
             .collect();
         candidates.sort_by_key(|candidate| (candidate.height, candidate.prev, candidate.index));
@@ -175,8 +285,7 @@ impl Pairing<'_> {
         for record in group.values() {
             let mut fits = Vec::new();
             for candidate in family {
-                let Some(frame) = self.file.frames.get(candidate.index) else { continue };
-                if (self.fits)(reader, *record, frame, candidate.height)? {
+                if (self.fits)(reader, *record, candidate.index, candidate.height)? {
                     fits.push(*candidate);
                 }
             }

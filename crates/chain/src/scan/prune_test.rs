@@ -45,7 +45,7 @@ fn what_was_pruned_stays_known_and_is_told_as_ranges_of_its_segments() {
     }
     let before = index.extents(1, Blocks).unwrap();
     prune(&dir, 0);
-    let index = index.rescan().unwrap();
+    let index = index.rescan().unwrap().0;
     assert_eq!((index.held_height(), index.tip().unwrap().hash), (Some(11), blocks[11].hash));
     assert_eq!(index.headers(0, 12).unwrap().len(), 12 * 80);
     let length = |part: &[TestBlock]| records(part).len() as u64;
@@ -62,7 +62,7 @@ fn what_was_pruned_stays_known_and_is_told_as_ranges_of_its_segments() {
     assert_eq!(rest, records(&blocks[6..8]));
     assert!(extents.read_exact_at(0, &mut [0; 8]).is_err());
     prune(&dir, 1);
-    let index = index.rescan().unwrap().rescan().unwrap();
+    let index = index.rescan().unwrap().0.rescan().unwrap().0;
     assert_eq!(gone(&index, 1, Blocks), [(0, length(&blocks[4..8]))]);
     assert_eq!(index.held_height(), Some(11));
 }
@@ -72,10 +72,10 @@ fn a_file_that_comes_back_is_read_again() {
     let (dir, blocks) = scene();
     let index = scan(&dir);
     prune(&dir, 1);
-    let index = index.rescan().unwrap();
+    let index = index.rescan().unwrap().0;
     assert_eq!(index.gone_ranges(1, Blocks).unwrap().len(), 1);
     dir.write("blk00001.dat", &records(&blocks[6..8]));
-    let index = index.rescan().unwrap();
+    let index = index.rescan().unwrap().0;
     assert_eq!(index.gone_ranges(1, Blocks).unwrap(), []);
     index.settle(1, Blocks, &AtomicBool::new(false)).unwrap();
 }
@@ -86,6 +86,6 @@ fn files_that_vanish_from_the_end_were_not_pruned() {
     let index = scan(&dir);
     prune(&dir, 2);
     prune(&dir, 1);
-    let index = index.rescan().unwrap();
+    let index = index.rescan().unwrap().0;
     assert_eq!(index.held_height(), Some(5));
 }

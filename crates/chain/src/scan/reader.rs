@@ -1,10 +1,14 @@
 //! One file of a blocks directory read forwards in small steps, the XOR of `xor.dat` undone.
+use blockswarm_pieces::undo_xor;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Heads of small blocks (of the early years) come many to one read; heads of large blocks cost one read each.
+/// Bytes of a record's head, its block's header, and the longest count of transactions.
+pub(super) const HEAD_READ_BYTES: usize = 97;
+/// Heads of small blocks (of the early years) come many to one read; heads of large blocks cost one small read each.
 const WINDOW_BYTES: usize = 16 << 10;
 /// Padding and garbage are searched in larger steps.
 const SEARCH_BYTES: usize = 256 << 10;
@@ -20,6 +24,10 @@ pub(super) struct FileReader {
     /// Bytes as they lie on disk, from `window_start` on.
     window: Vec<u8>,
     window_start: u64,
+    /// Bytes of the next window: more where heads lie close together, unless no byte is to be read before its turn.
+    step: usize,
+    is_exact: bool,
+    read_bytes: AtomicU64,
 }
 
 /// What a search for a magic met on its way.
@@ -35,7 +43,19 @@ impl FileReader {
     pub fn open(path: &Path, key: XorKey) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file, key, length, window: Vec::new(), window_start: 0 })
+        let (window, step, read_bytes) = (Vec::new(), HEAD_READ_BYTES, AtomicU64::new(0));
+        Ok(Self { file, key, length, window, window_start: 0, step, is_exact: false, read_bytes })
+    }
+
+    /// From now on heads are read one by one, and what lies behind them only when it is asked for.
+    pub fn exact(mut self) -> Self {
+        self.is_exact = true;
+        self
+    }
+
+    /// Whether no byte is read before it is asked for.
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     /// Bytes in the file when it was opened.
@@ -43,12 +63,17 @@ impl FileReader {
         self.length
     }
 
+    /// Bytes read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.read_bytes.load(Ordering::Relaxed)
+    }
+
     /// `N` bytes at `offset`; `None` when the file ends before.
     pub fn array<const N: usize>(&mut self, offset: u64) -> io::Result<Option<[u8; N]>> {
-        let raw = self.raw(offset, WINDOW_BYTES)?;
+        let raw = self.raw(offset)?;
         let Some(mut bytes) = raw.first_chunk::<N>().copied() else {
             // The window ends here; one that starts here is as long as the file allows.
-            let fresh = self.load(offset, WINDOW_BYTES)?;
+            let fresh = self.load(offset, N.max(self.step))?;
             let Some(mut bytes) = fresh.first_chunk::<N>().copied() else { return Ok(None) };
             undo_xor(&mut bytes, self.key, offset);
             return Ok(Some(bytes));
@@ -57,10 +82,23 @@ impl FileReader {
         Ok(Some(bytes))
     }
 
+    /// A CompactSize at `offset`, its form not judged; `None` when the file ends before.
+    pub fn compact_size(&mut self, offset: u64) -> io::Result<Option<u64>> {
+        let Some([first]) = self.array(offset)? else { return Ok(None) };
+        let at = offset + 1;
+        Ok(match first {
+            0xfd => self.array(at)?.map(|bytes| u16::from_le_bytes(bytes).into()),
+            0xfe => self.array(at)?.map(|bytes| u32::from_le_bytes(bytes).into()),
+            0xff => self.array(at)?.map(u64::from_le_bytes),
+            small => Some(small.into()),
+        })
+    }
+
     /// Fills `buffer` from `offset`, past the window; `false` when the file ends before.
     pub fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
         match self.file.read_exact_at(buffer, offset) {
             Ok(()) => {
+                self.count(buffer.len());
                 undo_xor(buffer, self.key, offset);
                 Ok(true)
             }
@@ -95,10 +133,14 @@ impl FileReader {
     }
 
     /// Bytes as on disk from `offset` on: from the window if it reaches there, else freshly read.
-    fn raw(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+    fn raw(&mut self, offset: u64) -> io::Result<&[u8]> {
         let inside = offset.checked_sub(self.window_start).is_some_and(|at| at < self.window.len() as u64);
         if !inside {
-            return self.load(offset, length);
+            let end = self.window_start + self.window.len() as u64;
+            let is_near = offset.checked_sub(end).is_some_and(|gap| gap < self.step as u64);
+            let is_dense = is_near && !self.is_exact;
+            self.step = if is_dense { (2 * self.step).min(WINDOW_BYTES) } else { HEAD_READ_BYTES };
+            return self.load(offset, self.step);
         }
         let at = (offset - self.window_start) as usize;
         Ok(self.window.get(at..).unwrap_or_default())
@@ -120,17 +162,11 @@ impl FileReader {
             }
         }
         self.window.truncate(filled);
+        self.count(filled);
         Ok(&self.window)
     }
-}
 
-/// XORs `bytes`, which lie at `offset` of their file, with the key that repeats through the file.
-fn undo_xor(bytes: &mut [u8], mut key: XorKey, offset: u64) {
-    if key == [0; 8] {
-        return;
-    }
-    key.rotate_left((offset % 8) as usize);
-    for (byte, key) in bytes.iter_mut().zip(key.iter().cycle()) {
-        *byte ^= key;
+    fn count(&self, bytes: usize) {
+        self.read_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

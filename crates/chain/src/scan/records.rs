@@ -45,18 +45,20 @@ pub(super) struct Records {
     skipping: Option<(u64, SkipReason)>,
     /// Bytes passed over so far.
     pub skips: Vec<Skip>,
+    /// The walk ended at a record that is not whole.
+    pub is_torn: bool,
 }
 
 impl Records {
-    /// Starts at the file's first byte.
-    pub fn new(reader: FileReader, shape: Shape) -> Self {
-        Self { reader, shape, position: 0, skipping: None, skips: Vec::new() }
+    /// Starts at a record's end, or at the file's first byte.
+    pub fn from(reader: FileReader, shape: Shape, position: u64) -> Self {
+        Self { reader, shape, position, skipping: None, skips: Vec::new(), is_torn: false }
     }
 
     /// The next record that lies wholly in the file.
     ///
     /// A record that the file does not hold to its end is not there yet, unless other records follow: then
-    /// it is garbage.
+    /// it is garbage. With an exact reader the walk ends at the first bytes that are no record.
     pub fn next(&mut self) -> io::Result<Option<Record>> {
         loop {
             let offset = self.position;
@@ -65,6 +67,9 @@ impl Records {
             };
             let [m0, m1, m2, m3, s0, s1, s2, s3] = head;
             if [m0, m1, m2, m3] != self.shape.magic {
+                if self.reader.is_exact() {
+                    return Ok(None);
+                }
                 let search = self.reader.search(offset, self.shape.magic)?;
                 if search.passed_data {
                     self.skip_from(offset, SkipReason::Garbage);
@@ -75,12 +80,19 @@ impl Records {
             }
             let size = u32::from_le_bytes([s0, s1, s2, s3]);
             if !self.shape.sizes.contains(&size) {
+                if self.reader.is_exact() {
+                    return Ok(None);
+                }
                 self.skip_from(offset, SkipReason::Length(size));
                 self.position = offset + 1;
                 continue;
             }
             let end = offset + HEAD_BYTES + u64::from(size) + self.shape.trailer;
             if end > self.reader.length() {
+                if self.reader.is_exact() {
+                    self.is_torn = true;
+                    return Ok(None);
+                }
                 self.skip_from(offset, SkipReason::Torn);
                 self.position = offset + 1;
                 continue;
@@ -116,6 +128,7 @@ impl Records {
         if let Some((first, SkipReason::Torn)) = self.skipping {
             self.skipping = None;
             self.position = first;
+            self.is_torn = true;
             return None;
         }
         self.finish_skip(end);

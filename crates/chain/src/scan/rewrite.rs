@@ -5,15 +5,14 @@
 //! transaction that it is an output of; both go through sorted runs on disk, and where they meet the height and the
 //! coinbase flag are found. The third rewrites record after record.
 use super::BlockIndex;
+use super::Found;
 use super::error::ScanError;
-use super::file::Frame;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
 use super::settle::spent_missing;
-use super::tree::Found;
 use super::undo_overlay::{OverlayWriter, UndoOverlay};
 use crate::encode::{EncodingFault, Hash, Reader};
-use crate::header::{HEADER_BYTES, Header};
+use crate::header::{HEADER_BYTES, Header, RawHeader, block_hash};
 use crate::merkle::merkle_root;
 use crate::old_undo::{is_old, read_shape, read_undo, write_record};
 use crate::sorted_runs::{MergedRuns, SortedRuns};
@@ -94,10 +93,10 @@ impl<'a> Rewriting<'a> {
         for height in 1..=self.held() {
             self.step()?;
             let found = self.at(height)?;
-            let undo = self.index.undo(found.file, self.cancelled)?;
+            let undo = self.index.undo_by_checksums(found.file, self.cancelled)?;
             // One that is missing is said when its segment is settled.
             let Some(record) = undo.record(found.index) else { continue };
-            let bytes = self.bytes(&found.file.place.undo_path, record, height)?;
+            let bytes = self.bytes(&found.file.pair.undo_path, record, height)?;
             if is_old(&bytes).map_err(|fault| malformed(height, &fault))? {
                 old.push(height);
             }
@@ -116,9 +115,10 @@ impl<'a> Rewriting<'a> {
                 self.step()?;
             }
             let found = self.at(height)?;
-            let block = self.bytes(&found.file.place.blocks_path, found.frame.record(), height)?;
-            let transactions = read_block(&block, found.frame).map_err(|reason| ScanError::BlockDamaged {
-                path: found.file.place.blocks_path.clone(),
+            let block = self.bytes(&found.file.pair.blocks_path, found.frame.record(), height)?;
+            let hash = self.index.tree.hash(found.number).unwrap_or_default();
+            let transactions = read_block(&block, &hash).map_err(|reason| ScanError::BlockDamaged {
+                path: found.file.pair.blocks_path.clone(),
                 offset: found.frame.record().offset,
                 reason: format!("height {height}: {reason}"),
             })?;
@@ -191,8 +191,10 @@ impl<'a> Rewriting<'a> {
                 coin.code = code;
                 coins += 1;
             }
-            let record = write_record(&transactions, self.index.params().magic, &found.frame.prev());
-            overlay.push(&found.frame.hash, &record).map_err(failed)?;
+            let tree = &self.index.tree;
+            let prev = tree.parent_hash(found.number).unwrap_or_default();
+            let record = write_record(&transactions, self.index.params().magic, &prev);
+            overlay.push(&tree.hash(found.number).unwrap_or_default(), &record).map_err(failed)?;
         }
         let bytes = overlay.length();
         overlay.finish().map_err(failed)?;
@@ -205,14 +207,14 @@ impl<'a> Rewriting<'a> {
     }
 
     fn at(&self, height: u32) -> Result<Found<'a>, ScanError> {
-        self.index.tree.at_height(height).ok_or_else(|| self.index.beyond(height))
+        self.index.found(height).ok_or_else(|| self.index.beyond(height))
     }
 
     /// CBlockUndo of a block that had a record a pass before.
     fn undo(&mut self, found: &Found<'a>, height: u32) -> Result<Vec<u8>, ScanError> {
-        let record = self.index.undo(found.file, self.cancelled)?.record(found.index);
+        let record = self.index.undo_by_checksums(found.file, self.cancelled)?.record(found.index);
         let record = record.ok_or_else(|| spent_missing(height, "its undo record is gone"))?;
-        self.bytes(&found.file.place.undo_path, record, height)
+        self.bytes(&found.file.pair.undo_path, record, height)
     }
 
     /// The body of a record.
@@ -247,7 +249,7 @@ impl<'a> Rewriting<'a> {
 }
 
 /// A block's transactions with their ids, which the header commits to.
-fn read_block<'a>(block: &'a [u8], frame: &Frame) -> Result<Vec<(Hash, Transaction<'a>)>, String> {
+fn read_block<'a>(block: &'a [u8], hash: &Hash) -> Result<Vec<(Hash, Transaction<'a>)>, String> {
     let mut reader = Reader::new(block);
     let mut read = || {
         reader.take(HEADER_BYTES)?;
@@ -257,7 +259,10 @@ fn read_block<'a>(block: &'a [u8], frame: &Frame) -> Result<Vec<(Hash, Transacti
     };
     let transactions = read().map_err(|fault| fault.to_string())?;
     let (root, _) = merkle_root(transactions.iter().map(|(txid, _)| *txid).collect());
-    let is_right = root == Header::parse(&frame.header).merkle_root && block.starts_with(&frame.header);
+    let header = block.first_chunk();
+    let is_right = header.is_some_and(|header: &RawHeader| {
+        block_hash(header) == *hash && root == Header::parse(header).merkle_root
+    });
     is_right.then_some(transactions).ok_or_else(|| "bad-txnmrklroot".into())
 }
 

@@ -1,7 +1,6 @@
 //! Undo records of an old Core: found, rewritten, and used in the place of the node's.
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::core_files_test::untar;
-use super::file::Frame;
 use super::reader::FileReader;
 use super::testdir::{BlocksDir, TestBlock, block_with, genesis, record, records};
 use super::{BlockIndex, Rewritten};
@@ -146,7 +145,7 @@ fn old_records_are_rewritten_from_the_creating_transactions() {
         assert_eq!(read(&index.extents(segment, Spent).unwrap()), expected);
         index.settle(segment, Blocks, &NEVER).unwrap();
     }
-    assert!(index.rescan().unwrap().settle(0, Spent, &NEVER).is_ok(), "later pictures have it too");
+    assert!(index.rescan().unwrap().0.settle(0, Spent, &NEVER).is_ok(), "later pictures have it too");
 }
 
 #[test]
@@ -265,8 +264,8 @@ fn what_core_wrote_with_forks_is_the_same_again_after_it_was_made_old() {
     let whole = BlockIndex::scan(dir.path(), &params).unwrap();
     // Between siblings of one form nothing decides: their records belong to nobody, before and after.
     let expected = records_by_height(&whole);
-    let prevs: Vec<Hash> =
-        whole.tree.files().iter().flat_map(|file| file.frames.iter().map(Frame::prev)).collect();
+    let frames = whole.block_files.iter().flat_map(|file| file.frames.iter());
+    let prevs: Vec<Hash> = frames.filter_map(|frame| whole.tree.parent_hash(frame.number)).collect();
     let key = whole.xor_key().unwrap_or_default();
     let plain = |bytes: Vec<u8>| -> Vec<u8> {
         bytes.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
@@ -292,11 +291,14 @@ fn what_core_wrote_with_forks_is_the_same_again_after_it_was_made_old() {
 fn records_by_height(index: &BlockIndex) -> BTreeMap<u32, Vec<u8>> {
     let overlay = index.overlay.get();
     let record = |height: u32| {
-        let found = index.tree.at_height(height).unwrap();
-        let own =
-            overlay.as_deref().and_then(|overlay| Some((&overlay.path, overlay.record(&found.frame.hash)?)));
+        let found = index.found(height).unwrap();
+        let hash = index.hash_at(height).unwrap();
+        let own = overlay.as_deref().and_then(|overlay| Some((&overlay.path, overlay.record(&hash)?)));
         let in_node = || {
-            Some((&found.file.place.undo_path, index.undo(found.file, &NEVER).unwrap().record(found.index)?))
+            Some((
+                &found.file.pair.undo_path,
+                index.undo_by_checksums(found.file, &NEVER).unwrap().record(found.index)?,
+            ))
         };
         let (path, record) = own.or_else(in_node)?;
         let key = if own.is_some() { [0; 8] } else { index.key() };

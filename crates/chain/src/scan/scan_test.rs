@@ -127,12 +127,12 @@ fn a_rescan_takes_what_has_grown_and_what_is_new() {
     let first = scan(&dir);
     assert_holds(&first, &blocks[..3]);
     dir.write_padded("blk00000.dat", &records(&blocks[..5]), 4096);
-    let second = first.rescan().unwrap();
+    let second = first.rescan().unwrap().0;
     assert_holds(&second, &blocks[..5]);
     dir.write_padded("blk00000.dat", &records(&blocks[..6]), 0);
     dir.write_padded("blk00001.dat", &records(&blocks[6..]), 4096);
-    assert_holds(&second.rescan().unwrap(), &blocks);
-    assert_holds(&first.rescan().unwrap(), &blocks);
+    assert_holds(&second.rescan().unwrap().0, &blocks);
+    assert_holds(&first.rescan().unwrap().0, &blocks);
     assert_holds(&first, &blocks[..3]);
 }
 
@@ -149,10 +149,10 @@ fn a_rescan_sees_what_a_node_wrote_over_after_a_crash_and_what_it_pruned() {
     let mut again = records(&blocks[3..6]);
     again.extend_from_slice(&torn[again.len()..]);
     dir.write("blk00001.dat", &again);
-    let second = first.rescan().unwrap();
+    let second = first.rescan().unwrap().0;
     assert_holds(&second, &blocks[..7]);
     std::fs::remove_file(dir.path().join("blk00001.dat")).unwrap();
-    assert_holds(&second.rescan().unwrap(), &blocks[..3]);
+    assert_holds(&second.rescan().unwrap().0, &blocks[..3]);
 }
 
 #[test]
@@ -165,10 +165,10 @@ fn a_rescan_reads_a_file_that_was_replaced_and_lets_go_of_one_that_is_gone() {
     assert_holds(&first, &blocks);
     let other = dir.write("new", &records(blocks[..3].iter().rev()));
     std::fs::rename(other, dir.path().join("blk00000.dat")).unwrap();
-    let second = first.rescan().unwrap();
+    let second = first.rescan().unwrap().0;
     assert_holds(&second, &blocks);
     std::fs::remove_file(dir.path().join("blk00001.dat")).unwrap();
-    let third = second.rescan().unwrap();
+    let third = second.rescan().unwrap().0;
     assert_eq!(third.files.open_count(), 0);
     assert_holds(&third, &blocks[..3]);
 }

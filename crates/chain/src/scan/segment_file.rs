@@ -1,10 +1,10 @@
 //! A segment's files as files of their own: as they were exported, or as their torrents were downloaded.
 use super::error::ScanError;
-use super::file::BLOCK_BYTES;
 use super::hashed::HashedFile;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
 use super::settle::{check_undo_record, in_segment, spent_missing};
+use super::walk::BLOCK_BYTES;
 use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::header::{HEADER_BYTES, Header, RawHeader};
 use crate::params::Params;

@@ -1,13 +1,14 @@
 //! A segment's files: where they lie, and the last look at their bytes before they are published.
 use super::BlockIndex;
+use super::Found;
 use super::error::ScanError;
-use super::file::{BlockFile, Frame};
+use super::file::BlockFile;
 use super::pairing::{Pairing, Undo};
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
-use super::tree::Found;
-use crate::block::{BlockContext, BlockFacts, check_block};
+use crate::block::{BlockContext, BlockFacts, BlockFault, check_block};
 use crate::encode::Hash;
+use crate::header::{RawHeader, block_hash};
 use crate::segments::{SegmentKind, sealed_segments};
 use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
 use blockswarm_pieces::{Extents, ExtentsBuilder, FileId, HashPace};
@@ -29,10 +30,9 @@ impl BlockIndex {
     pub fn has_spent(&self, segment: u32) -> bool {
         let Ok(heights) = self.heights(segment) else { return false };
         heights.filter(|height| *height > 0).all(|height| {
-            let found = self.tree.at_height(height);
-            found.is_some_and(|found| {
-                let known = found.file.undo.get().is_none_or(|undo| undo.record(found.index).is_some());
-                known && found.file.undo_stamp.is_some_and(|stamp| stamp.length > 0)
+            self.found(height).is_some_and(|found| {
+                let known = found.file.undo().is_none_or(|undo| undo.record(found.index).is_some());
+                known && found.file.stamps.undo.is_some_and(|file| file.size > 0)
             })
         })
     }
@@ -77,35 +77,35 @@ impl BlockIndex {
 
     /// A block's part of its segment's file.
     fn part(&self, height: u32, kind: SegmentKind) -> Result<Part, ScanError> {
-        let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
-        let (place, is_gone) = (&found.file.place, found.file.is_gone);
+        let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
+        let (pair, is_gone) = (&found.file.pair, found.file.is_gone);
         match kind {
             SegmentKind::Blocks => {
                 let Record { offset, size } = found.frame.record();
-                Ok(Part { file: place.blocks_id, offset, length: HEAD_BYTES + u64::from(size), is_gone })
+                Ok(Part { file: pair.blocks_id, offset, length: HEAD_BYTES + u64::from(size), is_gone })
             }
             SegmentKind::Spent if height == 0 => {
-                Ok(Part { file: place.undo_id, offset: 0, length: 0, is_gone })
+                Ok(Part { file: pair.undo_id, offset: 0, length: 0, is_gone })
             }
             SegmentKind::Spent => {
                 let (file, Record { offset, size }) = self.settled_record(&found, height)?;
                 let length = HEAD_BYTES + u64::from(size) + CHECKSUM_BYTES;
                 // The overlay stays when the node's file goes.
-                Ok(Part { file, offset, length, is_gone: is_gone && file == place.undo_id })
+                Ok(Part { file, offset, length, is_gone: is_gone && file == pair.undo_id })
             }
         }
     }
 
     /// Where a block's undo record lies: in the overlay, or in the node's file. It was checked.
     fn settled_record(&self, found: &Found<'_>, height: u32) -> Result<(FileId, Record), ScanError> {
-        let hash = &found.frame.hash;
+        let hash = &self.tree.hash(found.number).unwrap_or_default();
         let overlay = self.overlay.get();
         let own = overlay
             .as_deref()
             .and_then(|overlay| Some((overlay.file, overlay.record(hash)?, overlay.is_settled(hash))));
         let in_node = || {
-            let undo = found.file.undo.get()?;
-            Some((found.file.place.undo_id, undo.record(found.index)?, undo.is_settled(found.index)))
+            let record = found.file.known_undo()?.proven_record(found.index)?;
+            Some((found.file.pair.undo_id, record, true))
         };
         match own.or_else(in_node) {
             Some((file, record, true)) => Ok((file, record)),
@@ -137,72 +137,106 @@ impl BlockIndex {
         cancelled: &AtomicBool,
     ) -> Result<Extents, ScanError> {
         let mut open = OpenFiles::default();
+        let mut settled: BTreeMap<u32, &BlockFile> = BTreeMap::new();
         for height in self.heights(segment)? {
             if cancelled.load(Ordering::Relaxed) {
                 return Err(ScanError::Cancelled);
             }
-            let Some(found) = self.tree.at_height(height) else { return Err(self.beyond(height)) };
+            let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
+            if found.file.is_gone {
+                return Err(ScanError::Pruned { path: found.file.pair.blocks_path.clone(), height });
+            }
             if let Some(pace) = pace {
                 pace.take(HEAD_BYTES + u64::from(found.frame.record().size), cancelled);
             }
             match kind {
                 SegmentKind::Blocks => {
-                    let reader = open.get(self, &found.file.place.blocks_path)?;
+                    let reader = open.get(self, &found.file.pair.blocks_path)?;
                     self.check_block(reader, &found, height)?;
                 }
                 SegmentKind::Spent if height == 0 => {}
-                SegmentKind::Spent => self
-                    .settle_spent(&mut open, &found, height, cancelled)
-                    .map_err(|error| in_segment(error, segment))?,
+                SegmentKind::Spent => {
+                    let is_new = self
+                        .settle_spent(&mut open, &found, height, cancelled)
+                        .map_err(|error| in_segment(error, segment))?;
+                    if is_new {
+                        settled.insert(found.file.pair.number, found.file);
+                    }
+                }
             }
         }
+        self.keep_undo(&settled);
         self.extents(segment, kind)
     }
 
+    /// Whether it was not known before.
     fn settle_spent(
         &self,
         open: &mut OpenFiles,
         found: &Found<'_>,
         height: u32,
         cancelled: &AtomicBool,
-    ) -> Result<(), ScanError> {
-        let place = &found.file.place;
-        let hash = &found.frame.hash;
+    ) -> Result<bool, ScanError> {
+        let hash = self.tree.hash(found.number).unwrap_or_default();
         if let Some(overlay) = self.overlay.get()
-            && let Some(record) = overlay.record(hash)
+            && let Some(record) = overlay.record(&hash)
         {
-            if !overlay.is_settled(hash) {
-                let facts = self.check_block(open.get(self, &place.blocks_path)?, found, height)?;
+            if !overlay.is_settled(&hash) {
+                let facts = self.check_block(open.get(self, &found.file.pair.blocks_path)?, found, height)?;
                 let reader = open.get(self, &overlay.path)?;
-                check_record(reader, record, found.frame, &facts, height)
+                let prev = self.tree.parent_hash(found.number).unwrap_or_default();
+                check_record(reader, record, &prev, &facts, height)
                     .map_err(|error| ScanError::unreadable(&overlay.path, error))?
                     .map_err(|fault| spent_missing(height, &fault.to_string()))?;
-                overlay.settle(hash);
+                overlay.settle(&hash);
             }
-            return Ok(());
+            return Ok(false);
         }
         let undo = self.undo(found.file, cancelled)?;
         if undo.is_settled(found.index) {
-            return Ok(());
+            return Ok(false);
         }
-        let record = undo.record(found.index).ok_or_else(|| {
-            let (unmatched, ambiguous) = (undo.unmatched, undo.ambiguous);
-            let path = place.undo_path.display();
-            spent_missing(
-                height,
-                &format!(
-                    "no undo record in {path} ({unmatched} of unknown blocks, {ambiguous} of siblings alike)"
-                ),
-            )
-        })?;
-        let facts = self.check_block(open.get(self, &place.blocks_path)?, found, height)?;
-        let reader = open.get(self, &place.undo_path)?;
-        let unreadable = |error| ScanError::unreadable(&place.undo_path, error);
-        check_record(reader, record, found.frame, &facts, height)
-            .map_err(unreadable)?
-            .map_err(|fault| unusable(height, &fault))?;
-        undo.settle(found.index);
-        Ok(())
+        let pair = &found.file.pair;
+        let undo = match undo.record(found.index) {
+            None if undo.is_provisional => self.pair(found.file, true, cancelled)?,
+            _ => undo,
+        };
+        if undo.record(found.index).is_none() {
+            let (path, unmatched, ambiguous) = (pair.undo_path.display(), undo.unmatched, undo.ambiguous);
+            let reason = format!(
+                "no undo record in {path} ({unmatched} of unknown blocks, {ambiguous} of siblings alike)"
+            );
+            return Err(spent_missing(height, &reason));
+        }
+        let facts = self.check_block(open.get(self, &pair.blocks_path)?, found, height)?;
+        let reader = open.get(self, &pair.undo_path)?;
+        let Err(fault) = self.check_undo(reader, &undo, found, &facts, height)? else { return Ok(true) };
+        if !undo.is_provisional {
+            return Err(fault);
+        }
+        // The order was not what it seemed.
+        self.pair(found.file, true, cancelled)?;
+        self.settle_spent(open, found, height, cancelled)
+    }
+
+    /// A block's record against it; the outer error is a file that cannot be read.
+    fn check_undo(
+        &self,
+        reader: &FileReader,
+        undo: &Undo,
+        found: &Found<'_>,
+        facts: &BlockFacts,
+        height: u32,
+    ) -> Result<Result<(), ScanError>, ScanError> {
+        let path = &found.file.pair.undo_path;
+        let record = undo.record(found.index).ok_or_else(|| spent_missing(height, "no undo record"))?;
+        let prev = self.tree.parent_hash(found.number).unwrap_or_default();
+        let verdict = check_record(reader, record, &prev, facts, height);
+        let verdict = verdict.map_err(|error| ScanError::unreadable(path, error))?;
+        if verdict.is_ok() {
+            undo.settle(found.index);
+        }
+        Ok(verdict.map_err(|fault| unusable(height, &fault)))
     }
 
     fn check_block(
@@ -211,50 +245,88 @@ impl BlockIndex {
         found: &Found<'_>,
         height: u32,
     ) -> Result<BlockFacts, ScanError> {
-        let path = &found.file.place.blocks_path;
+        let path = &found.file.pair.blocks_path;
         let record = found.frame.record();
-        let damaged = |reason: String| ScanError::BlockDamaged {
-            path: path.clone(),
-            offset: record.offset,
-            reason: format!("height {height}: {reason}"),
+        let damaged = |reason: String| {
+            // It may have been written over: the next look tells.
+            found.file.doubt();
+            ScanError::BlockDamaged {
+                path: path.clone(),
+                offset: record.offset,
+                reason: format!("height {height}: {reason}"),
+            }
         };
         let block = read_block(reader, record).map_err(|error| ScanError::unreadable(path, error))?;
         let block = block.ok_or_else(|| damaged("the file was cut".into()))?;
-        let context = BlockContext { header: &found.frame.header, height, params: self.params() };
-        check_block(&block, &context).map_err(|fault| damaged(fault.to_string()))
+        self.check_bytes(&block, found.number, height).map_err(|fault| damaged(fault.to_string()))
     }
 
-    /// Whose the records of the file's `rev` file are; read at the first call.
-    pub(super) fn undo<'a>(
+    /// A block's bytes against the header of that number.
+    pub(super) fn check_bytes(
         &self,
-        file: &'a Arc<BlockFile>,
-        cancelled: &AtomicBool,
-    ) -> Result<&'a Undo, ScanError> {
-        if let Some(undo) = file.undo.get() {
-            return Ok(undo);
+        block: &[u8],
+        number: u32,
+        height: u32,
+    ) -> Result<BlockFacts, BlockFault> {
+        let header: Option<&RawHeader> = block.first_chunk();
+        let header = header.filter(|header| self.tree.hash(number) == Some(block_hash(header)));
+        let header = header.ok_or(BlockFault::WrongHeader)?;
+        check_block(block, &BlockContext { header, height, params: self.params() })
+    }
+
+    /// Whose the records of the file's `rev` file are; looked up at the first call.
+    fn undo(&self, file: &BlockFile, cancelled: &AtomicBool) -> Result<Arc<Undo>, ScanError> {
+        match file.undo() {
+            Some(undo) => Ok(undo),
+            None => self.pair(file, false, cancelled),
         }
-        let blocks = self.open(&file.place.blocks_path)?;
-        let fits = |undo: &FileReader, record: Record, frame: &Frame, height: u32| {
+    }
+
+    /// The same, each record found by its checksum.
+    pub(super) fn undo_by_checksums(
+        &self,
+        file: &BlockFile,
+        cancelled: &AtomicBool,
+    ) -> Result<Arc<Undo>, ScanError> {
+        match self.undo(file, cancelled)? {
+            undo if undo.is_provisional => self.pair(file, true, cancelled),
+            undo => Ok(undo),
+        }
+    }
+
+    fn pair(
+        &self,
+        file: &BlockFile,
+        all_bytes: bool,
+        cancelled: &AtomicBool,
+    ) -> Result<Arc<Undo>, ScanError> {
+        let blocks = self.open_file(&file.pair.blocks_path)?;
+        let fits = |undo: &FileReader, record: Record, index: usize, height: u32| {
+            let Some(frame) = file.frames.get(index) else { return Ok(false) };
             let Some(block) = read_block(&blocks, frame.record())? else { return Ok(false) };
-            let context = BlockContext { header: &frame.header, height, params: self.params() };
-            let Ok(facts) = check_block(&block, &context) else { return Ok(false) };
+            let Ok(facts) = self.check_bytes(&block, frame.number, height) else { return Ok(false) };
+            let prev = self.tree.parent_hash(frame.number).unwrap_or_default();
             // An incomplete record is still this block's.
             Ok(matches!(
-                check_record(undo, record, frame, &facts, height)?,
+                check_record(undo, record, &prev, &facts, height)?,
                 Ok(()) | Err(UndoFault::Incomplete)
             ))
         };
         let pairing = Pairing {
             file,
-            heights: self.tree.heights_in(file),
+            tree: &self.tree,
             key: self.key(),
             params: self.params(),
             cancelled,
             fits: &fits,
         };
-        let undo = pairing.run()?;
+        let undo = Arc::new(pairing.run(all_bytes)?);
+        if let Some(provisional) = file.undo() {
+            undo.follow(&provisional, true);
+        }
         // Another thread may have been quicker: its result is the same.
-        Ok(file.undo.get_or_init(|| Arc::new(undo)))
+        file.set_undo(Arc::clone(&undo));
+        Ok(undo)
     }
 
     pub(super) fn heights(&self, segment: u32) -> Result<Range<u32>, ScanError> {
@@ -275,7 +347,7 @@ impl BlockIndex {
         }
     }
 
-    fn open(&self, path: &Path) -> Result<FileReader, ScanError> {
+    fn open_file(&self, path: &Path) -> Result<FileReader, ScanError> {
         let is_own = self.overlay.get().is_some_and(|overlay| overlay.path == path);
         let key = if is_own { [0; 8] } else { self.key() };
         FileReader::open(path, key).map_err(|error| ScanError::unreadable(path, error))
@@ -297,7 +369,7 @@ struct OpenFiles(BTreeMap<PathBuf, FileReader>);
 impl OpenFiles {
     fn get(&mut self, index: &BlockIndex, path: &Path) -> Result<&FileReader, ScanError> {
         if !self.0.contains_key(path) {
-            self.0.insert(path.to_owned(), index.open(path)?);
+            self.0.insert(path.to_owned(), index.open_file(path)?);
         }
         self.0.get(path).ok_or_else(|| ScanError::unreadable(path, io::ErrorKind::NotFound.into()))
     }
@@ -312,11 +384,11 @@ pub(super) fn read_block(reader: &FileReader, record: Record) -> io::Result<Opti
 fn check_record(
     reader: &FileReader,
     record: Record,
-    frame: &Frame,
+    prev: &Hash,
     facts: &BlockFacts,
     height: u32,
 ) -> io::Result<Result<(), UndoFault>> {
-    check_undo_record(reader, record, &frame.prev(), facts, height)
+    check_undo_record(reader, record, prev, facts, height)
 }
 
 /// The same for a block of which only the parent's hash is at hand.

@@ -27,7 +27,7 @@ pub enum UndoAge {
 /// Looks at a `rev` file; `key` is that of `xor.dat`.
 pub fn undo_age(path: &Path, key: [u8; 8], magic: [u8; 4]) -> io::Result<UndoAge> {
     let shape = Shape { magic, sizes: UNDO_BYTES, trailer: CHECKSUM_BYTES };
-    let mut records = Records::new(FileReader::open(path, key)?, shape);
+    let mut records = Records::from(FileReader::open(path, key)?, shape, 0);
     let (mut looked_at, mut read_bytes) = (0, 0);
     while let Some(record) = records.next()? {
         records.accept(record);

@@ -197,7 +197,7 @@ fn settling_stops_when_asked_to_and_survives_a_rescan() {
     assert_spent(&index, 0, &blocks);
     let more = block(blocks[7].hash, 8, &[]);
     dir.write("blk00001.dat", &more.record());
-    let next = index.rescan().unwrap();
+    let next = index.rescan().unwrap().0;
     assert_eq!(next.held_height(), Some(8));
     assert!(next.extents(0, Spent).is_ok());
     assert!(next.extents(1, Spent).is_err());

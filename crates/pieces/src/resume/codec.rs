@@ -11,47 +11,53 @@ const ABSENT: u8 = 0;
 const PRESENT: u8 = 1;
 
 /// A record being written.
-pub(super) struct Writer(Vec<u8>);
+pub struct RecordWriter(Vec<u8>);
 
-impl Writer {
-    pub(super) fn new(version: u8) -> Self {
+impl RecordWriter {
+    /// Begins with the version.
+    pub fn new(version: u8) -> Self {
         Self(vec![version])
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    /// Bytes whose number is known to the reader.
+    pub fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
 
     /// Bytes behind their length.
-    pub(super) fn list(&mut self, bytes: &[u8]) {
+    pub fn list(&mut self, bytes: &[u8]) {
         self.u32(bytes.len() as u32);
         self.bytes(bytes);
     }
 
     /// What `write` writes, where it is there.
-    pub(super) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+    pub fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         self.bytes(&[if value.is_some() { PRESENT } else { ABSENT }]);
         if let Some(value) = value {
             write(self, value);
         }
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    /// Little-endian.
+    pub fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    /// Little-endian.
+    pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_le_bytes());
     }
 
-    pub(super) fn identity(&mut self, identity: &FileIdentity) {
+    /// A file's identity.
+    pub fn identity(&mut self, identity: &FileIdentity) {
         let FileIdentity { device, inode, size, modified_ns } = *identity;
         for part in [device, inode, size, modified_ns.cast_unsigned()] {
             self.u64(part);
         }
     }
 
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    /// The record with its digest.
+    pub fn finish(mut self) -> Vec<u8> {
         let digest = digest(&self.0);
         self.bytes(&digest);
         self.0
@@ -59,35 +65,35 @@ impl Writer {
 }
 
 /// A field that cannot be.
-pub(super) struct Damaged;
+#[derive(Clone, Copy, Debug)]
+pub struct Damaged;
 
 /// A record being read. Each read is `None` beyond the end: lengths are never believed.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub struct RecordReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> RecordReader<'a> {
     /// `None` when the record is damaged or of another version.
-    pub(super) fn new(record: &'a [u8], version: u8) -> Option<Self> {
+    pub fn new(record: &'a [u8], version: u8) -> Option<Self> {
         let (body, found) = record.split_last_chunk::<DIGEST_BYTES>()?;
         let (first, fields) = body.split_first()?;
         (*first == version && *found == digest(body)).then_some(Self(fields))
     }
 
-    pub(super) fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+    /// The next bytes.
+    pub fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(bytes)
     }
 
-    pub(super) fn list(&mut self) -> Option<&'a [u8]> {
+    /// Bytes behind their length.
+    pub fn list(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()?;
         self.bytes(length as usize)
     }
 
     /// What `read` reads, where it is there.
-    pub(super) fn maybe<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<Option<T>, Damaged> {
+    pub fn maybe<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<Option<T>, Damaged> {
         match self.u8().ok_or(Damaged)? {
             ABSENT => Ok(None),
             PRESENT => read(self).map(Some).ok_or(Damaged),
@@ -95,29 +101,34 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// The next `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
     }
 
-    pub(super) fn u8(&mut self) -> Option<u8> {
+    /// A byte.
+    pub fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    /// Little-endian.
+    pub fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    /// Little-endian.
+    pub fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(super) fn identity(&mut self) -> Option<FileIdentity> {
+    /// A file's identity.
+    pub fn identity(&mut self) -> Option<FileIdentity> {
         let (device, inode, size) = (self.u64()?, self.u64()?, self.u64()?);
         Some(FileIdentity { device, inode, size, modified_ns: self.u64()?.cast_signed() })
     }
 
     /// `None` when bytes are left.
-    pub(super) fn end(&self) -> Option<()> {
+    pub fn end(&self) -> Option<()> {
         self.0.is_empty().then_some(())
     }
 }

@@ -61,7 +61,7 @@ fn a_foreign_file_is_moved_aside_and_told_once() {
 fn a_record_of_another_version_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     let db = ResumeDb::open(&dir.path().join("resume.redb"));
-    let mut next = crate::resume::codec::Writer::new(2);
+    let mut next = crate::resume::codec::RecordWriter::new(2);
     next.bytes(&[1, 2, 3]);
     assert!(db.put(TORRENTS, &KEY, &next.finish()));
     assert_eq!(db.load(&KEY), None);

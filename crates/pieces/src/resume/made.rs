@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::codec::{Reader, Writer};
+use super::codec::{RecordReader, RecordWriter};
 use crate::extents::FileRun;
 use crate::{Extents, ExtentsBuilder, FileHashes, FileId, FileIdentity, Files, PieceHashes};
 
@@ -88,7 +88,7 @@ impl MadeHashes {
 
     /// For [`Self::decode`].
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(VERSION);
+        let mut out = RecordWriter::new(VERSION);
         out.u32(self.files.len() as u32);
         for (path, identity) in &self.files {
             out.list(path.as_os_str().as_bytes());
@@ -101,19 +101,19 @@ impl MadeHashes {
             out.u64(run.length);
         }
         out.u64(self.length);
-        out.maybe(self.hashes.v1.as_deref(), Writer::list);
+        out.maybe(self.hashes.v1.as_deref(), RecordWriter::list);
         let v2 = self.hashes.v2.as_deref().unwrap_or_default();
         out.u32(v2.len() as u32);
         for FileHashes { root, layer } in v2 {
             out.bytes(root);
-            out.maybe(layer.as_deref(), Writer::list);
+            out.maybe(layer.as_deref(), RecordWriter::list);
         }
         out.finish()
     }
 
     /// `None` when the bytes are damaged, or of another version. Takes memory in proportion to the input.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes, VERSION)?;
+        let mut fields = RecordReader::new(bytes, VERSION)?;
         let mut files = Vec::new();
         for _ in 0..fields.u32()? {
             let path = PathBuf::from(OsStr::from_bytes(fields.list()?));
@@ -123,7 +123,7 @@ impl MadeHashes {
         for _ in 0..fields.u32()? {
             runs.push(Run { file: fields.u32()?, offset: fields.u64()?, length: fields.u64()? });
         }
-        let bytes = |fields: &mut Reader<'_>| fields.list().map(<[u8]>::to_vec);
+        let bytes = |fields: &mut RecordReader<'_>| fields.list().map(<[u8]>::to_vec);
         let (length, v1) = (fields.u64()?, fields.maybe(bytes).ok()?);
         let mut v2 = Vec::new();
         for _ in 0..fields.u32()? {

@@ -119,7 +119,7 @@ proptest! {
     /// Fields that lie about their lengths, behind a digest that is right.
     #[test]
     fn any_fields_decode_to_hashes_or_to_nothing(fields in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut out = Writer::new(VERSION);
+        let mut out = RecordWriter::new(VERSION);
         out.bytes(&fields);
         if let Some(made) = MadeHashes::decode(&out.finish()) {
             let v1 = made.hashes.v1.as_ref().map_or(0, Vec::len);

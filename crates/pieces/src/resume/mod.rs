@@ -9,6 +9,7 @@ mod database_file;
 mod made;
 mod record;
 
+pub use codec::{Damaged as DamagedRecord, RecordReader, RecordWriter};
 pub use database::ResumeDb;
 pub use database_file::DatabaseFile;
 pub use made::{Before, MadeHashes};

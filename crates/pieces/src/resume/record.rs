@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::codec::{Reader, Writer};
+use super::codec::{RecordReader, RecordWriter};
 use crate::identity::FileChange;
 use crate::sha::Sha256Stream;
 use crate::{Bitmap, FileIdentity, Geometry};
@@ -95,21 +95,21 @@ impl ResumeRecord {
 
     /// For [`Self::decode`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::new(VERSION);
+        let mut out = RecordWriter::new(VERSION);
         out.bytes(&[if self.open { OPEN } else { 0 }]);
         out.bytes(&self.geometry);
         out.u32(self.pieces);
         out.bytes(&self.had);
         out.u32(self.files.len() as u32);
         for file in &self.files {
-            out.maybe(file.as_ref(), Writer::identity);
+            out.maybe(file.as_ref(), RecordWriter::identity);
         }
         out.finish()
     }
 
     /// `None` when the bytes are damaged, or of another version. Takes memory in proportion to the input.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader::new(bytes, VERSION)?;
+        let mut fields = RecordReader::new(bytes, VERSION)?;
         let open = match fields.u8()? {
             0 => false,
             OPEN => true,
@@ -121,7 +121,7 @@ impl ResumeRecord {
         let count = fields.u32()?;
         let mut files = Vec::new();
         for _ in 0..count {
-            files.push(fields.maybe(Reader::identity).ok()?);
+            files.push(fields.maybe(RecordReader::identity).ok()?);
         }
         fields.end()?;
         Some(Self { geometry, pieces, had, files, open })

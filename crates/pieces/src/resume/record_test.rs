@@ -144,7 +144,7 @@ proptest! {
     /// Fields that lie about their lengths, behind a digest that is right.
     #[test]
     fn any_fields_decode_to_a_record_or_to_nothing(fields in proptest::collection::vec(any::<u8>(), 0..120)) {
-        let mut out = Writer::new(VERSION);
+        let mut out = RecordWriter::new(VERSION);
         out.bytes(&fields);
         if let Some(record) = ResumeRecord::decode(&out.finish()) {
             prop_assert!(record.had.len() + record.files.len() <= fields.len());
