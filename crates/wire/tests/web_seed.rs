@@ -35,7 +35,7 @@ fn serve(answer: Arc<Answer>) -> SocketAddr {
                     let head: Vec<String> =
                         lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
                     let Some(path) = head.first().and_then(|line| line.split(' ').nth(1)) else { return };
-                    let range = head.iter().find_map(|line| line.strip_prefix("range: bytes=")).unwrap();
+                    let range = head.iter().find_map(|line| line.strip_prefix("Range: bytes=")).unwrap();
                     let (first, last) = range.split_once('-').unwrap();
                     let range = first.parse().unwrap()..last.parse::<u64>().unwrap() + 1;
                     if !answer(path, range, &mut stream) {
