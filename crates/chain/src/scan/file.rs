@@ -6,7 +6,7 @@ use super::records::Record;
 use super::walk::{Walk, walk};
 use crate::params::Params;
 use blockswarm_pieces::{FileId, FileIdentity, RecordReader, RecordWriter};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +87,8 @@ pub(super) struct BlockFile {
     pub is_gone: bool,
     /// Whose each undo record is: found when a spent file is first asked for.
     undo: RwLock<Option<Arc<Undo>>>,
+    /// Held by whoever finds that out.
+    pub pairing: Mutex<()>,
     /// As it was found before the undo file has grown. Good for where records lie, not for what they are.
     pub earlier_undo: Option<Arc<Undo>>,
     /// A block was not what it should be.
@@ -149,6 +151,7 @@ impl BlockFile {
             undo: RwLock::default(),
             earlier_undo: None,
             is_doubted: AtomicBool::new(false),
+            pairing: Mutex::default(),
         }
     }
 
@@ -173,6 +176,7 @@ impl BlockFile {
             undo: RwLock::default(),
             earlier_undo,
             is_doubted: AtomicBool::new(false),
+            pairing: Mutex::default(),
         }
     }
 
@@ -200,6 +204,7 @@ impl BlockFile {
             undo: RwLock::new(undo),
             earlier_undo: self.known_undo(),
             is_doubted: AtomicBool::new(false),
+            pairing: Mutex::default(),
         }
     }
 

@@ -73,7 +73,7 @@ use rests::Rests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use store::IndexStore;
+use store::{HeaderRow, IndexStore};
 use tree::Tree;
 use undo_overlay::OverlaySlot;
 
@@ -202,19 +202,20 @@ impl BlockIndex {
     pub fn headers(&self, first: u32, end: u32) -> Option<Vec<u8>> {
         let count = end.checked_sub(first).filter(|_| end <= self.tree.chain_length())?;
         let mut headers = Vec::with_capacity(count as usize * HEADER_BYTES);
+        let mut row = HeaderRow::default();
         for height in first..end {
-            headers.extend_from_slice(&self.header(self.tree.at_height(height)?)?);
+            headers.extend_from_slice(&self.header(self.tree.at_height(height)?, &mut row)?);
         }
         Some(headers)
     }
 
     /// A header: from memory, from the store, or from the block file.
-    fn header(&self, number: u32) -> Option<RawHeader> {
+    fn header(&self, number: u32, row: &mut HeaderRow) -> Option<RawHeader> {
         let hash = self.tree.hash(number)?;
         let is_it = |header: &RawHeader| block_hash(header) == hash;
         let (prev, bits) = (self.tree.parent_hash(number)?, self.tree.bits(number)?);
         let known = self.rests.header(number, prev, bits);
-        let kept = || self.store.as_ref()?.header(number).filter(is_it);
+        let kept = || self.store.as_ref()?.header(number, row).filter(is_it);
         known.or_else(kept).or_else(|| {
             let place = self.tree.place(number)?;
             let file = self.block_file(place.file)?;

@@ -12,12 +12,14 @@ use crate::header::{RawHeader, block_hash};
 use crate::segments::{SegmentKind, sealed_segments};
 use crate::undo::{CHECKSUM_BYTES, UndoFault, check_undo};
 use blockswarm_pieces::{Extents, ExtentsBuilder, FileId, HashPace};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 
 impl BlockIndex {
     /// Number of sealed segments of the chain with the most work.
@@ -136,37 +138,90 @@ impl BlockIndex {
         pace: Option<&HashPace>,
         cancelled: &AtomicBool,
     ) -> Result<Extents, ScanError> {
-        let mut open = OpenFiles::default();
-        let mut settled: BTreeMap<u32, &BlockFile> = BTreeMap::new();
-        for height in self.heights(segment)? {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(ScanError::Cancelled);
-            }
-            let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
-            if found.file.is_gone {
-                return Err(ScanError::Pruned { path: found.file.pair.blocks_path.clone(), height });
-            }
-            if let Some(pace) = pace {
-                pace.take(HEAD_BYTES + u64::from(found.frame.record().size), cancelled);
-            }
-            match kind {
-                SegmentKind::Blocks => {
-                    let reader = open.get(self, &found.file.pair.blocks_path)?;
-                    self.check_block(reader, &found, height)?;
-                }
-                SegmentKind::Spent if height == 0 => {}
-                SegmentKind::Spent => {
-                    let is_new = self
-                        .settle_spent(&mut open, &found, height, cancelled)
-                        .map_err(|error| in_segment(error, segment))?;
-                    if is_new {
-                        settled.insert(found.file.pair.number, found.file);
-                    }
-                }
+        let heights = self.heights(segment)?;
+        let settled = self
+            .settle_heights(heights.clone(), kind, pace, cancelled)
+            .map_err(|error| in_segment(error, segment))?;
+        if kind == SegmentKind::Spent {
+            // What one thread proved while another paired the same file anew: most is known, and passed over.
+            let mut open = OpenFiles::default();
+            for height in heights {
+                self.settle_height(&mut open, height, kind, cancelled)
+                    .map_err(|error| in_segment(error, segment))?;
             }
         }
         self.keep_undo(&settled);
         self.extents(segment, kind)
+    }
+
+    /// Settles on several threads; the fault of the lowest height is told. The files whose undo is known better now.
+    fn settle_heights(
+        &self,
+        heights: Range<u32>,
+        kind: SegmentKind,
+        pace: Option<&HashPace>,
+        cancelled: &AtomicBool,
+    ) -> Result<BTreeMap<u32, &BlockFile>, ScanError> {
+        let (next, end) = (AtomicU32::new(heights.start), heights.end);
+        let outcome: Mutex<Outcome<'_>> = Mutex::default();
+        let work = || {
+            let _idle = pace.map(HashPace::step_back);
+            let mut open = OpenFiles::default();
+            loop {
+                let height = next.fetch_add(1, Ordering::Relaxed);
+                if height >= end {
+                    break;
+                }
+                if let (Some(pace), Some(found)) = (pace, self.found(height)) {
+                    pace.take(HEAD_BYTES + u64::from(found.frame.record().size), cancelled);
+                }
+                let settled = self.settle_height(&mut open, height, kind, cancelled);
+                if settled.is_err() {
+                    next.store(end, Ordering::Relaxed);
+                }
+                outcome.lock().take(height, settled);
+            }
+        };
+        let threads = match pace.map_or(0, HashPace::threads) {
+            0 => thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT),
+            threads => threads,
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let Outcome { settled, failed } = outcome.into_inner();
+        failed.map_or(Ok(settled), |(_, error)| Err(error))
+    }
+
+    /// The file whose undo records are known better now, if any.
+    fn settle_height(
+        &self,
+        open: &mut OpenFiles,
+        height: u32,
+        kind: SegmentKind,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<&BlockFile>, ScanError> {
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(ScanError::Cancelled);
+        }
+        let Some(found) = self.found(height) else { return Err(self.beyond(height)) };
+        if found.file.is_gone {
+            return Err(ScanError::Pruned { path: found.file.pair.blocks_path.clone(), height });
+        }
+        match kind {
+            SegmentKind::Blocks => {
+                let reader = open.get(self, &found.file.pair.blocks_path)?;
+                self.check_block(reader, &found, height).map(|_| None)
+            }
+            SegmentKind::Spent if height == 0 => Ok(None),
+            SegmentKind::Spent => {
+                let is_new = self.settle_spent(open, &found, height, cancelled)?;
+                Ok(is_new.then_some(found.file))
+            }
+        }
     }
 
     /// Whether it was not known before.
@@ -198,7 +253,7 @@ impl BlockIndex {
         }
         let pair = &found.file.pair;
         let undo = match undo.record(found.index) {
-            None if undo.is_provisional => self.pair(found.file, true, cancelled)?,
+            None if undo.is_provisional => self.pair_by_checksums(found.file, cancelled)?,
             _ => undo,
         };
         if undo.record(found.index).is_none() {
@@ -215,7 +270,7 @@ impl BlockIndex {
             return Err(fault);
         }
         // The order was not what it seemed.
-        self.pair(found.file, true, cancelled)?;
+        self.pair_by_checksums(found.file, cancelled)?;
         self.settle_spent(open, found, height, cancelled)
     }
 
@@ -276,10 +331,12 @@ impl BlockIndex {
 
     /// Whose the records of the file's `rev` file are; looked up at the first call.
     fn undo(&self, file: &BlockFile, cancelled: &AtomicBool) -> Result<Arc<Undo>, ScanError> {
-        match file.undo() {
-            Some(undo) => Ok(undo),
-            None => self.pair(file, false, cancelled),
+        if let Some(undo) = file.undo() {
+            return Ok(undo);
         }
+        // Others that wait for the same file find it done.
+        let _one = file.pairing.lock();
+        file.undo().map_or_else(|| self.pair(file, false, cancelled), Ok)
     }
 
     /// The same, each record found by its checksum.
@@ -289,8 +346,16 @@ impl BlockIndex {
         cancelled: &AtomicBool,
     ) -> Result<Arc<Undo>, ScanError> {
         match self.undo(file, cancelled)? {
-            undo if undo.is_provisional => self.pair(file, true, cancelled),
+            undo if undo.is_provisional => self.pair_by_checksums(file, cancelled),
             undo => Ok(undo),
+        }
+    }
+
+    fn pair_by_checksums(&self, file: &BlockFile, cancelled: &AtomicBool) -> Result<Arc<Undo>, ScanError> {
+        let _one = file.pairing.lock();
+        match file.undo() {
+            Some(undo) if !undo.is_provisional => Ok(undo),
+            _ => self.pair(file, true, cancelled),
         }
     }
 
@@ -324,7 +389,6 @@ impl BlockIndex {
         if let Some(provisional) = file.undo() {
             undo.follow(&provisional, true);
         }
-        // Another thread may have been quicker: its result is the same.
         file.set_undo(Arc::clone(&undo));
         Ok(undo)
     }
@@ -351,6 +415,31 @@ impl BlockIndex {
         let is_own = self.overlay.get().is_some_and(|overlay| overlay.path == path);
         let key = if is_own { [0; 8] } else { self.key() };
         FileReader::open(path, key).map_err(|error| ScanError::unreadable(path, error))
+    }
+}
+
+/// More threads than this only fight for the disk.
+const THREADS_LIMIT: usize = 8;
+
+/// What threads found.
+#[derive(Default)]
+struct Outcome<'a> {
+    settled: BTreeMap<u32, &'a BlockFile>,
+    /// The lowest height of those that failed.
+    failed: Option<(u32, ScanError)>,
+}
+
+impl<'a> Outcome<'a> {
+    fn take(&mut self, height: u32, settled: Result<Option<&'a BlockFile>, ScanError>) {
+        match settled {
+            Ok(Some(file)) => {
+                self.settled.insert(file.pair.number, file);
+            }
+            Err(error) if self.failed.as_ref().is_none_or(|(lowest, _)| height < *lowest) => {
+                self.failed = Some((height, error));
+            }
+            Ok(None) | Err(_) => {}
+        }
     }
 }
 

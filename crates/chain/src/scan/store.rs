@@ -54,6 +54,13 @@ struct State {
     warnings: Vec<String>,
 }
 
+/// Headers that were read together.
+#[derive(Default)]
+pub(super) struct HeaderRow {
+    number: Option<u32>,
+    headers: Vec<RawHeader>,
+}
+
 /// What a store had.
 struct Found {
     headers: Vec<RawHeader>,
@@ -92,13 +99,17 @@ impl IndexStore {
         self.state.lock().headers / ROW * ROW
     }
 
-    /// A header that is kept.
-    pub fn header(&self, number: u32) -> Option<RawHeader> {
-        let row = self.file.read(|transaction| {
-            let table = transaction.open_table(HEADERS)?;
-            Ok(table.get(number / ROW)?.map(|row| row.value().to_vec()))
-        })??;
-        headers_of(&row)?.get((number % ROW) as usize).copied()
+    /// A header that is kept; `row` remembers its neighbours for the next call.
+    pub fn header(&self, number: u32, row: &mut HeaderRow) -> Option<RawHeader> {
+        let wanted = number / ROW;
+        if row.number != Some(wanted) {
+            let bytes = self.file.read(|transaction| {
+                let table = transaction.open_table(HEADERS)?;
+                Ok(table.get(wanted)?.map(|row| row.value().to_vec()))
+            })??;
+            *row = HeaderRow { number: Some(wanted), headers: headers_of(&bytes)? };
+        }
+        row.headers.get((number % ROW) as usize).copied()
     }
 
     /// Drops everything: it belongs to another folder.
