@@ -4,7 +4,7 @@
  * other machines say nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { sealedSegments, sealingDepth, segmentHeights } from '../chain/segment.js';
+import { sealedSegments, segmentHeights } from '../chain/segment.js';
 import { sameBytes } from '../units.js';
 import { Waker } from './waker.js';
 
@@ -21,8 +21,11 @@ export interface FollowedChain {
   tip(): ChainTip | null;
   /** 32 bytes, internal order; null above the tip. */
   hashAt(height: number): Uint8Array | null;
-  /** Reads what was written since; what was there before stays when it fails. */
-  rescan(signal: AbortSignal): Promise<unknown>;
+  /**
+   * Reads what was written since; what was there before stays when it fails. `forkHeight` is that of the last block that
+   * the chain before has, too; absent for none.
+   */
+  rescan(signal: AbortSignal): Promise<{ readonly forkHeight?: number }>;
 }
 
 /** What an earlier run knew. */
@@ -38,7 +41,7 @@ export interface ChainChange {
   readonly kind: 'reorganised' | 'lost';
   /** Height of the last block that both have; -1 for none. */
   readonly forkHeight: number;
-  /** False: the chains part at `forkHeight` or above, within the segment behind it. */
+  /** False, when an earlier run knew the other chain: they part there or above, within the next segment. */
   readonly isExact: boolean;
   readonly before: ChainTip;
   readonly tip: ChainTip | null;
@@ -81,7 +84,6 @@ const MAX_REST_MS = 10_000;
 export class ChainFollower {
   readonly #options: ChainFollowerOptions;
   readonly #sealed: Uint8Array[];
-  readonly #recent: RecentHashes;
   #tip: ChainTip | null;
   #hasFailed = false;
   readonly #waker = new Waker();
@@ -90,7 +92,6 @@ export class ChainFollower {
     this.#options = options;
     this.#sealed = [...(options.known?.sealedHashes ?? [])];
     this.#tip = options.known?.tip ?? null;
-    this.#recent = new RecentHashes(sealingDepth + 2 * options.interval);
   }
 
   get tip(): ChainTip | null {
@@ -110,7 +111,7 @@ export class ChainFollower {
   /** Tells what the first scan found, all that is sealed included, and how it differs from what an earlier run knew. */
   begin(): void {
     const { events } = this.#options;
-    this.#compare();
+    this.#compare(null);
     for (let index = 0; index < this.#sealed.length; index++) events.sealed(index);
     this.#seal();
     events.tip(this.#tip);
@@ -132,8 +133,9 @@ export class ChainFollower {
   /** Looks once. Never rejects. */
   async look(signal: AbortSignal): Promise<void> {
     const { chain, events } = this.#options;
+    let forkHeight = -1;
     try {
-      await chain.rescan(signal);
+      ({ forkHeight = -1 } = await chain.rescan(signal));
     } catch (error) {
       if (!signal.aborted && !this.#hasFailed) {
         this.#hasFailed = true;
@@ -146,33 +148,30 @@ export class ChainFollower {
       events.recovered();
     }
     const before = this.#tip;
-    this.#compare();
+    this.#compare(forkHeight);
     this.#seal();
     if (!sameTip(before, this.#tip)) events.tip(this.#tip);
   }
 
-  /** Takes over the chain's end, and unseals what left it. */
-  #compare(): void {
+  /** Takes over the chain's end, and unseals what left it; `forkHeight` is null when only the files can tell. */
+  #compare(forkHeight: number | null): void {
     const { chain, interval, events } = this.#options;
     const [before, tip] = [this.#tip, chain.tip()];
     this.#tip = tip;
-    if (sameTip(before, tip) && this.#recent.reaches(tip)) return;
-    const isLonger = before === null || sameAt(chain, before.height, before.hash);
+    if (before === null || sameTip(before, tip)) return;
+    if (forkHeight === null ? sameAt(chain, before.height, before.hash) : forkHeight >= before.height) return;
     const isKept = (index: number) => {
       const { endHeight } = segmentHeights(index, interval);
       return sameAt(chain, endHeight - 1, this.#sealed[index] ?? null);
     };
-    const kept = isLonger ? this.#sealed.length : countWhile(0, this.#sealed.length, isKept);
-    const fork = isLonger ? null : this.#recent.forkHeight(chain);
-    this.#recent.follow(chain, tip);
-    if (isLonger) return;
+    const kept = countWhile(0, this.#sealed.length, isKept);
     const firstSegment = kept < this.#sealed.length ? kept : null;
     this.#sealed.length = kept;
     const isMore = tip !== null && Buffer.compare(tip.work, before.work) >= 0;
     events.changed({
       kind: isMore ? 'reorganised' : 'lost',
-      forkHeight: fork ?? kept * interval - 1,
-      isExact: fork !== null,
+      forkHeight: forkHeight ?? kept * interval - 1,
+      isExact: forkHeight !== null,
       before,
       tip,
       firstSegment,
@@ -191,49 +190,6 @@ export class ChainFollower {
       this.#sealed.push(hash);
       events.sealed(index);
     }
-  }
-}
-
-/** The hashes of the last blocks, by which it is found where another chain parts from this one. */
-class RecentHashes {
-  readonly #limit: number;
-  #first = 0;
-  #hashes: Uint8Array[] = [];
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get #end(): number {
-    return this.#first + this.#hashes.length;
-  }
-
-  /** Whether they are those up to the tip. */
-  reaches(tip: ChainTip | null): boolean {
-    return this.#end === (tip?.height ?? -1) + 1;
-  }
-
-  /** Height of the last block that the chain has, too; null when none of these is in it. */
-  forkHeight(chain: FollowedChain): number | null {
-    const end = this.#keptEnd(chain);
-    return end > this.#first ? end - 1 : null;
-  }
-
-  /** Those up to the tip from now on. */
-  follow(chain: FollowedChain, tip: ChainTip | null): void {
-    const end = (tip?.height ?? -1) + 1;
-    const first = Math.max(0, end - this.#limit);
-    const keptEnd = this.#keptEnd(chain);
-    this.#hashes =
-      keptEnd <= first ? [] : this.#hashes.slice(Math.max(0, first - this.#first), keptEnd - this.#first);
-    this.#first = keptEnd - this.#hashes.length;
-    if (this.#hashes.length === 0) this.#first = first;
-    while (this.#end < end) this.#hashes.push(chain.hashAt(this.#end) ?? new Uint8Array(32));
-  }
-
-  #keptEnd(chain: FollowedChain): number {
-    const isKept = (height: number) => sameAt(chain, height, this.#hashes[height - this.#first] ?? null);
-    return countWhile(this.#first, this.#end, isKept);
   }
 }
 
