@@ -15,7 +15,9 @@ export interface SegmentSeedsOptions
 export class SegmentSeeds {
   readonly #options: SegmentSeedsOptions;
   readonly #seeds = { blocks: new Map<number, SegmentSeed>(), spent: new Map<number, SegmentSeed>() };
-  /** Being opened. */
+  /** One is opened after the other: a catalogue and our own hashing may name the same. */
+  #serving: Promise<void> = Promise.resolve();
+  /** Being opened, or to be. */
   readonly #coming = new Set<{ readonly index: number; isWithdrawn: boolean }>();
   /** To be scrubbed. */
   readonly #unread: SegmentSeed[] = [];
@@ -29,9 +31,24 @@ export class SegmentSeeds {
    * Serves a torrent: its bytes were hashed a moment ago, or (`isRemembered`) by an earlier run or somebody else, when the
    * files were the same. One that is served already is only believed, unless it is another torrent after all.
    */
-  async serve(index: number, kind: SegmentKind, torrent: SegmentTorrent): Promise<void> {
+  serve(index: number, kind: SegmentKind, torrent: SegmentTorrent): Promise<void> {
+    const coming = { index, isWithdrawn: false };
+    this.#coming.add(coming);
+    const turn = this.#serving.then(() => this.#serve(index, kind, torrent, coming));
+    this.#serving = turn.catch(() => {}).finally(() => this.#coming.delete(coming));
+    return turn;
+  }
+
+  async #serve(
+    index: number,
+    kind: SegmentKind,
+    torrent: SegmentTorrent,
+    coming: { readonly isWithdrawn: boolean },
+  ): Promise<void> {
+    if (coming.isWithdrawn) return;
     const served = this.#seeds[kind].get(index);
     const isHashed = !torrent.isRemembered;
+    // We know better than a catalogue.
     if (served && torrent.isNamed) return;
     if (served && sameBytes(served.torrent.infoHashV1, torrent.infoHashV1)) {
       served.isOwn = true;
@@ -39,21 +56,12 @@ export class SegmentSeeds {
       else this.scrubLater(index, kind);
       return;
     }
-    const coming = { index, isWithdrawn: false };
-    this.#coming.add(coming);
-    try {
-      const seed = await SegmentSeed.open({ ...this.#options, index, kind, torrent, isHashed });
-      if (coming.isWithdrawn) return seed.close();
-      const other = this.#seeds[kind].get(index);
-      // We know better than a catalogue.
-      if (other && torrent.isNamed) return seed.close();
-      other?.close();
-      this.#seeds[kind].set(index, seed);
-      // What a catalogue names is hashed in its turn, as what nobody names.
-      if (!isHashed && !torrent.isNamed) this.scrubLater(index, kind);
-    } finally {
-      this.#coming.delete(coming);
-    }
+    const seed = await SegmentSeed.open({ ...this.#options, index, kind, torrent, isHashed });
+    if (coming.isWithdrawn) return seed.close();
+    served?.close();
+    this.#seeds[kind].set(index, seed);
+    // What a catalogue names is hashed in its turn, as what nobody names.
+    if (!isHashed && !torrent.isNamed) this.scrubLater(index, kind);
   }
 
   /** Serves segments from this one on no more; returns how many torrents that were. */
