@@ -30,18 +30,18 @@ if [ -e /proc/net/if_inet6 ]; then
 fi
 `;
 
-/** Whether this process is inside. */
-export const isInside = process.env[inside] !== undefined;
+/** What this process is to do inside; null outside. */
+export const caseInside = process.env[inside] ?? null;
 
-/** What runs a command inside; `scratch`: a path for a file. */
-export function intoNamespace(scratch: string, command: readonly string[]) {
+/** What runs a command inside, for a case; `scratch`: a path for a file. */
+export function intoNamespace(scratch: string, command: readonly string[], name: string) {
   const args = ['--net', '--mount', 'sh', '-c', `${setUp}exec "$@"`, scratch, ...command];
-  return { command: 'unshare', args, env: { ...process.env, [inside]: '1' } };
+  return { command: 'unshare', args, env: { ...process.env, [inside]: name } };
 }
 
 /** Why there can be none, or false. */
 export function noNamespace(scratch: string): string | false {
-  const { command, args } = intoNamespace(scratch, ['true']);
+  const { command, args } = intoNamespace(scratch, ['true'], '');
   const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   if (status === 0) return false;
   return `no network namespace can be made here: ${(error?.message ?? stderr).trim().slice(0, 200)}`;
