@@ -24,6 +24,7 @@ const benches = {
   idle: () => import('./whole/idle.mjs'),
   trackers: () => import('./whole/trackers.mjs'),
   dht: () => import('./whole/dht.mjs'),
+  datadir: () => import('./whole/datadir.mjs'),
   bootstrap: () => import('./whole/bootstrap.mjs'),
   follow: () => import('./whole/follow.mjs'),
 };
