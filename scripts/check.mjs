@@ -43,4 +43,4 @@ for (const [name, command, args] of checks) {
   process.stdout.write(`${status === 0 ? 'ok' : 'not ok'} - ${name}\n`);
 }
 process.stdout.write(`${checks.length - failed} passed, ${failed} failed\n`);
-process.exit(failed === 0 ? 0 : 1);
+process.exitCode = failed === 0 ? 0 : 1;

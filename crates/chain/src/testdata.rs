@@ -78,6 +78,7 @@ pub(crate) fn samples(network: &str) -> Vec<(u32, Vec<u8>)> {
 
 /// The coins that a sample block spends, when there are such: `PVO1` records as `INDEX.md` of the samples says.
 #[expect(clippy::unwrap_used, reason = "tests")]
+#[cfg(feature = "engine")]
 pub(crate) fn prevouts(network: &str, height: u32) -> Option<Vec<u8>> {
     let folder = path(&format!("blocks/{network}"))?;
     let names =
