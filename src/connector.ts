@@ -157,18 +157,15 @@ NEVER.addSubnet('224.0.0.0', 3, 'ipv4'); // multicast, reserved and broadcast
 NEVER.addAddress('::', 'ipv6');
 NEVER.addSubnet('ff00::', 8, 'ipv6');
 
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
 const LINK_LOCAL = new BlockList();
 LINK_LOCAL.addSubnet('169.254.0.0', 16, 'ipv4');
 LINK_LOCAL.addSubnet('fe80::', 10, 'ipv6');
 
 /** Whether an IP literal is a loopback address. */
 export function isLoopback(host: string): boolean {
+  // Asked for each announcement and each address: a `BlockList` costs microseconds.
   const literal = normalizeHost(host);
-  return literal !== null && LOOPBACK.check(literal, isIPv4(literal) ? 'ipv4' : 'ipv6');
+  return literal === '::1' || (literal !== null && isIPv4(literal) && literal.startsWith('127.'));
 }
 
 const PRIVATE = new BlockList();
@@ -185,7 +182,7 @@ export function addressScope(host: string): AddressScope {
   const literal = normalizeHost(host);
   if (literal === null) return 'global';
   const family = isIPv4(literal) ? 'ipv4' : 'ipv6';
-  if (LOOPBACK.check(literal, family)) return 'loopback';
+  if (isLoopback(literal)) return 'loopback';
   return PRIVATE.check(literal, family) || LINK_LOCAL.check(literal, family) ? 'private' : 'global';
 }
 

@@ -234,12 +234,9 @@ export class Discovery {
   #trackerClient({ privacy, report }: DiscoveryOptions): TrackerClient {
     const { reactor, address, dialPolicy, peerId, externalAddress } = this.#place;
     const secret = randomBytes(20);
-    // In secret each torrent's is another.
     const known = (what: string, name: string) =>
-      createHash('sha1')
-        .update(secret)
-        .update(`${what} ${privacy.anonymous ? name : ''}`, 'latin1')
-        .digest();
+      createHash('sha1').update(secret).update(`${what} ${name}`, 'latin1').digest();
+    const key = secret.readUInt32BE();
     // Where nobody is met by our address, our port would only tell who we are.
     const isMet = privacy.direct || privacy.udp;
     return new TrackerClient({
@@ -248,8 +245,9 @@ export class Discovery {
       random: Math.random,
       // Trackers want one; whoever cannot be reached names one where nobody listens.
       port: () => (privacy.names === 'i2p' ? I2P_PORT : (isMet && this.publicPort) || 1),
+      // In secret each torrent's is another.
       peerId: (name) => (privacy.anonymous ? known('peer id', name) : peerId),
-      key: (name) => known('key', name).readUInt32BE(),
+      key: (name) => (privacy.anonymous ? known('key', name).readUInt32BE() : key),
       ipVersions: ipVersions(address),
       externalAddress: (vote) => externalAddress.vote({ ...vote, source: 'tracker' }),
       warned: (tracker, message) =>
