@@ -6,13 +6,14 @@
 //! more than the one before. All bits begin with the lowest of a byte.
 //!
 //! Hints are believed by nobody: wrong ones make sums that differ.
+use crate::block::MAX_BLOCK_BYTES;
 use crate::encode::push_compact_size;
 use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 4] = *b"UTXO";
 const VERSION: u8 = 0;
-/// No block has more outputs: 9 bytes each in 4,000,000.
-const MAX_OUTPUTS: u64 = 4_000_000 / 9;
+/// No block has more outputs: 9 bytes each.
+const MAX_OUTPUTS: u64 = MAX_BLOCK_BYTES as u64 / 9;
 
 /// Why bytes are not hints.
 #[derive(Debug, thiserror::Error)]

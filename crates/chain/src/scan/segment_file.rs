@@ -3,7 +3,7 @@ use super::error::ScanError;
 use super::hashed::HashedFile;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::{check_undo_record, in_segment, spent_missing};
+use super::settle::{check_record, in_segment, spent_missing};
 use super::walk::BLOCK_BYTES;
 use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::header::{HEADER_BYTES, Header, RawHeader};
@@ -178,7 +178,7 @@ impl SegmentFiles {
                 .filter(|record| u64::from(record.size) <= MAX_UNDO_BYTES)
                 .ok_or_else(|| spent_missing(height, &format!("no undo record at byte {offset}")))?;
             let prev = Header::parse(header).prev;
-            check_undo_record(&reader, record, &prev, &facts, height)
+            check_record(&reader, record, &prev, &facts, height)
                 .map_err(unreadable)?
                 .map_err(|fault| spent_missing(height, &fault.to_string()))?;
             offset += HEAD_BYTES + u64::from(record.size) + CHECKSUM_BYTES;

@@ -470,18 +470,7 @@ pub(super) fn read_block(reader: &FileReader, record: Record) -> io::Result<Opti
 }
 
 /// A record's verdict; the outer error is a file that cannot be read.
-fn check_record(
-    reader: &FileReader,
-    record: Record,
-    prev: &Hash,
-    facts: &BlockFacts,
-    height: u32,
-) -> io::Result<Result<(), UndoFault>> {
-    check_undo_record(reader, record, prev, facts, height)
-}
-
-/// The same for a block of which only the parent's hash is at hand.
-pub(super) fn check_undo_record(
+pub(super) fn check_record(
     reader: &FileReader,
     record: Record,
     prev: &Hash,
