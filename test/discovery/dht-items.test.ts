@@ -112,6 +112,9 @@ t.test(
     const [one, two] = nodes;
     const publicKey = publicKeyOf(SEED);
     const target = mutableTarget(publicKey);
+    // The honest ones know each other before the liars come: a node that knows liars only has nobody to put to.
+    for (const node of nodes) await all(node.lookup(target));
+    await net.quiet();
     const real = signItem({ value: encode('real'), seq: 10 }, SEED);
     const lies = [
       { v: 'lie', k: publicKey, seq: 99, sig: new Uint8Array(64) },
