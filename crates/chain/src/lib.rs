@@ -4,6 +4,7 @@
 //! taken for it, and a bad byte is a value (a *fault*), never a panic.
 
 pub mod block;
+pub mod chain_records;
 pub mod coins;
 pub mod compressor;
 pub mod datadir_lock;

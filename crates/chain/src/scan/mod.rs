@@ -16,12 +16,14 @@ mod file;
 mod folder;
 mod follow;
 mod hashed;
+mod node_records;
 mod pairing;
 mod reader;
 mod records;
 mod rests;
 mod rewrite;
 mod segment_file;
+mod segment_records;
 mod settle;
 mod store;
 #[cfg(test)]
@@ -56,8 +58,10 @@ pub use archive::BlockArchive;
 pub use error::{ScanError, SkipReason, Skipped};
 pub use follow::Changes;
 pub use hashed::HashedFile;
+pub use node_records::NodeRecords;
 pub use rewrite::Rewritten;
 pub use segment_file::SegmentFiles;
+pub use segment_records::SegmentRecords;
 pub use undo_age::{UndoAge, undo_age};
 
 use crate::encode::Hash;

@@ -11,9 +11,10 @@
 //! the block expected next, then of the others; between siblings the form decides (transactions, and inputs of each);
 //! what stays open is never used.
 use super::error::ScanError;
-use super::file::BlockFile;
+use super::file::{BlockFile, Pair};
 use super::reader::{FileReader, XorKey};
 use super::records::{HEAD_BYTES, Record, Records, Shape};
+use super::settle::spent_missing;
 use super::tree::Tree;
 use crate::encode::{Hash, sha256d};
 use crate::params::Params;
@@ -78,6 +79,13 @@ impl Undo {
     /// The slots of the file's blocks, in their order.
     pub fn slots(&self) -> &[Slot] {
         &self.by_block
+    }
+
+    /// That the block at that height has no record in the file.
+    pub fn none_for(&self, pair: &Pair, height: u32) -> ScanError {
+        let (path, unmatched, ambiguous) = (pair.undo_path.display(), self.unmatched, self.ambiguous);
+        let counts = format!("{unmatched} of unknown blocks, {ambiguous} of siblings alike");
+        spent_missing(height, &format!("no undo record in {path} ({counts})"))
     }
 
     /// The record of the block at `index` of the file.

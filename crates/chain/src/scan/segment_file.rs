@@ -7,6 +7,7 @@ use super::settle::{check_record, in_segment, spent_missing};
 use super::walk::BLOCK_BYTES;
 use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::header::{HEADER_BYTES, Header, RawHeader};
+use crate::headers::HeaderChain;
 use crate::params::Params;
 use crate::segments::SegmentKind;
 use crate::undo::{CHECKSUM_BYTES, MAX_UNDO_BYTES};
@@ -20,13 +21,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The files of one segment. Nothing of them is believed but what was checked.
 pub struct SegmentFiles {
     params: Params,
-    segment: u32,
-    blocks: PathBuf,
-    spent: Option<PathBuf>,
+    pub(super) segment: u32,
+    pub(super) blocks: PathBuf,
+    pub(super) spent: Option<PathBuf>,
     /// The headers of its blocks, as the blocks file has them.
     headers: Vec<RawHeader>,
     /// Where each block's record is.
-    records: Vec<Record>,
+    pub(super) records: Vec<Record>,
 }
 
 impl SegmentFiles {
@@ -115,6 +116,22 @@ impl SegmentFiles {
         Ok(HashedFile { extents, hashes, is_remembered: false })
     }
 
+    /// An error when they are not the headers of that chain.
+    pub(super) fn check_headers(&self, chain: &HeaderChain) -> Result<(), ScanError> {
+        let first = self.first_height();
+        for ((height, header), record) in (first..).zip(&self.headers).zip(&self.records) {
+            if chain.headers(height, height.saturating_add(1)) != Some(&[*header][..]) {
+                let reason = format!("height {height}: not the header of the chain");
+                return Err(damaged(&self.blocks, record.offset, &reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn first_height(&self) -> u32 {
+        self.segment.saturating_mul(self.params.interval)
+    }
+
     fn key(&self, kind: SegmentKind, piece_length: u32) -> [u8; 32] {
         let key = Sha256::new_with_prefix(b"segment file ")
             .chain_update(kind.file_name(&self.params, self.segment))
@@ -147,7 +164,7 @@ impl SegmentFiles {
         let (Some(record), Some(header)) = (self.records.get(at), self.headers.get(at)) else {
             return Err(damaged(&self.blocks, 0, "no such block"));
         };
-        let height = self.segment * self.params.interval + at as u32;
+        let height = self.first_height() + at as u32;
         let mut block = vec![0; record.size as usize];
         let is_whole = reader
             .fill(record.offset + HEAD_BYTES, &mut block)
@@ -164,29 +181,49 @@ impl SegmentFiles {
     fn check_spent(&self, path: &Path, cancelled: &AtomicBool) -> Result<(), ScanError> {
         let unreadable = |error: io::Error| ScanError::unreadable(path, error);
         let blocks = self.blocks_reader()?;
-        let mut reader = FileReader::open(path, [0; 8]).map_err(unreadable)?;
-        let mut offset = 0;
-        for (at, header) in self.headers.iter().enumerate() {
-            let height = self.segment * self.params.interval + at as u32;
+        let records = self.spent_records(path)?;
+        let reader = FileReader::open(path, [0; 8]).map_err(unreadable)?;
+        for (at, (header, record)) in self.headers.iter().zip(records).enumerate() {
+            let height = self.first_height() + at as u32;
             if height == 0 {
                 continue;
             }
             let facts = self.check_block(&blocks, at, cancelled)?;
+            let prev = Header::parse(header).prev;
+            check_record(&reader, record, &prev, &facts, height)
+                .map_err(unreadable)?
+                .map_err(|fault| spent_missing(height, &fault.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Walks a spent file from head to head: exactly one record for each block, but for genesis, which has an empty
+    /// place here.
+    pub(super) fn spent_records(&self, path: &Path) -> Result<Vec<Record>, ScanError> {
+        let unreadable = |error: io::Error| ScanError::unreadable(path, error);
+        let mut reader = FileReader::open(path, [0; 8]).map_err(unreadable)?;
+        let (mut records, mut offset) = (Vec::with_capacity(self.records.len()), 0);
+        for height in (self.first_height()..).take(self.records.len()) {
+            if height == 0 {
+                records.push(Record { offset: 0, size: 0 });
+                continue;
+            }
             let head = reader.array::<8>(offset).map_err(unreadable)?;
             let record = head.and_then(|head| record_at(offset, head, &self.params));
             let record = record
                 .filter(|record| u64::from(record.size) <= MAX_UNDO_BYTES)
                 .ok_or_else(|| spent_missing(height, &format!("no undo record at byte {offset}")))?;
-            let prev = Header::parse(header).prev;
-            check_record(&reader, record, &prev, &facts, height)
-                .map_err(unreadable)?
-                .map_err(|fault| spent_missing(height, &fault.to_string()))?;
             offset += HEAD_BYTES + u64::from(record.size) + CHECKSUM_BYTES;
+            records.push(record);
         }
         if offset == reader.length() {
-            return Ok(());
+            return Ok(records);
         }
-        let reason = format!("bytes follow its last record, at byte {offset} of {}", path.display());
+        let reason = if offset > reader.length() {
+            format!("{} ends inside its last record", path.display())
+        } else {
+            format!("bytes follow its last record, at byte {offset} of {}", path.display())
+        };
         Err(ScanError::SpentMissing { segment: self.segment, reason })
     }
 }

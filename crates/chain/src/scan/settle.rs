@@ -257,11 +257,7 @@ impl BlockIndex {
             _ => undo,
         };
         if undo.record(found.index).is_none() {
-            let (path, unmatched, ambiguous) = (pair.undo_path.display(), undo.unmatched, undo.ambiguous);
-            let reason = format!(
-                "no undo record in {path} ({unmatched} of unknown blocks, {ambiguous} of siblings alike)"
-            );
-            return Err(spent_missing(height, &reason));
+            return Err(undo.none_for(pair, height));
         }
         let facts = self.check_block(open.get(self, &pair.blocks_path)?, found, height)?;
         let reader = open.get(self, &pair.undo_path)?;
@@ -330,7 +326,7 @@ impl BlockIndex {
     }
 
     /// Whose the records of the file's `rev` file are; looked up at the first call.
-    fn undo(&self, file: &BlockFile, cancelled: &AtomicBool) -> Result<Arc<Undo>, ScanError> {
+    pub(super) fn undo(&self, file: &BlockFile, cancelled: &AtomicBool) -> Result<Arc<Undo>, ScanError> {
         if let Some(undo) = file.undo() {
             return Ok(undo);
         }
