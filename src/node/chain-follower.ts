@@ -23,9 +23,9 @@ export interface FollowedChain {
   hashAt(height: number): Uint8Array | null;
   /**
    * Reads what was written since; what was there before stays when it fails. `forkHeight` is that of the last block that
-   * the chain before has, too; absent for none.
+   * the chain before has, too; absent for none. `replaced`: files that do not hold what they did.
    */
-  rescan(signal: AbortSignal): Promise<{ readonly forkHeight?: number }>;
+  rescan(signal: AbortSignal): Promise<{ readonly forkHeight?: number; readonly replaced?: number }>;
 }
 
 /** What an earlier run knew. */
@@ -54,6 +54,8 @@ export interface ChainFollowerEvents {
   sealed(index: number): void;
   /** Before what is sealed anew. */
   changed(change: ChainChange): void;
+  /** Files are others than they were, or were cut or written over: what is served of them is to be looked at. */
+  filesChanged(): void;
   /** Behind all else that one look found. */
   tip(tip: ChainTip | null): void;
   /** The files cannot be looked at: told once, until they can again. */
@@ -133,9 +135,9 @@ export class ChainFollower {
   /** Looks once. Never rejects. */
   async look(signal: AbortSignal): Promise<void> {
     const { chain, events } = this.#options;
-    let forkHeight = -1;
+    let [forkHeight, replaced] = [-1, 0];
     try {
-      ({ forkHeight = -1 } = await chain.rescan(signal));
+      ({ forkHeight = -1, replaced = 0 } = await chain.rescan(signal));
     } catch (error) {
       if (!signal.aborted && !this.#hasFailed) {
         this.#hasFailed = true;
@@ -150,6 +152,7 @@ export class ChainFollower {
     const before = this.#tip;
     this.#compare(forkHeight);
     this.#seal();
+    if (replaced > 0) events.filesChanged();
     if (!sameTip(before, this.#tip)) events.tip(this.#tip);
   }
 

@@ -50,7 +50,8 @@ export class FolderSeeder {
     this.#resumeDb = resumeDb;
     const repairs = new Repairs(join(state.path, 'repaired'), DEFAULT_REPAIR_BYTES);
     const scrubPace = new HashPace(scrubBytesPerSecond, 1);
-    this.#segments = new SegmentSeeds({ peerNode, source: folder, repairs, scrubPace, report });
+    const fileFailed = () => void this.#segments.survey().catch(() => {});
+    this.#segments = new SegmentSeeds({ peerNode, source: folder, repairs, scrubPace, report, fileFailed });
     this.#catalogues = new CatalogueSeeds({ peerNode, source: folder, folder: state.path, report });
     this.caughtUp = this.#serve(report);
     this.#scrubbing = this.#segments.scrub(this.#stop.signal);

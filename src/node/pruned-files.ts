@@ -24,6 +24,8 @@ export class PrunedFiles {
   readonly #pace = new HashPace(0, 1);
   #gone: number;
   #surveyedAtMs = Number.NEGATIVE_INFINITY;
+  /** Files may not hold what they did. */
+  #isInDoubt = false;
   #told = '';
 
   private constructor(datadir: Datadir, keeper: KeptFiles | null, report: Report) {
@@ -54,18 +56,29 @@ export class PrunedFiles {
   }
 
   /**
-   * Looks once, behind a scan. `survey` is called when files went or were let go, and from time to time: torrents then
-   * look at theirs. @throws `signal.reason`
+   * Looks once, behind a scan. `survey` is called when files went, were let go, or are in doubt, and from time to time:
+   * torrents then look at theirs. @throws `signal.reason`
    */
-  async look(nowMs: number, survey: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  async look(
+    nowMs: number,
+    survey: (isInDoubt: boolean) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const isNews = await this.#keep(signal);
     const gone = this.#datadir.goneFiles();
-    if (isNews || gone !== this.#gone || nowMs - this.#surveyedAtMs >= SURVEY_MS) {
+    const isInDoubt = this.#isInDoubt;
+    if (isNews || isInDoubt || gone !== this.#gone || nowMs - this.#surveyedAtMs >= SURVEY_MS) {
+      this.#isInDoubt = false;
       this.#gone = gone;
       this.#surveyedAtMs = nowMs;
-      await survey();
+      await survey(isInDoubt);
     }
     this.#tell();
+  }
+
+  /** Files were cut, written over, or exchanged: the next look has them surveyed. */
+  doubt(): void {
+    this.#isInDoubt = true;
   }
 
   /** What is not kept yet is kept no more. */

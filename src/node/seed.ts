@@ -117,8 +117,9 @@ export class Seeder {
     const { pace } = this.#restraint;
     const scrubPace = new HashPace(Math.min(rate || scrubBytesPerSecond, scrubBytesPerSecond), 1);
     const repairs = new Repairs(join(state.path, 'repaired'), repair);
-    this.segments = new SegmentSeeds({ peerNode, source, repairs, scrubPace, report });
     this.#pruned = pruned;
+    const fileFailed = () => pruned.doubt();
+    this.segments = new SegmentSeeds({ peerNode, source, repairs, scrubPace, report, fileFailed });
     this.catalogues = new CatalogueSeeds({ peerNode, source, folder: state.path, report });
     const undo = { datadir: source.datadir, statePath: state.path, isWanted: rewriteUndo, report };
     this.#oldUndo = new OldUndo(undo);
@@ -154,6 +155,11 @@ export class Seeder {
           const withdrawn = firstSegment === null ? 0 : this.#withdraw(firstSegment);
           this.#alarm.raise(change, withdrawn);
           void this.#alarm.writeDown();
+        },
+        filesChanged: () => {
+          this.#pruned.doubt();
+          this.#hasher.retry();
+          this.#waker.wake();
         },
         tip: (tip) => {
           warnings.look(source.datadir.warnings());
@@ -329,7 +335,7 @@ export class Seeder {
     const { datadir } = this.source;
     while (!signal.aborted) {
       try {
-        await this.#pruned.look(clock(), () => this.segments.survey(), signal);
+        await this.#pruned.look(clock(), (isInDoubt) => this.segments.survey(isInDoubt), signal);
         const height = datadir.tip()?.height ?? -1;
         const tipSeconds = height < 0 ? 0 : newestTime(datadir.headers(height, height + 1));
         this.#restraint.look(height, tipSeconds, clock(), Date.now() / 1000);

@@ -3,7 +3,7 @@
  * which are damaged and fetched again, into a folder of ours.
  */
 import type { SegmentKind } from '../metainfo/segment.js';
-import { Store } from '../native.js';
+import { type HashPace, Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
@@ -28,6 +28,8 @@ export interface SegmentSeedOptions {
   readonly source: SegmentSource;
   readonly repairs: Repairs;
   readonly report: Report;
+  /** A file was cut, or is gone: which of its pieces are still there is for a survey to find. */
+  readonly fileFailed: () => void;
 }
 
 export class SegmentSeed {
@@ -92,12 +94,18 @@ export class SegmentSeed {
     this.#takeOver('');
   }
 
-  /** Looks which of its files are there: some may have gone, and some come back. */
-  async survey(): Promise<void> {
-    const { went } = await this.store.survey();
-    if (this.closed.aborted) return;
-    this.#takeOver(went > 0 ? 'files are gone' : '');
+  /**
+   * Looks which of its bytes are there: files may have gone or been cut, and be right again. What was damaged is hashed
+   * once more when its file was written to since, at that pace. Whether pieces came back that nobody has hashed yet.
+   */
+  async survey(pace: HashPace): Promise<boolean> {
+    const { came, went } = await this.store.survey();
+    if (this.closed.aborted) return false;
+    await this.#lookAgain(pace);
+    if (this.closed.aborted) return false;
+    this.#takeOver(went > 0 ? 'bytes of files are gone' : '');
     for (const piece of this.#damaged) this.#mend(piece);
+    return came > 0;
   }
 
   /** A piece was hashed. */
@@ -110,6 +118,19 @@ export class SegmentSeed {
     this.#swarm.close();
   }
 
+  /** Hashes pieces that were damaged and may be right again. */
+  async #lookAgain(pace: HashPace): Promise<void> {
+    const { index, kind, torrent, report } = this.#options;
+    const { name } = torrent;
+    const still = this.store.damaged();
+    for (const piece of [...this.#damaged].filter((piece) => !hasPiece(still, piece))) {
+      const isRight = (await this.store.scrub(piece, piece + 1, pace, this.closed)) > 0;
+      if (!isRight || !this.#damaged.delete(piece)) continue;
+      const text = `piece ${piece} of ${name} is right again where it lies`;
+      report.event({ event: 'right-again', segment: index, kind, name, piece }, text);
+    }
+  }
+
   #failed({ kind, message }: TorrentFault): void {
     // Before anything is looked at: what fails from now on is told again.
     this.store.takeFault();
@@ -118,6 +139,7 @@ export class SegmentSeed {
       if (hasPiece(damaged, piece) && !this.#damaged.has(piece)) this.#foundDamaged(piece);
     }
     this.#tell(kind === 'damaged' ? '' : message);
+    if (kind === 'changed' || kind === 'vanished') this.#options.fileFailed();
   }
 
   #foundDamaged(piece: number): void {

@@ -7,7 +7,7 @@ import { type SeedState, SegmentSeed, type SegmentSeedOptions } from './segment-
 import type { MadeSegment, SegmentTorrent } from './source.js';
 
 export interface SegmentSeedsOptions
-  extends Pick<SegmentSeedOptions, 'peerNode' | 'source' | 'repairs' | 'report'> {
+  extends Pick<SegmentSeedOptions, 'peerNode' | 'source' | 'repairs' | 'report' | 'fileFailed'> {
   /** How fast what is only assumed is hashed in the background. */
   readonly scrubPace: HashPace;
 }
@@ -98,9 +98,13 @@ export class SegmentSeeds {
     return states;
   }
 
-  /** Looks which files are there. */
-  async survey(): Promise<void> {
-    for (const seed of this.#all) if (!seed.closed.aborted) await seed.survey();
+  /** Looks which files are there; what is only assumed by then is scrubbed again when files are in doubt. */
+  async survey(isInDoubt = false): Promise<void> {
+    for (const seed of this.#all) {
+      if (seed.closed.aborted) continue;
+      const hasMore = await seed.survey(this.#options.scrubPace);
+      if (hasMore || (isInDoubt && seed.store.assumedCount() > 0)) this.scrubLater(seed.index, seed.kind);
+    }
   }
 
   /** What is only assumed of a torrent is hashed in the background, when it is its turn. */

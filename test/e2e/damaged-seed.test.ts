@@ -2,11 +2,11 @@
 import {
   chmodSync,
   closeSync,
-  copyFileSync,
   cpSync,
   openSync,
   readFileSync,
   renameSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -21,6 +21,7 @@ const network = 'regtest';
 const quiet = ['--no-dht', '--no-lsd', '--no-port-mapping', '--no-trackers'];
 /** In the first segment, and in no block's head. */
 const damagedOffset = 1_000_000;
+const pieceBytes = 4 * 2 ** 20;
 
 interface Place {
   readonly datadir: string;
@@ -45,8 +46,12 @@ function startSeed(t: Test, { datadir, stateDir }: Place, more: readonly string[
 
 function flip(path: string, offset: number): void {
   const byte = readFileSync(path)[offset] ?? 0;
+  writeOver(path, offset, Buffer.from([byte ^ 1]));
+}
+
+function writeOver(path: string, offset: number, bytes: Uint8Array): void {
   const file = openSync(path, 'r+');
-  writeSync(file, Buffer.from([byte ^ 1]), 0, 1, offset);
+  writeSync(file, bytes, 0, bytes.length, offset);
   closeSync(file);
 }
 
@@ -62,13 +67,13 @@ async function fetched(
   t: Test,
   seed: Program,
   infoHash: string | undefined,
-  timeoutSeconds = 20,
+  timeoutSeconds = 60,
 ): Promise<Buffer | null> {
   const [, listen = ''] = await seed.printed(/"event":"listening".*"listen":"([^"]+)"/);
   const out = tempFolder(t);
   const peer = ['--peer', listen, ...quiet];
   const args = ['get', infoHash ?? '', '--out', out, '--timeout', `${timeoutSeconds}`, ...peer, '--json'];
-  const result = await cli(t, args);
+  const result = await cli(t, args, { timeoutMs: (timeoutSeconds + 60) * 1000 });
   if (result.code !== 0) return null;
   const { name } = JSON.parse(result.stdout) as { name: string };
   return readFileSync(join(out, name));
@@ -112,39 +117,76 @@ t.test('without anybody to ask the piece is missing, and everything else is serv
   t.equal((await seed.stop()).code, 0);
 });
 
+/** What `segment-state` said last of a segment's blocks file. */
+function lastState(seed: Program, segment: number): { state: string; servablePieces: number } | null {
+  const pattern = new RegExp(`^.*"event":"segment-state","segment":${segment},"kind":"blocks".*$`, 'gm');
+  const line = seed.stdout.match(pattern)?.at(-1);
+  return line === undefined ? null : JSON.parse(line);
+}
+
+/** Resolves when a segment is in a state with so many pieces, or when it is hashed. */
+async function reaches(seed: Program, segment: number, holds: (pieces: number) => boolean): Promise<void> {
+  for (let lines = 0; ; ) {
+    const found = lastState(seed, segment);
+    if (found && holds(found.servablePieces)) return;
+    lines = seed.stdout.split('\n').length;
+    await seed.printed(new RegExp(`(?:.*\\n){${lines}}`));
+  }
+}
+
 t.test(
-  'a block file that is cut or another one is not served, and served again when it is right',
+  'of a block file that is damaged what is left is served, and all of it when it is right',
   async (t) => {
-    const [, second] = await infoHashes(t);
+    const chain = await regtestChain(t);
+    const [first, second] = await infoHashes(t);
+    const right = [0, 1].map((segment) => regtestBlocksFile(chain, segment));
     const at = await place(t);
-    const right = regtestBlocksFile(await regtestChain(t), 1);
-    const seed = startSeed(t, at);
-    await seed.printed(/"event":"ready"/);
-    t.ok((await fetched(t, seed, second))?.equals(right));
-    const whole = `${at.blockFile}.whole`;
-    copyFileSync(at.blockFile, whole);
-    const zeros = Buffer.alloc(readFileSync(whole).length);
-    const mishaps: readonly [string, () => void][] = [
-      ['cut', () => writeFileSync(at.blockFile, readFileSync(whole).subarray(0, 3_000_000))],
+    const whole = readFileSync(at.blockFile);
+    const pieces = right.map(({ length }) => Math.ceil(length / pieceBytes));
+    /** In the third piece of the second segment: all three lie in one file, in their order. */
+    const cut = (right[0]?.length ?? 0) + 2 * pieceBytes + 1000;
+    const exchange = (bytes: Uint8Array) => {
+      writeFileSync(`${at.blockFile}.new`, bytes);
+      renameSync(`${at.blockFile}.new`, at.blockFile);
+    };
+    /** Each with the pieces that it leaves of both segments. */
+    const mishaps: readonly [string, () => void, readonly number[]][] = [
+      ['cut', () => truncateSync(at.blockFile, cut), [pieces[0] ?? 0, 2]],
+      ['another of the same size', () => exchange(Buffer.alloc(whole.length)), [0, 0]],
+      ['zeroed', () => writeFileSync(at.blockFile, Buffer.alloc(whole.length)), [0, 0]],
       [
-        'another of the same size',
-        () => {
-          writeFileSync(`${at.blockFile}.new`, zeros);
-          renameSync(`${at.blockFile}.new`, at.blockFile);
-        },
+        'written over from some place on',
+        () => writeOver(at.blockFile, cut, Buffer.alloc(whole.length - cut, 7)),
+        [pieces[0] ?? 0, 2],
       ],
     ];
-    for (const [name, mishap] of mishaps) {
+    let seed = startSeed(t, at, ['--repair', '0']);
+    await seed.printed(/"event":"ready"/);
+    for (const [name, mishap, left] of mishaps) {
       mishap();
+      for (const segment of [0, 1]) await reaches(seed, segment, (count) => count === left[segment]);
+      const isFirstLeft = left[0] !== 0;
+      t.equal(
+        (await fetched(t, seed, first, isFirstLeft ? 60 : 1))?.equals(right[0] ?? Buffer.of()) ?? false,
+        isFirstLeft,
+        name,
+      );
       t.equal(await fetched(t, seed, second, 1), null, name);
-      copyFileSync(whole, `${at.blockFile}.new`);
-      renameSync(`${at.blockFile}.new`, at.blockFile);
-      let isServed = false;
-      for (let tries = 0; tries < 10 && !isServed; tries++) {
-        isServed = (await fetched(t, seed, second, 2))?.equals(right) ?? false;
-      }
-      t.ok(isServed, `${name}, and back`);
+      t.notMatch(seed.stdout, /"firstWithdrawnSegment":\d/, `${name}: nothing is withdrawn`);
+      exchange(whole);
+      for (const segment of [0, 1]) await reaches(seed, segment, (count) => count === pieces[segment]);
+      t.ok((await fetched(t, seed, second))?.equals(right[1] ?? Buffer.of()), `${name}, and back`);
     }
+    // And over a restart.
+    truncateSync(at.blockFile, cut);
+    await reaches(seed, 1, (count) => count === 2);
+    t.equal((await seed.stop()).code, 0);
+    seed = startSeed(t, at, ['--repair', '0']);
+    await reaches(seed, 1, (count) => count === 2);
+    t.ok((await fetched(t, seed, first))?.equals(right[0] ?? Buffer.of()), 'after a restart');
+    exchange(whole);
+    await reaches(seed, 1, (count) => count === pieces[1]);
+    t.ok((await fetched(t, seed, second))?.equals(right[1] ?? Buffer.of()), 'after a restart, and back');
     t.equal((await seed.stop()).code, 0);
   },
 );

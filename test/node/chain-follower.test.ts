@@ -38,13 +38,16 @@ class FakeChain implements FollowedChain {
     return this.#seen[height] === undefined ? null : hashOf(this.#seen[height]);
   }
 
-  async rescan(): Promise<{ forkHeight?: number }> {
+  replaced = 0;
+
+  async rescan(): Promise<{ forkHeight?: number; replaced?: number }> {
     if (this.fails) throw this.fails;
     const before = this.#seen;
     this.#seen = [...this.written];
     const parted = before.findIndex((block, height) => block !== this.#seen[height]);
     const forkHeight = (parted < 0 ? before.length : parted) - 1;
-    return forkHeight < 0 ? {} : { forkHeight };
+    const { replaced } = this;
+    return forkHeight < 0 ? {} : { forkHeight, replaced };
   }
 }
 
@@ -71,6 +74,7 @@ async function scene(chain: FakeChain, known: KnownChain | null = null) {
         const { kind, forkHeight, isExact, firstSegment } = change;
         told.push(`${kind} ${isExact ? 'at' : 'from'} ${forkHeight}, segment ${firstSegment}`);
       },
+      filesChanged: () => told.push('files changed'),
       tip: (tip) => told.push(`tip ${tip?.height ?? 'none'}`),
       failed: (error) => told.push(error.message),
       recovered: () => told.push('recovered'),
@@ -104,6 +108,17 @@ t.test('a segment is sealed with the 144th block on top, in order, and told once
   t.strictSame(await look(), ['sealed 0', 'tip 153']);
   chain.grow(29 + 144);
   t.strictSame(await look(), ['sealed 1', 'sealed 2', 'tip 173']);
+});
+
+t.test('files that were cut or exchanged are told of, and unseal nothing that is still known', async (t) => {
+  const chain = new FakeChain();
+  chain.grow(180);
+  const { look, follower } = await scene(chain);
+  chain.replaced = 1;
+  t.strictSame(await look(), ['files changed']);
+  chain.grow(39, 'main', 39);
+  t.strictSame(await look(), ['lost at 39, segment null', 'files changed', 'tip 39']);
+  t.equal(follower.sealedHashes.length, 3);
 });
 
 t.test('a reorganisation at the tip changes nothing sealed', async (t) => {

@@ -223,13 +223,18 @@ impl Files {
 
     /// Bytes in a file as it is now, whatever it was before; 0 when it cannot be opened.
     pub(crate) fn length_now(&self, id: FileId) -> u64 {
-        let length = |open: OpenFile| open.file.metadata().map(|metadata| metadata.len());
-        let open = self.open(id).or_else(|_| {
+        let look = || {
+            let open = self.open(id)?;
+            self.look(&open)?;
+            open.file.metadata().map(|metadata| metadata.len())
+        };
+        let again = || {
             // What it is from now on is judged by its bytes.
+            self.close(id);
             self.entry(id)?.watch.forget();
-            self.open(id)
-        });
-        open.and_then(length).unwrap_or(0)
+            look()
+        };
+        look().or_else(|_| again()).unwrap_or(0)
     }
 
     /// Counts how often bytes of any file of others may have become others.

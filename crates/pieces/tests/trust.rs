@@ -139,6 +139,12 @@ fn what_is_written_to_a_file_that_is_being_served_is_noticed_at_the_next_read() 
             && read(&store, 2).unwrap() == node.torrent.piece(2)
     );
     assert_eq!((store.servable().to_bytes(), store.damaged().to_bytes()), (vec![0x70], vec![0x80]));
+    assert_eq!(store.survey(), (0, 0), "nothing was written since");
+    // Flipped back.
+    node.flip(0);
+    file.set_modified(modified + std::time::Duration::from_millis(10)).unwrap();
+    assert_eq!((store.survey(), store.damaged().count()), ((1, 0), 0));
+    assert!(read(&store, 0).unwrap() == node.torrent.piece(0));
 }
 
 #[test]

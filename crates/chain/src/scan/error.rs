@@ -132,6 +132,11 @@ impl ScanError {
         }
     }
 
+    /// Whether it says that bytes are not, or not any more, what the chain says: nothing is wrong beyond them.
+    pub(super) fn is_of_bytes(&self) -> bool {
+        matches!(self, Self::BlockDamaged { .. } | Self::SpentMissing { .. } | Self::Pruned { .. })
+    }
+
     pub(super) fn unreadable(path: &Path, cause: io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), cause }
     }

@@ -7,6 +7,7 @@ use super::walk::{Walk, walk};
 use crate::params::Params;
 use blockswarm_pieces::{FileId, FileIdentity, RecordReader, RecordWriter};
 use parking_lot::{Mutex, RwLock};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,6 +79,8 @@ pub(super) struct BlockFile {
     /// Another one whenever the file was read from its start and found to be another.
     pub generation: u64,
     pub frames: Arc<[Frame]>,
+    /// Which of them are not there any more, in order: see [`super::lost`].
+    pub lost: Arc<[u32]>,
     pub skipped: Arc<[Skipped]>,
     /// Behind the last block: what follows was not there yet.
     pub scanned_to: u64,
@@ -144,6 +147,7 @@ impl BlockFile {
             stamps,
             generation,
             frames: frames.into(),
+            lost: Arc::default(),
             skipped: walk.skipped.into(),
             scanned_to: walk.end,
             is_recent: stamps.are_recent(),
@@ -160,6 +164,7 @@ impl BlockFile {
         pair: Pair,
         kept: Kept,
         frames: Vec<Frame>,
+        lost: Arc<[u32]>,
         skipped: Arc<[Skipped]>,
         earlier_undo: Option<Arc<Undo>>,
     ) -> Self {
@@ -169,6 +174,7 @@ impl BlockFile {
             stamps,
             generation,
             frames: frames.into(),
+            lost,
             skipped,
             scanned_to,
             is_recent,
@@ -197,6 +203,7 @@ impl BlockFile {
             stamps,
             generation: self.generation,
             frames,
+            lost: Arc::clone(&self.lost),
             skipped: Arc::clone(&self.skipped),
             scanned_to,
             is_recent: stamps.are_recent(),
@@ -208,9 +215,28 @@ impl BlockFile {
         }
     }
 
+    /// The same file with fewer records that are not there any more.
+    pub fn trimmed(&self, frames: Vec<Frame>, lost: Arc<[u32]>) -> Self {
+        let (generation, frames) = (RandomState::new().hash_one(self.generation), frames.into());
+        let (is_recent, is_gone) = (self.is_recent, self.is_gone);
+        let same = self.grown(self.stamps, self.scanned_to, &[]);
+        Self { generation, frames, lost, is_recent, is_gone, ..same }
+    }
+
     /// The same file after the node has deleted it, and its undo file with it.
     pub fn gone(&self) -> Self {
         Self { is_gone: true, is_recent: false, ..self.grown(self.stamps, self.scanned_to, &[]) }
+    }
+
+    /// Whether the record with that index is where it was, as far as is known.
+    pub fn holds(&self, index: u32) -> bool {
+        !self.is_gone && self.lost.binary_search(&index).is_err()
+    }
+
+    /// Whether `other` is, or was, the same `blk` file, its contents aside.
+    pub fn has_same_blocks_file(&self, other: &Self) -> bool {
+        let key = |file: &Self| (file.stamps.blocks.device, file.stamps.blocks.inode);
+        key(self) == key(other)
     }
 
     /// Where undo records lie, as far as that was ever found out.

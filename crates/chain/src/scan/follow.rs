@@ -4,6 +4,7 @@ use super::Tip;
 use super::error::ScanError;
 use super::file::{BlockFile, Frame, Look, Pair, Stamps, look_at_all};
 use super::folder::Folder;
+use super::lost::{Lost, place_all};
 use super::tree::{Place, Tree};
 use super::walk::{Seen, Walk};
 use crate::header::Header;
@@ -83,7 +84,8 @@ impl BlockIndex {
     fn emptied(&self) -> Self {
         self.forget_kept();
         let tree = Tree::new(self.params.genesis_hash);
-        Self { tree, block_files: Arc::default(), rests: super::rests::Rests::default(), ..self.clone() }
+        let rests = super::rests::Rests::default();
+        Self { tree, block_files: Arc::default(), rests, deep: None, ..self.clone() }
     }
 
     fn has_same(&self, file: &BlockFile) -> bool {
@@ -99,12 +101,20 @@ struct Next {
     is_moved: bool,
     /// Files that go on with a block whose parent nobody has seen, or that was there already: were they written over?
     doubtful: Vec<u32>,
+    /// Blocks that files do not have any more.
+    lost: Lost,
 }
 
 impl Next {
     fn of(mut index: BlockIndex, folder: Folder) -> Self {
         index.folder = folder;
-        Self { index, changes: Changes::default(), is_moved: false, doubtful: Vec::new() }
+        Self {
+            index,
+            changes: Changes::default(),
+            is_moved: false,
+            doubtful: Vec::new(),
+            lost: Lost::default(),
+        }
     }
 
     fn newest(&self) -> Option<u32> {
@@ -208,7 +218,8 @@ impl Next {
         // A node stores no block twice, unless it forgot it.
         let is_odd = |frame: &Frame| {
             let tree = &self.index.tree;
-            !tree.knows_parent(frame.number) || tree.place(frame.number).is_some()
+            !tree.knows_parent(frame.number)
+                || tree.place(frame.number).is_some_and(|place| self.is_held(place))
         };
         if more.iter().any(is_odd) {
             self.doubtful.push(number);
@@ -223,7 +234,11 @@ impl Next {
         let number = pair.number;
         let mut file = BlockFile::new(pair, stamps, walk, frames, RandomState::new().hash_one(number));
         match known {
-            Some(known) if file.is_same_file(known) && file.frames.starts_with(&known.frames) => {
+            Some(known)
+                if file.is_same_file(known)
+                    && known.lost.is_empty()
+                    && file.frames.starts_with(&known.frames) =>
+            {
                 // Nothing but more of it; and what was passed over may be other bytes now.
                 let more = file.frames.get(known.frames.len()..).unwrap_or_default();
                 self.put(number, known.frames.len() as u32, more);
@@ -234,6 +249,7 @@ impl Next {
             Some(known) => {
                 self.is_moved = true;
                 self.changes.replaced += u32::from(!known.is_gone);
+                self.lost.take(known, &mut file);
             }
             None => self.put(number, 0, &file.frames),
         }
@@ -255,11 +271,15 @@ impl Next {
     fn put(&mut self, file: u32, first: u32, frames: &[Frame]) {
         for (index, frame) in (first..).zip(frames) {
             let was = self.index.tree.place(frame.number);
-            // A copy of a block that was pruned.
-            self.is_moved |=
-                was.is_some_and(|was| self.index.block_file(was.file).is_some_and(|file| file.is_gone));
+            // A copy of a block that was pruned, or lost.
+            self.is_moved |= was.is_some_and(|was| !self.is_held(was));
             self.index.tree.put(frame.number, Place { file, index });
         }
+    }
+
+    /// Whether a block is still where it was found.
+    fn is_held(&self, place: Place) -> bool {
+        self.index.block_file(place.file).is_none_or(|file| file.holds(place.index))
     }
 
     /// A file that is not there any more. A node prunes older files only: without one behind it, it was lost, and so
@@ -310,23 +330,14 @@ impl Next {
 
     /// Finds the chain.
     fn link(mut self) -> Self {
-        let BlockIndex { tree, block_files, .. } = &mut self.index;
+        let BlockIndex { tree, block_files, deep, .. } = &mut self.index;
         if self.is_moved {
+            self.lost.forget_shallow(tree, *deep, Arc::make_mut(block_files).as_mut_slice());
             tree.lift();
-            for file in block_files.iter().filter(|file| !file.is_gone) {
-                for (index, frame) in (0..).zip(file.frames.iter()) {
-                    tree.put(frame.number, Place { file: file.pair.number, index });
-                }
-            }
-            for file in block_files.iter().filter(|file| file.is_gone) {
-                for (index, frame) in (0..).zip(file.frames.iter()) {
-                    if tree.place(frame.number).is_none() {
-                        tree.put(frame.number, Place { file: file.pair.number, index });
-                    }
-                }
-            }
+            place_all(tree, block_files);
         }
         tree.link();
+        self.index.note_depth();
         self.index.is_restored = false;
         self
     }

@@ -22,7 +22,8 @@ pub struct HashedFile {
 }
 
 impl BlockIndex {
-    /// Settles a segment's file and hashes it at a pace, or takes both from `db` when no file under it has changed since.
+    /// Settles a segment's file and hashes it at a pace, or takes both from `db` when no file under it has changed since, and
+    /// the hashes when some of its bytes are not what they were: whoever serves it looks at each piece first.
     /// Errors as [`Self::settle`].
     pub fn hashed(
         &self,
@@ -37,12 +38,20 @@ impl BlockIndex {
         let key = self.made_key(segment, kind, piece_length)?;
         let ids = self.files_of(segment, kind)?;
         let at = |path: &Path| ids.iter().copied().find(|id| self.files.path(*id).as_deref() == Some(path));
-        let remembered = db.and_then(|db| db.made(&key)?.restore(&self.files, at));
-        if let Some((extents, hashes)) = remembered {
+        let made = db.and_then(|db| db.made(&key));
+        if let Some((extents, hashes)) = made.as_ref().and_then(|made| made.restore(&self.files, at)) {
             return Ok(HashedFile { extents, hashes, is_remembered: true });
         }
         let before = Before::of(&self.files, ids.iter().copied());
-        let extents = self.settle_at(segment, kind, pace, cancelled)?;
+        let extents = match (self.settle_at(segment, kind, pace, cancelled), made) {
+            (Ok(extents), _) => extents,
+            // The chain says what the bytes must be: what is left of them is as good as before.
+            (Err(error), Some(made)) if error.is_of_bytes() => {
+                let (extents, hashes) = (self.extents(segment, kind).map_err(|_| error)?, made.into_hashes());
+                return Ok(HashedFile { extents, hashes, is_remembered: true });
+            }
+            (Err(error), _) => return Err(error),
+        };
         let hashes = match pace {
             Some(pace) => hash_extents_paced(&extents, piece_length, pace, cancelled)?,
             None => hash_extents(&extents, piece_length, cancelled)?,

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 const PIECE_LENGTH: u32 = 16384;
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Two segments of four blocks, in a pair of files each.
 struct Scene {
@@ -81,4 +82,31 @@ fn only_what_lies_in_a_file_that_changed_is_hashed_again() {
     age(&scene.files[2]);
     assert_eq!(scene.remembered(), [true, true, false, true], "hashed for the first time since");
     assert_eq!(scene.remembered(), [true; 4]);
+}
+
+#[test]
+fn hashes_outlive_damage_to_the_bytes() {
+    // Deep enough for a file that lost its blocks to stay known.
+    let blocks = chain(200);
+    let (dir, state) = (BlocksDir::new(), tempfile::tempdir().unwrap());
+    let path = dir.write("blk00000.dat", &records(&blocks[..8]));
+    dir.write("rev00000.dat", &undos(&blocks[..8]));
+    dir.write("blk00001.dat", &records(&blocks[8..]));
+    let db = ResumeDb::open(&state.path().join("resume.redb"));
+    let params = Params { interval: 4, ..Params::regtest() };
+    let index = BlockIndex::scan_kept(dir.path(), &params, &state.path().join("index.redb")).unwrap();
+    let hashed = |index: &BlockIndex| index.hashed(1, Blocks, PIECE_LENGTH, Some(&db), None, &NEVER);
+    let first = hashed(&index).unwrap();
+    assert!(!first.is_remembered);
+    let cut = records(&blocks[..6]).len();
+    File::options().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
+    age(&path);
+    let index = index.rescan().unwrap().0;
+    let second = hashed(&index).unwrap();
+    assert_eq!((second.is_remembered, &second.hashes), (true, &first.hashes));
+    let mut left = vec![0; records(&blocks[4..6]).len()];
+    second.extents.read_exact_at(0, &mut left).unwrap();
+    assert!(left == records(&blocks[4..6]));
+    let error = index.hashed(0, Spent, PIECE_LENGTH, None, None, &NEVER).err();
+    assert!(error.is_none(), "{error:?}");
 }

@@ -16,6 +16,7 @@ mod file;
 mod folder;
 mod follow;
 mod hashed;
+mod lost;
 mod node_records;
 mod pairing;
 mod reader;
@@ -43,6 +44,8 @@ mod damage_test;
 mod follow_test;
 #[cfg(test)]
 mod hashed_test;
+#[cfg(test)]
+mod lost_test;
 #[cfg(test)]
 mod prune_test;
 #[cfg(test)]
@@ -121,6 +124,8 @@ pub struct BlockIndex {
     /// In the order of their numbers.
     block_files: Arc<Vec<Arc<BlockFile>>>,
     rests: Rests,
+    /// The last block of the chain that had so many behind it, at some time, that no node forgets it.
+    deep: Option<u32>,
     store: Option<Arc<IndexStore>>,
     /// Nothing was looked at since it was read from the store.
     is_restored: bool,
@@ -164,6 +169,7 @@ impl BlockIndex {
             files: Files::new(OPEN_FILES),
             block_files: Arc::default(),
             rests: Rests::default(),
+            deep: None,
             store: store.map(|path| Arc::new(IndexStore::new(path))),
             overlay: Arc::default(),
             is_restored: false,

@@ -59,8 +59,8 @@ impl BlockIndex {
         Ok(builder.finish())
     }
 
-    /// The bytes of a segment's file, half-open, that lay in files which are gone: pruned by the node. In order, joined
-    /// where they touch. Errors as [`Self::extents`].
+    /// The bytes of a segment's file, half-open, that are not there any more: the node has pruned their files, or these
+    /// were cut or written over. In order, joined where they touch. Errors as [`Self::extents`].
     pub fn gone_ranges(&self, segment: u32, kind: SegmentKind) -> Result<Vec<Range<u64>>, ScanError> {
         let mut ranges: Vec<Range<u64>> = Vec::new();
         let mut start = 0;
@@ -84,7 +84,8 @@ impl BlockIndex {
         match kind {
             SegmentKind::Blocks => {
                 let Record { offset, size } = found.frame.record();
-                Ok(Part { file: pair.blocks_id, offset, length: HEAD_BYTES + u64::from(size), is_gone })
+                let (length, is_gone) = (HEAD_BYTES + u64::from(size), !found.file.holds(found.index as u32));
+                Ok(Part { file: pair.blocks_id, offset, length, is_gone })
             }
             SegmentKind::Spent if height == 0 => {
                 Ok(Part { file: pair.undo_id, offset: 0, length: 0, is_gone })
@@ -300,7 +301,9 @@ impl BlockIndex {
         let record = found.frame.record();
         let damaged = |reason: String| {
             // It may have been written over: the next look tells.
-            found.file.doubt();
+            if found.file.holds(found.index as u32) {
+                found.file.doubt();
+            }
             ScanError::BlockDamaged {
                 path: path.clone(),
                 offset: record.offset,

@@ -4,9 +4,9 @@
 //! What was appended since the last entry is read again after a kill.
 use super::error::{SkipReason, Skipped};
 use super::file::{BlockFile, Frame, Kept};
+use super::lost::place_all;
 use super::pairing::Undo;
 use super::rests::Rests;
-use super::tree::Place;
 use super::{BlockIndex, reader::XorKey};
 use crate::encode::Hash;
 use crate::header::{HEADER_BYTES, Header, RawHeader, block_hashes};
@@ -30,7 +30,7 @@ const FRAMES: TableDefinition<'static, (u32, u32), &'static [u8]> = TableDefinit
 /// By number: where the records of a `rev` file lie.
 const UNDO: TableDefinition<'static, u32, &'static [u8]> = TableDefinition::new("undo");
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Headers or frames in a row of the store.
 const ROW: u32 = 128;
 /// A node that gives a block each second does not have to make the disk busy each second.
@@ -71,6 +71,7 @@ struct FoundFile {
     number: u32,
     kept: Kept,
     frames: Vec<Frame>,
+    lost: Vec<u32>,
     skipped: Vec<(u64, u64, SkipReason)>,
     undo: Option<Vec<(u32, u32)>>,
 }
@@ -158,7 +159,7 @@ impl BlockIndex {
             self.rests.push(number, header);
         }
         let mut files = Vec::with_capacity(found.files.len());
-        for FoundFile { number, kept, frames, skipped, undo } in found.files {
+        for FoundFile { number, kept, frames, lost, skipped, undo } in found.files {
             let pair = self.folder.pair(number, &self.files);
             let path = &pair.blocks_path;
             let skipped = skipped
@@ -166,17 +167,11 @@ impl BlockIndex {
                 .map(|(first, end, reason)| Skipped { path: path.clone(), first, end, reason })
                 .collect();
             let undo = undo.map(|slots| Arc::new(Undo::of_kept(slots.into_iter())));
-            files.push(Arc::new(BlockFile::restored(pair, kept, frames, skipped, undo)));
+            files.push(Arc::new(BlockFile::restored(pair, kept, frames, lost.into(), skipped, undo)));
         }
-        let (present, gone): (Vec<_>, Vec<_>) = files.iter().partition(|file| !file.is_gone);
-        for file in present.into_iter().chain(gone) {
-            for (index, frame) in (0..).zip(file.frames.iter()) {
-                if !file.is_gone || self.tree.place(frame.number).is_none() {
-                    self.tree.put(frame.number, Place { file: file.pair.number, index });
-                }
-            }
-        }
+        place_all(&mut self.tree, &files);
         self.tree.link();
+        self.note_depth();
         let mut state = store.state.lock();
         state.headers = self.tree.len();
         state.files = files.iter().map(|file| (file.pair.number, Arc::clone(file))).collect();
@@ -299,6 +294,8 @@ fn write_file(
     let mut out = RecordWriter::new(VERSION);
     file.kept().write(&mut out);
     out.u32(file.frames.len() as u32);
+    out.u32(file.lost.len() as u32);
+    file.lost.iter().for_each(|index| out.u32(*index));
     for Skipped { first, end, reason, .. } in file.skipped.iter() {
         out.u64(*first);
         out.u64(*end);
@@ -378,6 +375,10 @@ fn file_of(
     let mut fields = RecordReader::new(record, VERSION)?;
     let kept = Kept::read(&mut fields)?;
     let count = fields.u32()? as usize;
+    let mut lost = Vec::new();
+    for _ in 0..fields.u32()? {
+        lost.push(fields.u32()?);
+    }
     let mut skipped = Vec::new();
     while fields.end().is_none() {
         let (first, end) = (fields.u64()?, fields.u64()?);
@@ -393,7 +394,7 @@ fn file_of(
     }
     let is_whole = frames.len() == count && frames.iter().all(|frame| frame.number < headers);
     let undo = undo.and_then(|undo| slots_of(undo, kept.generation));
-    is_whole.then_some(FoundFile { number, kept, frames, skipped, undo })
+    is_whole.then_some(FoundFile { number, kept, frames, lost, skipped, undo })
 }
 
 /// `None` also when it was written of the file before it was replaced.

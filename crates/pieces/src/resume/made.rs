@@ -69,7 +69,7 @@ impl MadeHashes {
     /// The bytes and their hashes, when all files are as they were, or are gone: these can have been kept elsewhere, and
     /// what is left is as good as before. `files` must know them: `id` says under which number.
     pub fn restore(
-        self,
+        &self,
         files: &Arc<Files>,
         id: impl Fn(&Path) -> Option<FileId>,
     ) -> Option<(Extents, PieceHashes)> {
@@ -83,7 +83,12 @@ impl MadeHashes {
             builder.push(*ids.get(run.file as usize)?, run.offset, run.length).ok()?;
         }
         let extents = builder.finish();
-        (extents.length() == self.length).then_some((extents, self.hashes))
+        (extents.length() == self.length).then(|| (extents, self.hashes.clone()))
+    }
+
+    /// The hashes alone.
+    pub fn into_hashes(self) -> PieceHashes {
+        self.hashes
     }
 
     /// For [`Self::decode`].

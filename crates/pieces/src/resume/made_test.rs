@@ -61,7 +61,7 @@ impl Scene {
         MadeHashes::new(self.before(), &self.extents, &self.hashes()).unwrap()
     }
 
-    fn restore(&self, made: MadeHashes) -> Option<(Extents, PieceHashes)> {
+    fn restore(&self, made: &MadeHashes) -> Option<(Extents, PieceHashes)> {
         let id = |path: &Path| self.ids.iter().copied().find(|id| self.files.path(*id).unwrap() == path);
         made.restore(&self.files, id)
     }
@@ -74,7 +74,7 @@ fn hashes_of_files_that_did_not_change_are_not_made_again() {
     let key = [3; 32];
     assert!(db.made(&key).is_none());
     assert!(db.keep_made(&key, &scene.made()));
-    let (extents, hashes) = scene.restore(db.made(&key).unwrap()).unwrap();
+    let (extents, hashes) = scene.restore(&db.made(&key).unwrap()).unwrap();
     assert_eq!(hashes, scene.hashes());
     assert_eq!(hash(&extents), hashes);
 }
@@ -83,13 +83,13 @@ fn hashes_of_files_that_did_not_change_are_not_made_again() {
 fn a_file_that_changed_or_is_not_known_makes_its_hashes_worthless_and_one_that_is_gone_does_not() {
     let scene = scene();
     let (made, hashes) = (scene.made(), scene.hashes());
-    assert!(made.clone().restore(&scene.files, |_| None).is_none());
+    assert!(made.restore(&scene.files, |_| None).is_none());
     let mut bytes = fs::read(scene.path(0)).unwrap();
     bytes[9] ^= 1;
     fs::write(scene.path(0), &bytes).unwrap();
-    assert!(scene.restore(made.clone()).is_none());
+    assert!(scene.restore(&made).is_none());
     fs::remove_file(scene.path(0)).unwrap();
-    assert_eq!(scene.restore(made).unwrap().1, hashes);
+    assert_eq!(scene.restore(&made).unwrap().1, hashes);
 }
 
 #[test]

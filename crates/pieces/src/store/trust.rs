@@ -21,6 +21,8 @@ pub(super) struct Trust {
     assumed: Bitmap,
     /// Hashed and found wrong.
     damaged: Bitmap,
+    /// How often the files under a damaged piece had changed by then.
+    damaged_at: Mutex<BTreeMap<u32, u64>>,
     /// In files of ours in place of those of others.
     mended: Bitmap,
     checks: [Mutex<()>; CHECKS],
@@ -47,13 +49,13 @@ impl Trust {
         let changes_of = Mutex::new(extents.runs().filter_map(|run| run.file).map(of_file).collect());
         let checks = std::array::from_fn(|_| Mutex::default());
         let [assumed, damaged, mended] = std::array::from_fn(|_| Bitmap::new(pieces));
-        Self { assumed, damaged, mended, checks, changes, changes_of }
+        Self { assumed, damaged, damaged_at: Mutex::default(), mended, checks, changes, changes_of }
     }
 }
 
 impl Store {
     /// Looks which files are there and long enough. On their word the pieces in them are servable from now on, unless
-    /// something is known against one: each is hashed before a byte of it is read out. Others are not any more. How many
+    /// something is known against one since its files were last written to: each is hashed before a byte of it is read out. Others are not any more. How many
     /// came and went. Blocks: call on a worker.
     pub fn survey(&self) -> (u32, u32) {
         let backing = self.backing();
@@ -73,6 +75,8 @@ impl Store {
                 fits.get_mut(piece as usize).into_iter().for_each(|fits| *fits = false);
             }
         }
+        self.doubt_changed();
+        self.pardon_changed(&backing);
         let (mut came, mut went) = (0, 0);
         for (piece, fits) in (0..self.geometry.piece_count()).zip(fits) {
             match (fits, self.servable.get(piece)) {
@@ -135,6 +139,8 @@ impl Store {
         if backing.writable {
             return;
         }
+        let at = changes_in(&backing.extents, &self.range_of(piece));
+        self.trust.damaged_at.lock().insert(piece.get(), at);
         self.trust.damaged.set(piece.get());
         let place = place_of(&backing.extents, self.geometry.piece_offset(piece));
         let (path, offset) = place.map(|place| (place.path, place.offset)).unzip();
@@ -174,6 +180,23 @@ impl Store {
         Ok(())
     }
 
+    fn range_of(&self, piece: PieceIndex) -> Range<u64> {
+        let start = self.geometry.piece_offset(piece);
+        start..start + u64::from(self.geometry.piece_bytes(piece))
+    }
+
+    /// Holds nothing against pieces any more whose files were written to since.
+    fn pardon_changed(&self, backing: &Backing) {
+        self.trust.damaged_at.lock().retain(|piece, at| {
+            let range = self.geometry.piece(*piece).map(|piece| self.range_of(piece));
+            let is_same = range.is_some_and(|range| changes_in(&backing.extents, &range) == *at);
+            if !is_same {
+                self.trust.damaged.clear(*piece);
+            }
+            is_same
+        });
+    }
+
     /// Takes note of files of others that were written to: what lies in them is to be hashed again.
     fn doubt_changed(&self) {
         let trust = &self.trust;
@@ -203,6 +226,18 @@ impl Store {
     pub(super) fn watch_file(&self, extents: &Extents, file: FileId) {
         self.trust.changes_of.lock().insert(file, extents.files().changes_of(file));
     }
+}
+
+/// How often the files under a range have changed, all together.
+fn changes_in(extents: &Extents, range: &Range<u64>) -> u64 {
+    let mut start = 0;
+    let touched = extents.runs().filter_map(|run| {
+        let end = start + run.length;
+        let touches = start < range.end && range.start < end;
+        start = end;
+        run.file.filter(|_| touches)
+    });
+    touched.map(|file| extents.files().changes_of(file)).sum()
 }
 
 fn place_of(extents: &Extents, offset: u64) -> Option<PiecePlace> {
