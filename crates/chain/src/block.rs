@@ -108,6 +108,21 @@ pub fn check_block(bytes: &[u8], context: &BlockContext<'_>) -> Result<BlockFact
     Ok(BlockFacts { inputs: transactions.inputs, weight })
 }
 
+/// The inputs of each transaction but the coinbase, of bytes that [`check_block`] has found good before: nothing is hashed.
+pub fn input_counts(bytes: &[u8]) -> Result<Vec<u32>, EncodingFault> {
+    let mut reader = Reader::new(bytes);
+    reader.array::<HEADER_BYTES>()?;
+    let count = reader.count(LEAST_TRANSACTION_BYTES)?;
+    let mut inputs = Vec::with_capacity(count.saturating_sub(1));
+    for place in 0..count {
+        let transaction = Transaction::read(&mut reader)?;
+        if place > 0 {
+            inputs.push(transaction.input_count() as u32);
+        }
+    }
+    Ok(inputs)
+}
+
 /// Checks what [`check_block`] checks and keeps the transactions: about 110 bytes more for each.
 pub fn read_block<'a>(bytes: &'a [u8], context: &BlockContext<'_>) -> Result<ReadBlock<'a>, BlockFault> {
     let (header, transactions, weight) = read(bytes, context, true)?;

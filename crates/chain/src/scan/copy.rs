@@ -2,9 +2,9 @@
 use super::BlockIndex;
 use super::Found;
 use super::error::ScanError;
+use super::open_files::read_block;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::read_block;
 use blockswarm_pieces::PiecesError;
 use std::collections::BTreeMap;
 use std::fs::File;

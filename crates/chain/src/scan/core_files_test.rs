@@ -125,12 +125,21 @@ fn regtest_folders_with_stale_and_invalid_blocks() {
         let end = (tip.height + 1) / 36;
         let settle = |segment, kind| index.settle(segment, kind, &AtomicBool::new(false));
         assert!((0..end).all(|segment| settle(segment, SegmentKind::Blocks).is_ok()));
-        // There Core's tests put many blocks of the same form on one parent.
-        let error = (2..4).find_map(|segment| settle(segment, SegmentKind::Spent).err()).unwrap().to_string();
-        assert!(
-            error.contains(" of siblings alike") && !error.contains("(0 of unknown blocks, 0"),
-            "{error}"
-        );
+        // There Core's tests put many blocks of the same form on one parent: amounts and scripts tell them apart.
+        let errors: Vec<String> = (0..end)
+            .filter_map(|segment| settle(segment, SegmentKind::Spent).err())
+            .map(|error| error.to_string())
+            .collect();
+        match name {
+            // Some of the first spend coins that are anyone's.
+            "feature_block" => assert!(
+                errors.len() == 1
+                    && errors[0].contains("block 104: no undo record in")
+                    && errors[0].ends_with("(0 of unknown blocks, 5 of siblings alike)"),
+                "{errors:?}"
+            ),
+            _ => assert_eq!(errors, Vec::<String>::new(), "{name}"),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! What can be wrong with a blocks directory: errors end the scan, warnings are told beside its result.
+use crate::undo::UndoFault;
 use blockswarm_pieces::PiecesError;
 use std::fmt;
 use std::io;
@@ -139,6 +140,27 @@ impl ScanError {
 
     pub(super) fn unreadable(path: &Path, cause: io::Error) -> Self {
         Self::Unreadable { path: path.to_owned(), cause }
+    }
+}
+
+pub(super) fn spent_missing(height: u32, reason: &str) -> ScanError {
+    ScanError::SpentMissing { segment: 0, reason: format!("block {height}: {reason}") }
+}
+
+pub(super) fn unusable(height: u32, fault: &UndoFault) -> ScanError {
+    match fault {
+        UndoFault::Incomplete => {
+            ScanError::OldUndo { segment: 0, reason: format!("block {height}: {fault}") }
+        }
+        _ => spent_missing(height, &fault.to_string()),
+    }
+}
+
+pub(super) fn in_segment(error: ScanError, segment: u32) -> ScanError {
+    match error {
+        ScanError::SpentMissing { reason, .. } => ScanError::SpentMissing { segment, reason },
+        ScanError::OldUndo { reason, .. } => ScanError::OldUndo { segment, reason },
+        other => other,
     }
 }
 

@@ -1,4 +1,5 @@
 //! One `blk` file and the `rev` file of the same number: its blocks in arrival order, and whether they still are there.
+use super::checked::Checked;
 use super::error::{ScanError, Skipped};
 use super::pairing::Undo;
 use super::reader::{FileReader, XorKey};
@@ -79,6 +80,8 @@ pub(super) struct BlockFile {
     /// Another one whenever the file was read from its start and found to be another.
     pub generation: u64,
     pub frames: Arc<[Frame]>,
+    /// Which of them were checked in this run, since the file was last written to.
+    pub checked: Arc<Checked>,
     /// Which of them are not there any more, in order: see [`super::lost`].
     pub lost: Arc<[u32]>,
     pub skipped: Arc<[Skipped]>,
@@ -92,8 +95,9 @@ pub(super) struct BlockFile {
     undo: RwLock<Option<Arc<Undo>>>,
     /// Held by whoever finds that out.
     pub pairing: Mutex<()>,
-    /// As it was found before the undo file has grown. Good for where records lie, not for what they are.
-    pub earlier_undo: Option<Arc<Undo>>,
+    /// As it was found before the undo file has grown, until it is found out anew. Good for where records lie, not for what
+    /// they are.
+    earlier_undo: RwLock<Option<Arc<Undo>>>,
     /// A block was not what it should be.
     is_doubted: AtomicBool,
 }
@@ -146,6 +150,7 @@ impl BlockFile {
             pair,
             stamps,
             generation,
+            checked: Arc::new(Checked::of(frames.len())),
             frames: frames.into(),
             lost: Arc::default(),
             skipped: walk.skipped.into(),
@@ -153,7 +158,7 @@ impl BlockFile {
             is_recent: stamps.are_recent(),
             is_gone: false,
             undo: RwLock::default(),
-            earlier_undo: None,
+            earlier_undo: RwLock::default(),
             is_doubted: AtomicBool::new(false),
             pairing: Mutex::default(),
         }
@@ -173,6 +178,7 @@ impl BlockFile {
             pair,
             stamps,
             generation,
+            checked: Arc::new(Checked::of(frames.len())),
             frames: frames.into(),
             lost,
             skipped,
@@ -180,7 +186,7 @@ impl BlockFile {
             is_recent,
             is_gone,
             undo: RwLock::default(),
-            earlier_undo,
+            earlier_undo: RwLock::new(earlier_undo),
             is_doubted: AtomicBool::new(false),
             pairing: Mutex::default(),
         }
@@ -196,12 +202,15 @@ impl BlockFile {
     pub fn grown(&self, stamps: Stamps, scanned_to: u64, more: &[Frame]) -> Self {
         let frames =
             if more.is_empty() { Arc::clone(&self.frames) } else { [&self.frames, more].concat().into() };
+        let is_same = more.is_empty() && stamps.blocks == self.stamps.blocks;
+        let checked = if is_same { Arc::clone(&self.checked) } else { Arc::new(Checked::of(frames.len())) };
         // Where the undo file has changed, its records are to be checked anew.
         let undo = self.undo().filter(|_| stamps.undo == self.stamps.undo);
         Self {
             pair: self.pair.clone(),
             stamps,
             generation: self.generation,
+            checked,
             frames,
             lost: Arc::clone(&self.lost),
             skipped: Arc::clone(&self.skipped),
@@ -209,7 +218,7 @@ impl BlockFile {
             is_recent: stamps.are_recent(),
             is_gone: false,
             undo: RwLock::new(undo),
-            earlier_undo: self.known_undo(),
+            earlier_undo: RwLock::new(self.known_undo()),
             is_doubted: AtomicBool::new(false),
             pairing: Mutex::default(),
         }
@@ -217,10 +226,12 @@ impl BlockFile {
 
     /// The same file with fewer records that are not there any more.
     pub fn trimmed(&self, frames: Vec<Frame>, lost: Arc<[u32]>) -> Self {
-        let (generation, frames) = (RandomState::new().hash_one(self.generation), frames.into());
+        let (generation, checked) =
+            (RandomState::new().hash_one(self.generation), Arc::new(Checked::of(frames.len())));
+        let frames = frames.into();
         let (is_recent, is_gone) = (self.is_recent, self.is_gone);
         let same = self.grown(self.stamps, self.scanned_to, &[]);
-        Self { generation, frames, lost, is_recent, is_gone, ..same }
+        Self { generation, frames, checked, lost, is_recent, is_gone, ..same }
     }
 
     /// The same file after the node has deleted it, and its undo file with it.
@@ -241,7 +252,12 @@ impl BlockFile {
 
     /// Where undo records lie, as far as that was ever found out.
     pub fn known_undo(&self) -> Option<Arc<Undo>> {
-        self.undo().or_else(|| self.earlier_undo.clone())
+        self.undo().or_else(|| self.earlier_undo())
+    }
+
+    /// As it was found before the undo file has last changed, until it is found out anew.
+    pub fn earlier_undo(&self) -> Option<Arc<Undo>> {
+        self.earlier_undo.read().clone()
     }
 
     /// Whose each undo record is, when that was found out since the undo file has last changed.
@@ -252,10 +268,12 @@ impl BlockFile {
     /// Remembers it.
     pub fn set_undo(&self, undo: Arc<Undo>) {
         *self.undo.write() = Some(undo);
+        *self.earlier_undo.write() = None;
     }
 
     /// A block in it was not what it should be: the next look reads it from its start.
     pub fn doubt(&self) {
+        self.checked.forget();
         self.is_doubted.store(true, Ordering::Relaxed);
     }
 

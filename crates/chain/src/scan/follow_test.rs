@@ -231,6 +231,16 @@ fn a_block_takes_less_than_100_bytes_of_memory() {
     assert!(each < 95, "{each} bytes");
     let headers: Vec<u8> = blocks[..5000].iter().flat_map(|block| block.bytes[..80].to_vec()).collect();
     assert!(index.headers(0, 5000).unwrap() == headers);
+    // After a restart, and when all was checked again.
+    index.close();
+    drop(index);
+    let again = BlockIndex::scan_kept(dir.path(), &params, &state.path().join("index.redb")).unwrap();
+    for segment in 0..3 {
+        again.settle(segment, Spent, &AtomicBool::new(false)).unwrap();
+    }
+    let each = again.memory_bytes() / blocks.len();
+    assert!(each < 95, "{each} bytes after a restart");
+    assert!(again.headers(0, 5000).unwrap() == headers);
     let without = BlockIndex::scan(dir.path(), &params).unwrap().memory_bytes() / blocks.len();
     assert!(without < 140, "{without} bytes");
 }

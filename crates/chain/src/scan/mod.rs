@@ -9,16 +9,20 @@
 //! change, so that readers never wait for a scan. Memory: less than 100 bytes a block with a store, 44 more without.
 mod archive;
 mod by_hash;
+mod checked;
 mod chunks;
 mod copy;
 mod error;
 mod file;
+mod file_undo;
 mod folder;
 mod follow;
 mod hashed;
 mod lost;
 mod node_records;
+mod open_files;
 mod pairing;
+mod places;
 mod reader;
 mod records;
 mod rests;
@@ -26,12 +30,16 @@ mod rewrite;
 mod segment_file;
 mod segment_records;
 mod settle;
+#[cfg(feature = "engine")]
+mod siblings;
 mod store;
 #[cfg(test)]
 mod testdir;
 mod tree;
 mod undo_age;
+mod undo_bytes;
 mod undo_overlay;
+mod undo_search;
 mod walk;
 
 #[cfg(test)]
@@ -319,8 +327,13 @@ impl BlockIndex {
     #[cfg(test)]
     fn memory_bytes(&self) -> usize {
         let of_file = |file: &Arc<BlockFile>| {
-            let undo = file.known_undo().map_or(0, |undo| size_of_val(undo.slots()));
-            size_of::<BlockFile>() + 2 * file.pair.blocks_path.capacity() + size_of_val(&*file.frames) + undo
+            let undos = [file.undo(), file.earlier_undo()].into_iter().flatten();
+            let undo: usize = undos.map(|undo| size_of_val(undo.slots())).sum();
+            size_of::<BlockFile>()
+                + 2 * file.pair.blocks_path.capacity()
+                + size_of_val(&*file.frames)
+                + file.checked.memory_bytes()
+                + undo
         };
         let files: usize = self.block_files.iter().map(of_file).sum();
         self.tree.memory_bytes() + self.rests.memory_bytes() + files

@@ -1,6 +1,6 @@
 //! The chain of a node's blocks folder as records by height.
+use super::error::in_segment;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::in_segment;
 use super::{BlockIndex, Found, ScanError};
 use crate::chain_records::ChainRecords;
 use crate::encode::{Hash, sha256d};

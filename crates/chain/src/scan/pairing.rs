@@ -8,32 +8,25 @@
 //! Mostly the records simply follow the blocks in the order of heights, and their first number, which is at their head,
 //! counts the transactions: that pairing is provisional, and costs a small read for each record. It is settled when the
 //! spent file is made, which reads the bytes anyway. Where it does not hold, the checksum is tried with the parent of
-//! the block expected next, then of the others; between siblings the form decides (transactions, and inputs of each);
-//! what stays open is never used.
+//! the block expected next, then of the others; between siblings the form decides (transactions, and inputs of each), and
+//! where that is the same, amounts and scripts; what stays open is never used.
 use super::error::ScanError;
+use super::error::spent_missing;
 use super::file::{BlockFile, Pair};
 use super::reader::{FileReader, XorKey};
 use super::records::{HEAD_BYTES, Record, Records, Shape};
-use super::settle::spent_missing;
 use super::tree::Tree;
-use crate::encode::{Hash, sha256d};
+use super::undo_search::Search;
+use crate::encode::Hash;
 use crate::params::Params;
 use crate::undo::{CHECKSUM_BYTES, MAX_UNDO_BYTES};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Sizes of CBlockUndo (DESIGN: at most 256 MiB).
 pub(super) const UNDO_BYTES: RangeInclusive<u32> = 1..=MAX_UNDO_BYTES as u32;
-/// CBlockUndo of a block that spends nothing.
-const NOTHING_SPENT: u8 = 0;
-const STEP_BYTES: usize = 1 << 20;
-/// Bytes hashed at most for records that are not where they are expected: a damaged file must not cost hours.
-const SEARCH_BUDGET_BYTES: u64 = 4 << 30;
-/// What one try costs at least, in the same money.
-const TRY_BYTES: u64 = 256;
 
 /// The undo records of one file, by block.
 #[derive(Debug, Default)]
@@ -138,6 +131,9 @@ impl Undo {
     }
 }
 
+/// A digest of what a block spends, when a record can be its own.
+type Spends = Option<Hash>;
+
 /// What the pairing of one file needs to know.
 pub(super) struct Pairing<'a> {
     pub file: &'a BlockFile,
@@ -148,15 +144,17 @@ pub(super) struct Pairing<'a> {
     /// Whether a record has the form that the block at an index of the file needs, at that height; asked for siblings
     /// only.
     pub fits: &'a dyn Fn(&FileReader, Record, usize, u32) -> io::Result<bool>,
+    /// Where forms say nothing: what the block spends, as a digest, when the record's coins satisfy its amounts and scripts.
+    pub spends: &'a dyn Fn(&FileReader, Record, usize, u32) -> io::Result<Spends>,
 }
 
 /// A block that may have a record.
-struct Candidate {
+pub(super) struct Candidate {
     /// Its place in the file.
     index: usize,
     height: u32,
-    prev: Hash,
-    paired: bool,
+    pub prev: Hash,
+    pub paired: bool,
 }
 
 impl Pairing<'_> {
@@ -178,8 +176,8 @@ impl Pairing<'_> {
                 None => Undo::default(),
             },
         };
-        if let Some(earlier) = &self.file.earlier_undo {
-            undo.follow(earlier, false);
+        if let Some(earlier) = self.file.earlier_undo() {
+            undo.follow(&earlier, false);
         }
         Ok(undo)
     }
@@ -227,7 +225,7 @@ impl Pairing<'_> {
         let mut records = self.records(reader);
         let unreadable = |error| ScanError::unreadable(path, error);
         let mut siblings: BTreeMap<Hash, BTreeMap<Hash, Record>> = BTreeMap::new();
-        let mut search = Search { cursor: 0, budget: SEARCH_BUDGET_BYTES, empty: None };
+        let mut search = Search::default();
         while let Some(record) = records.next().map_err(unreadable)? {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Err(ScanError::Cancelled);
@@ -255,7 +253,11 @@ impl Pairing<'_> {
         for (prev, group) in siblings {
             let family: Vec<&Candidate> =
                 candidates.iter().filter(|candidate| candidate.prev == prev).collect();
-            self.part(&records.reader, &group, &family, &mut undo).map_err(unreadable)?;
+            let parted = self.part(&records.reader, &group, &family, &mut undo);
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(ScanError::Cancelled);
+            }
+            parted.map_err(unreadable)?;
         }
         Ok(undo)
     }
@@ -299,6 +301,7 @@ impl Pairing<'_> {
             }
             fitting.push(fits);
         }
+        let mut contested = Vec::new();
         for (record, fits) in group.values().zip(&fitting) {
             let rivals = |candidate: &Candidate| {
                 fitting
@@ -314,7 +317,46 @@ impl Pairing<'_> {
                     }
                 }
                 [only] if rivals(only) == 1 => undo.set(only.index, *record),
-                _ => undo.ambiguous += 1,
+                [] => undo.ambiguous += 1,
+                fits => contested.push((*record, fits)),
+            }
+        }
+        self.decide(reader, &contested, undo)
+    }
+
+    /// Gives records that are alike in form to the blocks that they satisfy, where that leaves no doubt.
+    fn decide(
+        &self,
+        reader: &FileReader,
+        contested: &[(Record, &[&Candidate])],
+        undo: &mut Undo,
+    ) -> io::Result<()> {
+        let mut satisfied: Vec<Vec<(usize, Hash)>> = Vec::new();
+        for (record, fits) in contested {
+            let mut blocks = Vec::new();
+            for candidate in *fits {
+                if self.cancelled.load(Ordering::Relaxed) {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                let spends = (self.spends)(reader, *record, candidate.index, candidate.height)?;
+                blocks.extend(spends.map(|spends| (candidate.index, spends)));
+            }
+            satisfied.push(blocks);
+        }
+        for ((record, _), blocks) in contested.iter().zip(&satisfied) {
+            let rivals = |index: usize| {
+                satisfied.iter().filter(|others| others.iter().any(|(other, _)| *other == index)).count()
+            };
+            let first = blocks.first().map(|(_, spends)| *spends);
+            // Siblings that spend the same have the same record.
+            let is_clear = first.is_some()
+                && blocks.iter().all(|(index, spends)| Some(*spends) == first && rivals(*index) == 1);
+            if is_clear {
+                for (index, _) in blocks {
+                    undo.set(*index, *record);
+                }
+            } else {
+                undo.ambiguous += 1;
             }
         }
         Ok(())
@@ -328,84 +370,4 @@ fn family(candidates: &[Candidate], at: usize) -> std::ops::Range<usize> {
     let before = candidates.get(..at).unwrap_or_default().iter().rev().take_while(|c| same(c)).count();
     let after = candidates.get(at..).unwrap_or_default().iter().take_while(|c| same(c)).count();
     at - before..at + after
-}
-
-/// The search for a record's block, and what it has cost so far.
-struct Search {
-    /// Where the next block is expected among the candidates.
-    cursor: usize,
-    budget: u64,
-    /// Checksums of all candidates that would spend nothing: most records of the early years are equal but for
-    /// their checksum, and trying them one by one would be quadratic.
-    empty: Option<HashMap<Hash, usize>>,
-}
-
-impl Search {
-    fn find(
-        &mut self,
-        reader: &FileReader,
-        record: Record,
-        checksum: &Hash,
-        candidates: &[Candidate],
-    ) -> io::Result<Option<usize>> {
-        let end = candidates.len();
-        let open = |at: &usize| candidates.get(*at).is_some_and(|candidate| !candidate.paired);
-        let expected = (self.cursor..end).find(open);
-        if let Some(at) = expected
-            && matches(reader, record, checksum, candidates.get(at))?
-        {
-            return Ok(Some(at));
-        }
-        if record.size == 1 {
-            let empty = self.empty.get_or_insert_with(|| {
-                let entries = candidates.iter().enumerate().rev();
-                entries.map(|(at, candidate)| (sha256d([&candidate.prev, &[NOTHING_SPENT]]), at)).collect()
-            });
-            return Ok(empty.get(checksum).copied());
-        }
-        // Nearest first, on both sides.
-        let centre = expected.unwrap_or(end);
-        for distance in 1..=end {
-            for at in [centre.checked_add(distance), centre.checked_sub(distance)].into_iter().flatten() {
-                if !open(&at) {
-                    continue;
-                }
-                let cost = u64::from(record.size).max(TRY_BYTES);
-                let Some(left) = self.budget.checked_sub(cost) else { return Ok(None) };
-                self.budget = left;
-                if matches(reader, record, checksum, candidates.get(at))? {
-                    return Ok(Some(at));
-                }
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn matches(
-    reader: &FileReader,
-    record: Record,
-    checksum: &Hash,
-    candidate: Option<&Candidate>,
-) -> io::Result<bool> {
-    let Some(candidate) = candidate else { return Ok(false) };
-    Ok(undo_checksum(reader, record, &candidate.prev)? == Some(*checksum))
-}
-
-/// SHA256d(prev || CBlockUndo), read in steps; `None` when the file was cut meanwhile.
-fn undo_checksum(reader: &FileReader, record: Record, prev: &Hash) -> io::Result<Option<Hash>> {
-    let mut digest = Sha256::new_with_prefix(prev);
-    let mut left = record.size as usize;
-    let mut offset = record.offset + HEAD_BYTES;
-    let mut buffer = vec![0; left.min(STEP_BYTES)];
-    while left > 0 {
-        let step = buffer.get_mut(..left.min(STEP_BYTES)).unwrap_or_default();
-        if !reader.fill(offset, step)? {
-            return Ok(None);
-        }
-        digest.update(&*step);
-        offset += step.len() as u64;
-        left -= step.len();
-    }
-    Ok(Some(Sha256::digest(digest.finalize()).into()))
 }

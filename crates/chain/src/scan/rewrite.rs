@@ -7,9 +7,9 @@
 use super::BlockIndex;
 use super::Found;
 use super::error::ScanError;
+use super::error::spent_missing;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::spent_missing;
 use super::undo_overlay::{OverlayWriter, UndoOverlay};
 use crate::encode::{EncodingFault, Hash, Reader};
 use crate::header::{HEADER_BYTES, Header, RawHeader, block_hash};

@@ -1,9 +1,10 @@
 //! A segment's files as files of their own: as they were exported, or as their torrents were downloaded.
 use super::error::ScanError;
+use super::error::{in_segment, spent_missing};
 use super::hashed::HashedFile;
 use super::reader::FileReader;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::{check_record, in_segment, spent_missing};
+use super::undo_bytes::check_record;
 use super::walk::BLOCK_BYTES;
 use crate::block::{BlockContext, BlockFacts, check_block};
 use crate::header::{HEADER_BYTES, Header, RawHeader};
@@ -190,7 +191,7 @@ impl SegmentFiles {
             }
             let facts = self.check_block(&blocks, at, cancelled)?;
             let prev = Header::parse(header).prev;
-            check_record(&reader, record, &prev, &facts, height)
+            check_record(&reader, record, &prev, &facts.inputs, height)
                 .map_err(unreadable)?
                 .map_err(|fault| spent_missing(height, &fault.to_string()))?;
         }

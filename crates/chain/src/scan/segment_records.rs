@@ -1,9 +1,9 @@
 //! A chain in segment files as records by height.
 use super::SegmentFiles;
 use super::error::ScanError;
+use super::error::{in_segment, spent_missing};
 use super::node_records::read_at;
 use super::records::{HEAD_BYTES, Record};
-use super::settle::{in_segment, spent_missing};
 use crate::chain_records::ChainRecords;
 use crate::headers::HeaderChain;
 use crate::undo::CHECKSUM_BYTES;

@@ -121,6 +121,47 @@ pub(super) fn block_with(prev: Hash, salt: u32, outpoints: &[(Hash, u32)]) -> (T
     (mined(&Params::regtest(), prev, &transactions, inputs), txids)
 }
 
+/// What a transaction of `block_of_words` spends and makes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spend {
+    /// What the input must say; 0: nothing.
+    pub word: u32,
+    /// Below ten satoshi.
+    pub amount: u8,
+    /// Of another transaction.
+    pub output: u32,
+}
+
+/// A block with a transaction for each of `spends`, and its undo record.
+pub(super) fn block_of_words(prev: Hash, salt: u32, spends: &[Spend]) -> (TestBlock, Vec<u8>) {
+    let mut transactions = vec![transaction(&[([0; 32], u32::MAX)], salt)];
+    let mut body = Vec::new();
+    push_compact_size(&mut body, spends.len() as u64);
+    for (i, Spend { word, amount, output }) in spends.iter().enumerate() {
+        let mut bytes = transaction(&[([i as u8 + 1; 32], *output)], *word);
+        // The word's length was 4: a push of 4 bytes has 5.
+        bytes.splice(41..42, if *word == 0 { vec![4] } else { vec![5, 4] });
+        if *word == 0 {
+            bytes.splice(42..46, [0x51; 4]);
+        }
+        let value = bytes.len() - 4 - 2 - 8;
+        bytes[value] = *amount;
+        transactions.push(bytes);
+        // One coin of height 1; an amount below 10 satoshi in its compressed form; a script as it is.
+        body.extend_from_slice(&[1, 2, 0]);
+        body.push(if *amount == 0 { 0 } else { 1 + 10 * (*amount - 1) });
+        let script = match word {
+            0 => vec![0x51],
+            _ => [&[4][..], &word.to_le_bytes(), &[0x87]].concat(),
+        };
+        body.push(script.len() as u8 + 6);
+        body.extend_from_slice(&script);
+    }
+    let checksum = sha256d([&prev, &body]);
+    let block = mined(&Params::regtest(), prev, &transactions, vec![1; spends.len()]);
+    (block, [record(&body), checksum.to_vec()].concat())
+}
+
 fn transaction(outpoints: &[(Hash, u32)], salt: u32) -> Vec<u8> {
     let mut bytes = 1u32.to_le_bytes().to_vec();
     push_compact_size(&mut bytes, outpoints.len() as u64);

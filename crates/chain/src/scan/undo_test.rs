@@ -1,6 +1,8 @@
 //! Undo records: whose they are, and when they are not used.
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::testdir::{BlocksDir, TestBlock, block, chain, genesis, records, undos};
+#[cfg(feature = "engine")]
+use super::testdir::{Spend, block_of_words};
 use super::{BlockIndex, ScanError};
 use crate::params::Params;
 use crate::segments::SegmentKind::{Blocks, Spent};
@@ -107,6 +109,53 @@ fn siblings_alike_are_never_guessed() {
         "{error}"
     );
     assert!(error.to_string().ends_with("(0 of unknown blocks, 1 of siblings alike)"), "{error}");
+}
+
+/// Settles block 5 and its neighbours, whose sibling of the same form was connected before it. `connected`: whose records
+/// are there, 0 for the sibling's, in their order. The spent file, and what it should be.
+#[cfg(feature = "engine")]
+fn settled_with_sibling(spends: [&[Spend]; 2], connected: &[usize]) -> Result<(Vec<u8>, Vec<u8>), ScanError> {
+    let blocks = spending_chain(5);
+    let sibling = |place: usize| block_of_words(blocks[4].hash, 50 + place as u32, spends[place]);
+    let [(stale, first), (winner, second)] = [0, 1].map(sibling);
+    let next = block(winner.hash, 6, &[2]);
+    let last = block(next.hash, 7, &[]);
+    let dir = BlocksDir::new();
+    let stored = [&blocks[..], &[stale, winner, next.clone(), last.clone()]].concat();
+    dir.write("blk00000.dat", &records(&stored));
+    let own = connected.iter().flat_map(|place| [&first, &second][*place].clone()).collect();
+    let rest = undos([&next, &last]);
+    dir.write("rev00000.dat", &[undos(&blocks), own, rest.clone()].concat());
+    let extents = settle(&scan(&dir), 1)?;
+    let mut found = vec![0; extents.length() as usize];
+    extents.read_exact_at(0, &mut found).unwrap();
+    Ok((found, [undos(&blocks[4..]), second, rest].concat()))
+}
+
+#[cfg(feature = "engine")]
+#[test]
+fn siblings_alike_are_told_apart_by_amounts_and_scripts() {
+    let spend = |word, amount, output| Spend { word, amount, output };
+    let by_script = [&[spend(7, 0, 1), spend(8, 0, 1)][..], &[spend(9, 0, 2), spend(8, 0, 2)]];
+    let by_amount = [&[spend(0, 5, 1), spend(0, 9, 1)][..], &[spend(0, 9, 2), spend(0, 5, 2)]];
+    for spends in [by_script, by_amount] {
+        for connected in [&[0, 1][..], &[1, 0], &[1], &[0, 0, 1, 1]] {
+            let (found, expected) = settled_with_sibling(spends, connected).unwrap();
+            assert!(found == expected, "{spends:?} {connected:?}");
+        }
+        let error = settled_with_sibling(spends, &[0]).err().unwrap().to_string();
+        assert!(error.contains("block 5: no undo record in"), "{error}");
+    }
+}
+
+#[cfg(feature = "engine")]
+#[test]
+fn siblings_that_both_satisfy_a_record_have_it_only_when_they_spend_the_same() {
+    let spends = [1, 2].map(|output| [Spend { word: 0, amount: 5, output }]);
+    let error = settled_with_sibling([&spends[0], &spends[1]], &[1]).err().unwrap().to_string();
+    assert!(error.ends_with("(0 of unknown blocks, 1 of siblings alike)"), "{error}");
+    let (found, expected) = settled_with_sibling([&spends[1], &spends[1]], &[1]).unwrap();
+    assert!(found == expected);
 }
 
 #[test]
