@@ -28,7 +28,7 @@ export interface BootstrapExportResult {
 }
 
 /**
- * @throws BlockswarmError as `Source.open`; ERR_DATADIR_EMPTY, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_USAGE,
+ * @throws BlockswarmError as `Source.open`; ERR_BLOCK_PRUNED, ERR_DATADIR_EMPTY, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_USAGE,
  *   ERR_DISK_FULL, ERR_IO
  */
 export async function exportBootstrap(
@@ -41,9 +41,10 @@ export async function exportBootstrap(
   const source = await Source.open(options, signal);
   const { datadir, network } = source;
   for (const warning of datadir.warnings()) report.warn(warning);
+  source.refuseWithoutChain();
   const blocks = source.height + 1;
   const lengthBytes = datadir.recordsLength(0, blocks);
-  if (blocks === 0 || lengthBytes === null) {
+  if (lengthBytes === null) {
     throw new BlockswarmError('ERR_DATADIR_EMPTY', `${source.blocksDir} holds no chain from genesis on`);
   }
   const part = isStream ? file : `${file}.part`;

@@ -48,7 +48,7 @@ export interface SegmentExportResult {
 const STEP_PIECES = 16;
 
 /**
- * @throws BlockswarmError as `Source.open`, ERR_NOT_SEALED, ERR_USAGE, ERR_BLOCK_DAMAGED, ERR_STATE_LOCKED,
+ * @throws BlockswarmError as `Source.open`, ERR_BLOCK_PRUNED, ERR_NOT_SEALED, ERR_USAGE, ERR_BLOCK_DAMAGED, ERR_STATE_LOCKED,
  *   ERR_DISK_FULL, ERR_IO
  */
 export async function exportSegments(
@@ -58,6 +58,7 @@ export async function exportSegments(
 ): Promise<SegmentExportResult> {
   const source = await Source.open(options, signal);
   for (const warning of source.datadir.warnings()) report.warn(warning);
+  source.refuseWithoutChain();
   const { firstSegment: first = 0, lastSegment: last = source.sealed - 1 } = options;
   if (last < first && options.lastSegment !== undefined) {
     throw new BlockswarmError('ERR_USAGE', `segment ${last} is before segment ${first}`);

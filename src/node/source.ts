@@ -133,6 +133,19 @@ export class Source implements SegmentSource, ChainHeaders {
     return new Source(network, datadir, blocksDir);
   }
 
+  /** @throws BlockswarmError ERR_BLOCK_PRUNED, ERR_DATADIR_EMPTY when no chain begins at genesis */
+  refuseWithoutChain(): void {
+    if (this.height >= 0) return;
+    const { orphans } = this.datadir.strays();
+    if (orphans === 0)
+      throw new BlockswarmError('ERR_DATADIR_EMPTY', `${this.blocksDir} holds no chain from genesis on`);
+    throw new BlockswarmError(
+      'ERR_BLOCK_PRUNED',
+      `${this.blocksDir} holds ${orphans} blocks and not those below them: the node has pruned them, or their files were ` +
+        'lost (`blockswarm doctor` names these). It takes a node without -prune, or segment files from the swarm: `blockswarm get`',
+    );
+  }
+
   headers(first: number, end: number): Uint8Array {
     return this.datadir.headers(first, end);
   }

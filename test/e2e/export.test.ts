@@ -1,5 +1,5 @@
 /** `blockswarm export`: segment files that are their torrents' content, and a file that Core takes. */
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { checkFreeSpace } from '../../src/node/free-space.js';
@@ -133,6 +133,23 @@ t.test('a bootstrap file', async (t) => {
       (await cliJson<{ segments: unknown[] }>(t, ['segments', '--datadir', of])).segments;
     t.same(await list(node), await list(datadir), 'and makes the same torrents');
   });
+});
+
+t.test('a directory that lacks the first blocks is refused with what to do', async (t) => {
+  const datadir = tempFolder(t);
+  mkdirSync(join(datadir, 'blocks'));
+  writeFileSync(join(datadir, 'blocks', 'blk00001.dat'), sample.subarray(offsets[10], offsets[20]));
+  for (const to of [
+    ['--to', join(datadir, 'to')],
+    ['--bootstrap', join(datadir, 'x')],
+  ]) {
+    const { code, stderr } = await cli(t, ['export', '--datadir', datadir, ...to]);
+    t.match(
+      { code, stderr },
+      { code: 1, stderr: /holds 10 blocks and not .*pruned.*doctor.*ERR_BLOCK_PRUNED/ },
+    );
+  }
+  t.same(readdirSync(datadir), ['blocks']);
 });
 
 t.test('a disk that cannot take what is to be written is told before', async (t) => {
