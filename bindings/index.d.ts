@@ -763,6 +763,8 @@ export interface Hello {
   extensionHandshake: Uint8Array
   /** Super seeding (BEP 16): the peer is told that we have nothing, until `sendHave`. */
   hideHave?: boolean
+  /** UDP port of our node in the DHT: sets the reserved bit of BEP 5, and is told to a peer that sets it too. */
+  dhtPort?: number
 }
 
 /** How to dial; over TCP and plain when nothing is said. */
@@ -927,6 +929,8 @@ export interface LinkEvent {
   suggested?: Array<number>
   /** Pieces that it gives since the last batch though it chokes us (BEP 6). */
   allowedFast?: Array<number>
+  /** UDP port of the peer's node in the DHT (BEP 5), when it was told since the last batch. */
+  dhtPort?: number
   /** Answers to `requestHashes`. */
   hashAnswers?: Array<HashAnswer>
   /** Asked, and waiting to be asked. */

@@ -147,6 +147,8 @@ pub struct Hello {
     pub extension_handshake: Uint8Array,
     /// Super seeding (BEP 16): the peer is told that we have nothing, until `sendHave`.
     pub hide_have: Option<bool>,
+    /// UDP port of our node in the DHT: sets the reserved bit of BEP 5, and is told to a peer that sets it too.
+    pub dht_port: Option<u16>,
 }
 
 impl Hello {
@@ -159,6 +161,7 @@ impl Hello {
             v2: self.v2,
             extension_handshake: self.extension_handshake.to_vec(),
             hide_have: self.hide_have.unwrap_or(false),
+            dht_port: self.dht_port,
         })
     }
 }
@@ -348,6 +351,8 @@ pub struct LinkEvent {
     pub suggested: Option<Vec<u32>>,
     /// Pieces that it gives since the last batch though it chokes us (BEP 6).
     pub allowed_fast: Option<Vec<u32>>,
+    /// UDP port of the peer's node in the DHT (BEP 5), when it was told since the last batch.
+    pub dht_port: Option<u32>,
     /// Answers to `requestHashes`.
     pub hash_answers: Option<Vec<HashAnswer>>,
     /// Asked, and waiting to be asked.
@@ -396,6 +401,7 @@ impl From<WireEvent> for LinkEvent {
             rejected: some(event.record.rejected),
             suggested: some(event.record.suggested),
             allowed_fast: some(event.record.allowed_fast),
+            dht_port: event.record.dht_port.map(u32::from),
             hash_answers: (!hash_answers.is_empty()).then_some(hash_answers),
             queued_blocks: event.queued_blocks,
             downloaded_bytes: count(event.downloaded_bytes),

@@ -66,6 +66,7 @@ export class Discovery {
   /** Null when none is wanted. */
   readonly dht: Dht | null;
   readonly #place: DiscoveryPlace;
+  readonly #privacy: Privacy;
   readonly #dhtRecord: DhtRecord | null;
   readonly #schedule: DhtSchedule | null;
   readonly #tracker: TrackerClient | null;
@@ -80,6 +81,7 @@ export class Discovery {
     const { reactor, address, dialPolicy, externalAddress } = place;
     const { listen, direct: isDirect } = privacy;
     this.#place = place;
+    this.#privacy = privacy;
     // Its id and nodes would tell that two runs are one.
     this.#dhtRecord = isDirect ? (options.dhtRecord ?? null) : null;
     this.dht =
@@ -121,6 +123,13 @@ export class Discovery {
   /** Where the world reaches us: the gateway may have given us another port than the one we listen on. */
   get publicPort(): number {
     return this.#portMapping?.mapped('tcp')?.externalPort ?? this.#place.address.port;
+  }
+
+  /** Where our node in the DHT is asked, for peers to know (BEP 5); null: there is none, or nobody can ask it. */
+  get dhtPort(): number | null {
+    const { direct, anonymous } = this.#privacy;
+    if (!this.dht || !direct || anonymous) return null;
+    return this.#portMapping?.mapped('udp')?.externalPort ?? this.#place.address.port;
   }
 
   /** How the world reaches us, as far as that is known by now. */

@@ -146,6 +146,11 @@ export class PeerNode {
       ...(encryption && { encryption }),
       utp,
       pex,
+      // Known by then: nobody is met before.
+      dht: {
+        port: () => this.#discovery.dhtPort,
+        heard: (node) => this.#discovery.dht?.addNode(node),
+      },
       rates: rateLimits(options, quotaRecord?.usage ?? null),
       ...(options.wake && { wake: options.wake }),
     });

@@ -12,6 +12,8 @@ export interface GreetingsOptions {
   readonly extensionHandshake: (remote: PeerAddress) => Uint8Array;
   /** Whether a newcomer is told that we have nothing (BEP 16). */
   readonly hidesHave: () => boolean;
+  /** UDP port of our node in the DHT; null: none that peers are told of. */
+  readonly dhtPort: () => number | null;
 }
 
 export class Greetings {
@@ -49,6 +51,7 @@ export class Greetings {
     const v2 = infoHashV2?.subarray(0, 20) ?? null;
     const [infoHash, other] = asV2 ? [v2, v1] : [v1, v2];
     if (infoHash === null) throw new TypeError('"infoHashV1" or "infoHashV2" is needed');
+    const dhtPort = this.#options.dhtPort();
     return {
       infoHash,
       ...(other === null ? {} : { otherInfoHash: other }),
@@ -56,6 +59,7 @@ export class Greetings {
       v2: v2 !== null,
       extensionHandshake: extensionHandshake(remote),
       ...(hidesHave() ? { hideHave: true } : {}),
+      ...(dhtPort === null ? {} : { dhtPort }),
     };
   }
 }

@@ -35,6 +35,8 @@ export interface Hello {
    * `sendHave`, on this link: what was shown to others is theirs to pass on.
    */
   readonly hideHave?: boolean;
+  /** UDP port of our node in the DHT: sets the reserved bit of BEP 5, and is told to a peer that sets it too. */
+  readonly dhtPort?: number;
 }
 
 /** How to dial: over TCP and plain when nothing is said. */
@@ -131,6 +133,8 @@ export interface LinkEvent {
   /** Pieces that may be asked of it although it chokes us, likewise. Not that it has them. */
   readonly allowedFast?: readonly number[] | undefined;
   readonly hashAnswers?: readonly HashAnswer[] | undefined;
+  /** UDP port of the peer's node in the DHT (BEP 5), when it was told. */
+  readonly dhtPort?: number | undefined;
   /** Blocks asked for or waiting to be asked for. */
   readonly queuedBlocks: number;
   /** Payload of pieces, since the link opened. */

@@ -76,6 +76,8 @@ export class Peer implements PickerPeer, ChokerPeer {
   hidesHave = false;
   /** It only uploads (BEP 21). */
   uploadOnly = false;
+  /** UDP port of its node in the DHT, as it told first. */
+  dhtPort: number | null = null;
   /** Requests it is willing to queue. */
   requestQueue = DEFAULT_REQUEST_QUEUE;
 

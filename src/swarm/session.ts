@@ -14,7 +14,7 @@ import { LinkLimits, type LinkLimitsOptions } from './link-limits.js';
 import { type AddressVotes, OwnAddress } from './own-address.js';
 import type { Peer } from './peer.js';
 import { RateLimits, type RateLimitsOptions } from './rate-limits.js';
-import { Swarm, type SwarmContext } from './swarm.js';
+import { type PeersDht, Swarm, type SwarmContext } from './swarm.js';
 import type { SwarmOptions } from './swarm-options.js';
 import { Turnover, whomToEnd } from './turnover.js';
 
@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly utp?: boolean;
   /** Whether peers tell each other whom they know (BEP 11). Default on. */
   readonly pex?: boolean;
+  /** Peers are told of our node in the DHT, and tell of theirs (BEP 5). Default: neither. */
+  readonly dht?: PeersDht;
   readonly limits?: LinkLimitsOptions;
   readonly choker?: Omit<ChokerOptions, 'random'>;
   /** Requests that the byte mover queues for each peer. */
@@ -117,6 +119,7 @@ export class Session {
         prefersEncryption: encryption === 'preferred' || encryption === 'required',
       },
       pex: options.pex ?? true,
+      dht: options.dht ?? null,
       ownAddress: new OwnAddress(options.listenPort ?? (() => null), options.externalAddress),
       changed: () => this.#changed(),
       closed: (swarm) => this.#forget(swarm),

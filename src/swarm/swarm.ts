@@ -28,6 +28,8 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'maxLinks' 
   readonly extension: ExtensionInfo;
   /** Whether peers are exchanged (BEP 11). */
   readonly pex: boolean;
+  /** Null: no DHT that peers are told of, and none to tell. */
+  readonly dht: PeersDht | null;
   /** There is somebody to dial, or a peer's choking is to be looked at. */
   changed(swarm: Swarm): void;
   closed(swarm: Swarm): void;
@@ -36,6 +38,14 @@ export interface SwarmContext extends Omit<PeersOptions, 'torrent' | 'maxLinks' 
 const SEED_GRACE_MS = 30_000;
 /** Somebody may make room on a full disk: tried again after this. */
 const IO_PAUSE_MS = 30_000;
+
+/** The DHT, as the peers of a torrent may help it (BEP 5). */
+export interface PeersDht {
+  /** UDP port of our node; null while there is none. */
+  readonly port: () => number | null;
+  /** A peer has a node there. */
+  readonly heard: (node: PeerAddress) => void;
+}
 
 export class Swarm {
   readonly infoHashV1: Uint8Array | null;
@@ -72,6 +82,7 @@ export class Swarm {
       peerId,
       extensionHandshake: (remote) => this.#extensions.handshake({ remote, uploadOnly: this.#isUploadOnly }),
       hidesHave: () => this.#isHiding,
+      dhtPort: () => (this.#private ? null : (context.dht?.port() ?? null)),
     });
     this.infoHashV1 = infoHashV1;
     this.infoHashV2 = infoHashV2;
@@ -278,6 +289,7 @@ export class Swarm {
     if (opens) this.#onOpen(peer, event, nowMs);
     if (!peer.isClosing && !takeHaves(peer, event, this.#pieces)) this.#drop(peer, 'bad-have-map');
     this.#superSeeding?.heard(peer, event, nowMs);
+    if (event.dhtPort !== undefined) this.#onDhtPort(peer, event.dhtPort);
     if (!peer.isClosing && event.messages) this.#onMessages(peer, event, nowMs);
     if (!peer.isClosing) this.#onHashes(peer, event, nowMs);
     if (!peer.isClosing) this.#onWork(peer, event, nowMs, peerChoking);
@@ -396,6 +408,13 @@ export class Swarm {
     if (this.#state === 'closed' || this.#state === 'paused') return;
     const peer = this.#peers.dialNow(address, 'pex', (known) => this.#greetings.dialled(known), nowMs);
     if (peer) this.#greeted(peer);
+  }
+
+  /** A peer names one node, on its own address: whoever wants us to ask others has to meet us from there. */
+  #onDhtPort(peer: Peer, port: number): void {
+    if (peer.dhtPort !== null || this.#private) return;
+    peer.dhtPort = port;
+    this.#context.dht?.heard({ host: peer.address.host, port });
   }
 
   #becomePrivate(): void {

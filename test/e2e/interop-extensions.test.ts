@@ -1,4 +1,4 @@
-/** What is said to libtorrent beyond blocks, and what it says: peer exchange, super seeding, lost pieces. */
+/** What is said to libtorrent beyond blocks, and what it says: peer exchange, super seeding, lost pieces, DHT nodes. */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -98,4 +98,13 @@ t.test('libtorrent is told of the pieces that we lost (BEP 54)', { skip: noLibto
   truncateSync(join(folder, 'content.bin'), PIECE_BYTES);
   await leecher.seesPieces(LENGTH_BYTES / PIECE_BYTES, 0);
   t.match(seed.swarm.status(), { state: 'paused', links: 1, hadPieces: 0 });
+});
+
+t.test('peers tell each other of their nodes in the DHT (BEP 5)', { skip: noLibtorrent }, async (t) => {
+  const { folder, torrent, empty } = torrentOf(t);
+  const seed = await startPeer(t, torrent, folder, {}, { dht: [] });
+  const leecher = await LibtorrentPeer.start(t, { folder: empty(), torrent, dht: true, peers: [seed.text] });
+  await leecher.knowsDhtNode();
+  await seed.until(() => seed.node.dht?.nodes().some(({ port }) => port === leecher.address.port) ?? false);
+  await leecher.complete();
 });

@@ -13,6 +13,8 @@ export interface LibtorrentPeerOptions {
   readonly superSeeding?: boolean;
   /** It takes no more than 200 kB a second. */
   readonly slow?: boolean;
+  /** It has a node in the DHT, on the same port, that knows nobody. */
+  readonly dht?: boolean;
   /** `host:port` of whom it dials. */
   readonly peers?: readonly string[];
 }
@@ -27,12 +29,13 @@ export class LibtorrentPeer {
   }
 
   static async start(t: Test, options: LibtorrentPeerOptions): Promise<LibtorrentPeer> {
-    const { folder, torrent, superSeeding, slow, peers = [] } = options;
+    const { folder, torrent, superSeeding, slow, dht, peers = [] } = options;
     const args = [
       '-BW',
       'ignore',
       script,
       ...(slow ? ['--slow'] : []),
+      ...(dht ? ['--dht'] : []),
       folder,
       torrent,
       superSeeding ? 'super' : 'plain',
@@ -62,6 +65,11 @@ export class LibtorrentPeer {
     await this.#program.printed(
       new RegExp(counts.map((count) => `"theirPieces": \\[${count}\\]`).join('[^]*')),
     );
+  }
+
+  /** Resolves when its node in the DHT knows another one. */
+  async knowsDhtNode(): Promise<void> {
+    await this.#program.printed(/"dhtNodes": [1-9]/);
   }
 
   get uploadedBytes(): number {

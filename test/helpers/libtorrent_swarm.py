@@ -5,7 +5,7 @@
 
 The first line names its port; the others say whether it has everything, whom it is connected to and how many pieces these have, and what it uploaded.
 It ends with its stdin. With `--no-pex` it hears of nobody from its peers;
-`--slow`: it downloads no more than 200 kB a second.
+`--slow`: it downloads no more than 200 kB a second; `--dht`: it has a node in the DHT that knows nobody.
 """
 import json
 import select
@@ -19,6 +19,13 @@ def main(folder, torrent, mode, *peers):
     this = session()
     # Seeds stay connected: they are whom the others are told of.
     this.apply_settings({"close_redundant_connections": False})
+    if "--dht" in FLAGS:
+        this.apply_settings({
+            "enable_dht": True,
+            "dht_bootstrap_nodes": "",
+            "dht_restrict_routing_ips": False,
+            "dht_ignore_dark_internet": False,
+        })
     wanted = params(torrent, folder)
     if mode == "super":
         wanted.flags |= lt.torrent_flags.super_seeding
@@ -45,6 +52,7 @@ def main(folder, torrent, mode, *peers):
             "seeding": status.is_seeding,
             "peers": connected,
             "theirPieces": [sum(peer.pieces) for peer in infos],
+            "dhtNodes": this.status().dht_nodes,
             "uploadedBytes": status.total_payload_upload,
         }), flush=True)
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import { privacyOf } from '../../src/connector/privacy.js';
 import { parseMetainfo } from '../../src/metainfo/metainfo.js';
-import { PeerNode } from '../../src/node/peer-node.js';
+import { PeerNode, type PeerNodeOptions } from '../../src/node/peer-node.js';
 import type { PeeringOptions } from '../../src/node/peering.js';
 import { openStore, placeBelow } from '../../src/node/torrent-content.js';
 import type { Swarm } from '../../src/swarm/swarm.js';
@@ -26,7 +26,7 @@ export async function startPeer(
   torrent: string,
   folder: string,
   options: Partial<SwarmOptions> = {},
-  peering: PeeringOptions = {},
+  peering: PeeringOptions & Partial<Pick<PeerNodeOptions, 'dht'>> = {},
 ): Promise<OwnPeer> {
   const metainfo = parseMetainfo(readFileSync(torrent));
   const store = await openStore(metainfo, placeBelow(folder, metainfo), {});

@@ -139,8 +139,8 @@ class Bench {
   }
 
   /** A connection with both ends open: their links. */
-  async open(seed: Partial<Hello> = {}): Promise<{ up: number; down: number }> {
-    const down = this.dial();
+  async open(seed: Partial<Hello> = {}, leech: Partial<Hello> = {}): Promise<{ up: number; down: number }> {
+    const down = this.dial(leech);
     await this.until(() => this.seed.incoming.length > 0);
     const up = this.seed.incoming.at(-1)?.link ?? -1;
     this.seed.side.host.accept(up, this.seed.torrent, hello(SEED_ID, seed));
@@ -435,6 +435,22 @@ export async function linkConformance(t: Test, make: () => Promise<LinkPair>): P
     t.equal(bench.leech.verdicts[0]?.piece, 1);
     t.same(bench.leech.triples(down, 'rejected'), ['0,0,64']);
     t.equal(bench.leech.last(down)?.peerChoking, true);
+  });
+
+  const dhtPorts = (side: Observer, link: number) =>
+    side.of(link).flatMap(({ dhtPort }) => (dhtPort === undefined ? [] : [dhtPort]));
+
+  await check('BEP 5: two that have DHT nodes tell each other their ports', async (t, bench) => {
+    const { up, down } = await bench.open({ dhtPort: 6881 }, { dhtPort: 51413 });
+    const told = () => [dhtPorts(bench.seed, up), dhtPorts(bench.leech, down)];
+    t.ok(await bench.until(() => told().flat().length === 2));
+    t.same(told(), [[51413], [6881]]);
+  });
+
+  await check('BEP 5: who says nothing of a DHT node is told of none', async (t, bench) => {
+    const { up, down } = await bench.open({ dhtPort: 6881 });
+    await bench.settle();
+    t.same([dhtPorts(bench.seed, up), dhtPorts(bench.leech, down)], [[], []]);
   });
 
   await check('a link that hides what we have shows and serves single pieces', async (t, bench) => {

@@ -64,6 +64,7 @@ export class SimLink {
   readonly #suggested = new Set<number>();
   #newlyAllowed: number[] = [];
   #hashAnswers: HashAnswer[] = [];
+  #dhtPort: number | undefined;
   #hashRequests = 0;
   #newlySuggested: number[] = [];
   #downloadedBytes = 0;
@@ -113,6 +114,7 @@ export class SimLink {
     this.state = 'open';
     this.#hello = { peerId: peer.peerId, infoHash: peer.infoHash, reserved: reservedBytes(peer) };
     if (ours.hideHave) this.shown = new Set();
+    if (ours.dhtPort !== undefined) this.#dhtPort = peer.dhtPort;
     this.#changed();
     this.sendBitmap();
     this.send({ type: 'extension', id: 0, payload: ours.extensionHandshake });
@@ -394,6 +396,7 @@ export class SimLink {
       suggested: this.#newlySuggested,
       allowedFast: this.#newlyAllowed,
       ...(this.#hashAnswers.length > 0 ? { hashAnswers: this.#hashAnswers } : {}),
+      dhtPort: this.#dhtPort,
       queuedBlocks,
       downloadedBytes: this.#downloadedBytes,
       uploadedBytes: this.uploadedBytes,
@@ -408,6 +411,7 @@ export class SimLink {
     this.#newlySuggested = [];
     this.#newlyAllowed = [];
     this.#hashAnswers = [];
+    this.#dhtPort = undefined;
     this.#messages = [];
     return event;
   }
@@ -465,6 +469,6 @@ export class SimLink {
 }
 
 /** The handshake's reserved bytes: BEP 52's bit, the others play no part here. */
-export function reservedBytes({ v2 }: Hello): Uint8Array {
-  return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, v2 ? 0x10 : 0);
+export function reservedBytes({ v2, dhtPort }: Hello): Uint8Array {
+  return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, (v2 ? 0x10 : 0) | (dhtPort === undefined ? 0 : 0x01));
 }

@@ -71,6 +71,8 @@ pub struct Record {
     pub suggested: Vec<u32>,
     /// Pieces that the peer gives us though it chokes us (BEP 6).
     pub allowed_fast: Vec<u32>,
+    /// UDP port of the peer's node in the DHT (BEP 5), when it was told.
+    pub dht_port: Option<u16>,
     /// Hashes that were asked for (BEP 52).
     pub hash_answers: Vec<HashAnswer>,
     /// In the order they came.

@@ -76,8 +76,8 @@ pub(crate) async fn send(stream: &mut Stream, hello: &Hello) -> Result<(), Close
 }
 
 fn ours(hello: &Hello) -> [u8; HANDSHAKE_BYTES] {
-    let Hello { info_hash, peer_id, v2, .. } = *hello;
-    Handshake { reserved: Reserved::ours(v2), info_hash, peer_id }.to_bytes()
+    let Hello { info_hash, peer_id, v2, dht_port, .. } = *hello;
+    Handshake { reserved: Reserved::ours(v2, dht_port.is_some()), info_hash, peer_id }.to_bytes()
 }
 
 async fn agree(

@@ -9,9 +9,10 @@ const PROTOCOL: &[u8; 20] = b"\x13BitTorrent protocol";
 pub struct Reserved(pub [u8; 8]);
 
 impl Reserved {
-    /// What we say: the extension protocol (BEP 10), the fast extension (BEP 6), and v2 (BEP 52) when asked.
-    pub fn ours(v2: bool) -> Self {
-        Self([0, 0, 0, 0, 0, 0x10, 0, if v2 { 0x14 } else { 0x04 }])
+    /// What we say: the extension protocol (BEP 10), the fast extension (BEP 6), and v2 (BEP 52) and the DHT (BEP 5)
+    /// when asked.
+    pub fn ours(v2: bool, dht: bool) -> Self {
+        Self([0, 0, 0, 0, 0, 0x10, 0, 0x04 | u8::from(v2) << 4 | u8::from(dht)])
     }
 
     /// BEP 10.
@@ -22,6 +23,11 @@ impl Reserved {
     /// BEP 6.
     pub fn fast(self) -> bool {
         self.0[7] & 0x04 != 0
+    }
+
+    /// BEP 5: has a node in the DHT, and wants to hear of others.
+    pub fn dht(self) -> bool {
+        self.0[7] & 0x01 != 0
     }
 
     /// BEP 52: asks to upgrade a hybrid torrent's connection to v2.
@@ -86,16 +92,17 @@ mod tests {
 
         #[test]
         fn refuses_another_protocol_at_its_first_byte(at in 0usize..20, flip in 1u8..) {
-            let mut bytes = Handshake { reserved: Reserved::ours(true), info_hash: [0; 20], peer_id: [0; 20] }.to_bytes();
+            let mut bytes = Handshake { reserved: Reserved::ours(true, true), info_hash: [0; 20], peer_id: [0; 20] }.to_bytes();
             bytes[at] ^= flip;
             prop_assert_eq!(Handshake::parse(&bytes[..=at]), Err(NotBitTorrent));
         }
     }
 
     #[test]
-    fn sets_the_bits_of_bep_6_10_and_52() {
-        assert_eq!(Reserved::ours(true).0, [0, 0, 0, 0, 0, 0x10, 0, 0x14]);
-        let plain = Reserved::ours(false);
-        assert!(plain.extensions() && plain.fast() && !plain.v2() && Reserved::ours(true).v2());
+    fn sets_the_bits_of_bep_5_6_10_and_52() {
+        assert_eq!(Reserved::ours(true, true).0, [0, 0, 0, 0, 0, 0x10, 0, 0x15]);
+        let plain = Reserved::ours(false, false);
+        assert!(plain.extensions() && plain.fast() && !plain.v2() && !plain.dht());
+        assert!(Reserved::ours(true, false).v2() && Reserved::ours(false, true).dht());
     }
 }

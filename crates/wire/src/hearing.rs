@@ -181,6 +181,7 @@ impl Link {
             Message::AllowedFast(piece) if self.is_piece(piece) && self.allowed_fast.add(piece) => {
                 self.shared.update(|record| record.allowed_fast.push(piece));
             }
+            Message::Port(port) if port != 0 => self.shared.update(|record| record.dht_port = Some(port)),
             Message::HashRequest(span) => self.hear_hash_request(span),
             Message::HashReject(span) => self.hear_hash_reject(&span),
             Message::Hashes { span, hashes } => self.hear_hashes(&span, hashes)?,

@@ -152,6 +152,9 @@ impl Link {
             moved_bytes: 0,
         };
         link.greet(&hello, store);
+        if let Some(port) = hello.dht_port.filter(|_| theirs.reserved.dht()) {
+            Message::Port(port).write(&mut link.out);
+        }
         link
     }
 

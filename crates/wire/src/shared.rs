@@ -27,6 +27,8 @@ pub struct Hello {
     pub extension_handshake: Vec<u8>,
     /// Super seeding (BEP 16): the peer is told that we have nothing, until pieces are shown to it one by one.
     pub hide_have: bool,
+    /// UDP port of our node in the DHT: told to a peer that has one too (BEP 5).
+    pub dht_port: Option<u16>,
 }
 
 /// What carries a link.

@@ -29,6 +29,7 @@ pub fn hello(name: u8) -> Hello {
         v2: true,
         extension_handshake: b"d1:v4:teste".to_vec(),
         hide_have: false,
+        dht_port: None,
     }
 }
 
@@ -236,7 +237,7 @@ impl Raw {
     }
 
     pub fn send_handshake(&mut self, fast: bool, info_hash: [u8; 20]) {
-        let reserved = if fast { Reserved::ours(false) } else { Reserved([0; 8]) };
+        let reserved = if fast { Reserved::ours(false, false) } else { Reserved([0; 8]) };
         let bytes = Handshake { reserved, info_hash, peer_id: [0x5a; 20] }.to_bytes();
         self.stream.write_all(&bytes).unwrap();
     }
