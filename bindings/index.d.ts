@@ -782,6 +782,8 @@ export interface HttpAnswer {
   /** The body is compressed by gzip. */
   gzip: boolean
   body: Buffer
+  /** Of a part: the length of the whole, where it is told. */
+  wholeBytes?: number
   /** Where it came from in the end, without credentials. May hold a token. */
   finalUrl: string
   remoteAddress: SocketAddress
@@ -823,6 +825,9 @@ export interface HttpRequest {
   reach: HttpReach
   /** JSON to be sent by `POST`; then no redirect is followed. */
   post?: string
+  /** Only `[rangeStart, rangeEnd)` of it: 206 is such a part, 416 says that nothing is there. */
+  rangeStart?: number
+  rangeEnd?: number
 }
 
 /** Where we are in I2P. */

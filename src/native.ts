@@ -987,6 +987,8 @@ export interface HttpGetOptions {
   readonly reach: HttpReach;
   /** JSON, sent by POST instead; then no redirect is followed. */
   readonly post?: string;
+  /** Only these bytes, half-open: 206 is such a part, 416 says that nothing is there, 200 is all of it. */
+  readonly range?: { readonly start: number; readonly end: number };
 }
 
 /** An answer of any status but a redirect. */
@@ -995,6 +997,8 @@ export interface HttpAnswer {
   readonly contentType: string | null;
   /** At most `maxBytes`, unpacked. */
   readonly body: Uint8Array;
+  /** Of a part: the length of the whole, where it is told. */
+  readonly wholeBytes: number | null;
   /** Where it came from in the end, without credentials. May hold a token: not for logs. */
   readonly finalUrl: string;
   readonly remoteAddress: { readonly host: string; readonly port: number };
@@ -1094,12 +1098,13 @@ export class Reactor {
    */
   async httpGet(url: string, options: HttpGetOptions, signal?: AbortSignal): Promise<HttpResult> {
     signal?.throwIfAborted();
-    const { maxBytes, timeoutMs, maxRedirects = 5, group, reach, post } = options;
+    const { maxBytes, timeoutMs, maxRedirects = 5, group, reach, post, range } = options;
     const limits = { maxBytes, timeoutMs, maxRedirects };
     const request = this.#inner.httpGet({
       ...{ url, ...limits, reach },
       ...(group !== undefined && { group }),
       ...(post !== undefined && { post }),
+      ...(range && { rangeStart: range.start, rangeEnd: range.end }),
     });
     let aborted = () => {};
     const outcome = await new Promise<bindings.HttpOutcome>((resolve, reject) => {
@@ -1117,8 +1122,8 @@ export class Reactor {
     if (!answer) return { failure: failure ?? 'reset', retryAfterMs };
     const body = answer.gzip ? await unpack(answer.body, maxBytes) : answer.body;
     if (typeof body === 'string') return { failure: body, retryAfterMs };
-    const { status, contentType = null, finalUrl, remoteAddress } = answer;
-    return { failure: null, retryAfterMs, status, contentType, body, finalUrl, remoteAddress };
+    const { status, contentType = null, wholeBytes = null, finalUrl, remoteAddress } = answer;
+    return { failure: null, retryAfterMs, status, contentType, body, wholeBytes, finalUrl, remoteAddress };
   }
 
   /** Addresses that are not met from now on, but for those that are allowed. Links with them end. */

@@ -42,6 +42,9 @@ pub struct HttpRequest {
     pub reach: HttpReach,
     /// JSON to be sent by `POST`; then no redirect is followed.
     pub post: Option<String>,
+    /// Only `[rangeStart, rangeEnd)` of it: 206 is such a part, 416 says that nothing is there.
+    pub range_start: Option<f64>,
+    pub range_end: Option<f64>,
 }
 
 impl HttpRequest {
@@ -54,6 +57,7 @@ impl HttpRequest {
             group: self.group,
             reach: self.reach.read(),
             post: self.post.map(Into::into),
+            range: self.range_start.zip(self.range_end).map(|(start, end)| bytes(start)..bytes(end)),
         })
     }
 }
@@ -66,6 +70,8 @@ pub struct HttpAnswer {
     /// The body is compressed by gzip.
     pub gzip: bool,
     pub body: Buffer,
+    /// Of a part: the length of the whole, where it is told.
+    pub whole_bytes: Option<f64>,
     /// Where it came from in the end, without credentials. May hold a token.
     pub final_url: String,
     pub remote_address: SocketAddress,
@@ -86,19 +92,22 @@ impl From<blockswarm_net::HttpOutcome> for HttpOutcome {
     fn from(blockswarm_net::HttpOutcome { job, result }: blockswarm_net::HttpOutcome) -> Self {
         let rest = |after: Option<Duration>| after.map(|rest| count(rest.as_millis() as u64));
         match result {
-            Ok(NetAnswer { status, content_type, gzip, body, url, remote, retry_after }) => Self {
-                request: job,
-                answer: Some(HttpAnswer {
-                    status: u32::from(status),
-                    content_type,
-                    gzip,
-                    body: body.into(),
-                    final_url: url.text(),
-                    remote_address: remote.into(),
-                }),
-                failure: None,
-                retry_after_ms: rest(retry_after),
-            },
+            Ok(NetAnswer { status, content_type, gzip, body, whole_bytes, url, remote, retry_after }) => {
+                Self {
+                    request: job,
+                    answer: Some(HttpAnswer {
+                        status: u32::from(status),
+                        content_type,
+                        gzip,
+                        body: body.into(),
+                        whole_bytes: whole_bytes.map(count),
+                        final_url: url.text(),
+                        remote_address: remote.into(),
+                    }),
+                    failure: None,
+                    retry_after_ms: rest(retry_after),
+                }
+            }
             Err(error) => Self {
                 request: job,
                 answer: None,

@@ -1,5 +1,5 @@
 /** `blockswarm catalogue keygen` and `catalogue publish`. */
-import { publishCatalogue } from '../node/publish.js';
+import { publishCatalogue, publishingDht } from '../node/publish.js';
 import { makePublisherKey, readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { toHex } from '../units.js';
@@ -35,6 +35,7 @@ export async function publishCommand({
     report,
   );
   try {
+    publishingDht(seeder);
     await Promise.race([seeder.caughtUp, stopped(env)]);
     env.signal.throwIfAborted();
     const { peerNode, catalogue, claims, source } = seeder;

@@ -3,7 +3,7 @@
  * other files (archive-seed-command.ts).
  */
 import { BlockswarmError } from '../errors.js';
-import { publishCatalogue } from '../node/publish.js';
+import { publishCatalogue, publishingDht } from '../node/publish.js';
 import { readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
 import { formatBytes, toHex } from '../units.js';
@@ -89,6 +89,7 @@ async function datadirSeedCommand({ env, output, options }: CommandContext<Datad
     report,
   );
   try {
+    if (key) publishingDht(seeder);
     const { source, peerNode } = seeder;
     const [network, listen] = [source.network.name, peerNode.listening];
     output.event(

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Dht } from '../discovery/dht.js';
 import { type DhtItem, mutableTarget, signItem } from '../discovery/dht-item.js';
 import { BlockswarmError } from '../errors.js';
 import { toHex } from '../units.js';
@@ -15,6 +16,15 @@ const againMs = 60 * 60_000;
 const hurryMs = 5000;
 
 /**
+ * Refuses what can never publish, before anything is hashed.
+ * @throws BlockswarmError ERR_CONFIG without a DHT
+ */
+export function publishingDht({ peerNode }: Pick<Seeder, 'peerNode'>): Dht {
+  if (peerNode.dht) return peerNode.dht;
+  throw new BlockswarmError('ERR_CONFIG', 'a catalogue is published in the DHT, which is off');
+}
+
+/**
  * Puts the item until the signal fires, anew as soon as there is a newer catalogue. `published` is told each time that
  * nodes took it.
  * @throws BlockswarmError ERR_CONFIG without a DHT, ERR_SPENT_MISSING when no catalogue can be made at the start
@@ -25,8 +35,7 @@ export async function publishCatalogue(
   signal: AbortSignal,
   report: Report,
 ): Promise<void> {
-  const { dht } = seeder.peerNode;
-  if (!dht) throw new BlockswarmError('ERR_CONFIG', 'a catalogue is published in the DHT, which is off');
+  const dht = publishingDht(seeder);
   const salt = new TextEncoder().encode(seeder.source.network.name);
   const target = mutableTarget(key.publicKey, salt);
   const last = new LastSeq(join(seeder.statePath, `published-${toHex(target)}.txt`));

@@ -18,6 +18,7 @@ import { toHex } from '../../src/units.js';
 import type { CatalogueClaim } from '../../src/wire/bs-catalogue.js';
 import { type CataloguePeer, catalogueParts, cataloguePeer, joinParts } from '../helpers/catalogue-peer.js';
 import { chainTorrents } from '../helpers/chain-torrents.js';
+import { startSeed } from '../helpers/cli.js';
 import { dhtHub } from '../helpers/dht-hub.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { regtestFork } from '../helpers/regtest-fork.js';
@@ -31,6 +32,7 @@ interface Newcomer {
   readonly peers?: readonly PeerAddress[];
   readonly sources?: readonly string[];
   readonly stateFolder?: string;
+  readonly stateDir?: string;
   readonly network?: Network;
   readonly floor?: Uint8Array;
   readonly timeoutSeconds?: number;
@@ -38,7 +40,7 @@ interface Newcomer {
 
 async function search(t: Test, options: Newcomer) {
   const { dht = null, peers = [], sources, network = regtest, floor = new Uint8Array(32) } = options;
-  const { stateFolder = tempFolder(t), timeoutSeconds = 60 } = options;
+  const { stateFolder = tempFolder(t), stateDir = tempFolder(t), timeoutSeconds = 60 } = options;
   const node = new PeerNode({
     addressLists: null,
     privacy: privacyOf({ listen: '127.0.0.1:0' }, randomBytes),
@@ -63,7 +65,7 @@ async function search(t: Test, options: Newcomer) {
       folder,
       peerNode: node,
       bad,
-      sources: catalogueSources(sources, { network, peerNode: node, stateDir: tempFolder(t), datadir: null }),
+      sources: catalogueSources(sources, { network, peerNode: node, stateDir, datadir: null }),
       timeoutSeconds,
       graceMs: 4000,
       report,
@@ -229,6 +231,55 @@ t.test('of several sources the one with the most work is used, and none that fai
     t.equal(chosen.from, from);
     t.notMatch(JSON.stringify(events), /secret/);
   }
+});
+
+t.test(
+  'a catalogue on a web server is judged part by part, and no more is asked for than a lie',
+  async (t) => {
+    const { catalogueBytes, parts, count } = await world(t);
+    const partBytes = 20_000;
+    const asked: string[] = [];
+    const lie = Buffer.from(catalogueBytes);
+    lie[partBytes + 100] = 1 ^ (lie[partBytes + 100] ?? 0);
+    const files = new Map<string | undefined, Uint8Array>([
+      ['/whole.dat', catalogueBytes],
+      ['/lie.dat', lie],
+      ['/cut.dat', catalogueBytes.subarray(0, partBytes + 1)],
+    ]);
+    const server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const file = files.get(request.url) ?? new Uint8Array();
+      const start = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1]);
+      const part = file.subarray(start, start + partBytes);
+      const range = `bytes ${start}-${start + part.length - 1}/${file.length}`;
+      response.writeHead(206, { 'content-range': range }).end(part);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => server.close());
+    const url = (name: string) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}`;
+    const { chosen } = await search(t, { sources: [url('whole.dat')] });
+    t.equal(chosen.reader.records.length, count);
+    t.equal(asked.length, Math.ceil(catalogueBytes.length / partBytes));
+    const short = join(tempFolder(t), 'short.dat');
+    writeFileSync(short, joinParts(parts.slice(0, 1), regtest));
+    for (const name of ['lie.dat', 'cut.dat']) {
+      asked.length = 0;
+      const { chosen } = await search(t, { sources: [url(name), short] });
+      t.equal(chosen.from, short);
+      t.ok(asked.length <= 3, `${name}: ${asked.length} parts`);
+    }
+  },
+);
+
+t.test('the catalogue of a data directory is had beside the process that seeds it', async (t) => {
+  const { datadir } = await regtestChain(t);
+  const stateDir = tempFolder(t);
+  const where = ['--network', 'regtest', '--datadir', datadir, '--state-dir', stateDir];
+  const sources = [`datadir:${datadir}`];
+  const alone = await search(t, { sources });
+  await startSeed(t, [...where, '--no-dht', '--no-trackers']);
+  const beside = await search(t, { sources, stateDir });
+  t.same(beside.chosen.reader.records, alone.chosen.reader.records);
 });
 
 t.test('when all sources fail it is said what is missing and how to go on', async (t) => {

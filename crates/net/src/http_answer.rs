@@ -65,7 +65,7 @@ pub(crate) fn judge(
 }
 
 /// `bytes 0-99/1000`: the range, half open, and the file's length, unless that is `*`.
-fn read_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
+pub(crate) fn read_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     let (unit, rest) = text.trim().split_once(' ')?;
     let (range, total) = rest.split_once('/')?;
     let (first, last) = range.trim().split_once('-')?;

@@ -3,7 +3,7 @@
 
 use crate::connector::Isolation;
 use crate::endpoint::Endpoint;
-use crate::http_answer::retry_after;
+use crate::http_answer::{read_content_range, retry_after};
 use crate::http_connection::{self, Driver, is_cut_short, next_data, told};
 use crate::http_dial::{Dialled, HttpDialer};
 use crate::http_error::HttpError;
@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::http::response::Parts;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Memory taken before any of a body is there.
@@ -35,6 +36,9 @@ pub struct HttpGet {
     pub reach: Reach,
     /// JSON to be sent by `POST`; then no redirect is followed.
     pub post: Option<Bytes>,
+    /// Only these bytes of it: then 206 is a part that begins there, 416 says that nothing is there, and who knows no
+    /// ranges answers 200 with all.
+    pub range: Option<Range<u64>>,
 }
 
 /// An answer of any status but a redirect.
@@ -48,6 +52,8 @@ pub struct HttpAnswer {
     pub gzip: bool,
     /// At most `max_bytes`.
     pub body: Vec<u8>,
+    /// Of a part: the length of the whole, where it is told.
+    pub whole_bytes: Option<u64>,
     /// Where it came from in the end.
     pub url: HttpUrl,
     /// Who gave it.
@@ -70,7 +76,7 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
         let isolation = group.map_or(alone, |group| Isolation::group(group, &here.origin().host));
         let Dialled { stream, place, to, seat } = dialer.dial(&here, request.reach, from, isolation).await?;
         let (mut sender, mut driver) = http_connection::open(stream).await?;
-        let asking = sender.send_request(head(&here, request.post.as_ref(), dialer.user_agent));
+        let asking = sender.send_request(head(&here, request, dialer.user_agent));
         let (head, body) = driver.drive(asking).await.map_err(|error| told(&error))?.into_parts();
         if let Some(location) = moved(&head)? {
             // What is sent is for whom it was meant.
@@ -86,6 +92,7 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
             here = there;
             continue;
         }
+        let whole_bytes = part(&head, request.range.as_ref())?;
         let gzip = match text(&head.headers, &header::CONTENT_ENCODING) {
             None | Some("" | "identity") => false,
             Some("gzip" | "x-gzip") => true,
@@ -95,7 +102,16 @@ async fn follow(dialer: &HttpDialer, request: &HttpGet) -> Result<HttpAnswer, Ht
         drop(seat);
         let content_type = text(&head.headers, &header::CONTENT_TYPE).map(str::to_owned);
         let (status, retry_after) = (head.status.as_u16(), retry_after(&head.headers));
-        return Ok(HttpAnswer { status, content_type, gzip, body, url: here, remote: to, retry_after });
+        return Ok(HttpAnswer {
+            status,
+            content_type,
+            gzip,
+            body,
+            whole_bytes,
+            url: here,
+            remote: to,
+            retry_after,
+        });
     }
     Err(HttpError::BadRedirect)
 }
@@ -117,8 +133,22 @@ async fn whole(driver: &mut Driver, mut body: Incoming, max_bytes: u64) -> Resul
     }
 }
 
-fn head(url: &HttpUrl, post: Option<&Bytes>, user_agent: &str) -> Request<Full<Bytes>> {
-    let mut head = Request::new(Full::new(post.cloned().unwrap_or_default()));
+/// The length of the whole when the answer is a part of it, which must begin where it was asked for.
+fn part(head: &Parts, wanted: Option<&Range<u64>>) -> Result<Option<u64>, HttpError> {
+    if head.status.as_u16() != 206 {
+        return Ok(None);
+    }
+    let told = text(&head.headers, &header::CONTENT_RANGE).and_then(read_content_range);
+    match (told, wanted) {
+        (Some((range, whole)), Some(wanted)) if range.start == wanted.start && range.end <= wanted.end => {
+            Ok(whole)
+        }
+        _ => Err(HttpError::BadRange),
+    }
+}
+
+fn head(url: &HttpUrl, HttpGet { post, range, .. }: &HttpGet, user_agent: &str) -> Request<Full<Bytes>> {
+    let mut head = Request::new(Full::new(post.clone().unwrap_or_default()));
     if post.is_some() {
         *head.method_mut() = Method::POST;
         head.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,12 +160,18 @@ fn head(url: &HttpUrl, post: Option<&Bytes>, user_agent: &str) -> Request<Full<B
     for (name, value) in [
         (header::HOST, url.origin().authority()),
         (header::USER_AGENT, user_agent.to_owned()),
-        (header::ACCEPT_ENCODING, "gzip".to_owned()),
+        // A part of what is compressed can be unpacked by nobody.
+        (header::ACCEPT_ENCODING, if range.is_some() { "identity" } else { "gzip" }.to_owned()),
         (header::CONNECTION, "close".to_owned()),
     ] {
         if let Ok(value) = value.parse() {
             head.headers_mut().insert(name, value);
         }
+    }
+    if let Some(Range { start, end }) = range
+        && let Ok(value) = format!("bytes={start}-{}", end.saturating_sub(1)).parse()
+    {
+        head.headers_mut().insert(header::RANGE, value);
     }
     if let Some(Ok(mut value)) = url.credentials().map(str::parse::<HeaderValue>) {
         value.set_sensitive(true);

@@ -61,6 +61,7 @@ impl Server {
             group: None,
             reach: TRACKER,
             post: None,
+            range: None,
         }
     }
 }
@@ -134,6 +135,33 @@ fn what_is_not_there_in_time_does_not_come() {
     let request = HttpGet { timeout: Duration::from_millis(100), ..server.request("/announce") };
     assert_eq!(run(&request), Err(HttpError::Timeout));
     assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_part_begins_where_it_was_asked_for() {
+    let server = Server::start(|head| {
+        let lower = head.to_ascii_lowercase();
+        assert!(lower.contains("range: bytes=4-7") && lower.contains("accept-encoding: identity"), "{head}");
+        let answer = match head.split(' ').nth(1) {
+            Some("/part") => "206 Partial\r\nContent-Range: bytes 4-7/10\r\nContent-Length: 4\r\n\r\nefgh",
+            Some("/end") => "206 Partial\r\nContent-Range: bytes 4-5/6\r\nContent-Length: 2\r\n\r\nef",
+            Some("/else") => "206 Partial\r\nContent-Range: bytes 3-6/10\r\nContent-Length: 4\r\n\r\ndefg",
+            Some("/untold") => "206 Partial\r\nContent-Length: 4\r\n\r\nefgh",
+            Some("/behind") => "416 No\r\nContent-Range: bytes */4\r\nContent-Length: 0\r\n\r\n",
+            _ => "200 OK\r\nContent-Length: 10\r\n\r\nabcdefghij",
+        };
+        vec![format!("HTTP/1.1 {answer}").into_bytes()]
+    });
+    let of = |target| {
+        let got = run(&HttpGet { range: Some(4..8), ..server.request(target) })?;
+        Ok((got.status, got.body, got.whole_bytes))
+    };
+    assert_eq!(of("/part"), Ok((206, b"efgh".to_vec(), Some(10))));
+    assert_eq!(of("/end"), Ok((206, b"ef".to_vec(), Some(6))));
+    assert_eq!(of("/else"), Err(HttpError::BadRange));
+    assert_eq!(of("/untold"), Err(HttpError::BadRange));
+    assert_eq!(of("/behind").map(|(status, ..)| status), Ok(416));
+    assert_eq!(of("/whole"), Ok((200, b"abcdefghij".to_vec(), None)));
 }
 
 #[test]
