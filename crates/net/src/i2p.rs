@@ -175,9 +175,9 @@ impl I2p {
             id
         });
         let keys = self.keys().unwrap_or_else(|| "TRANSIENT".to_owned());
-        // EdDSA, and the encryption of X25519; enough tunnels for many peers.
+        // EdDSA, and the encryption of X25519 or, for old routers, ElGamal; enough tunnels for many peers.
         let command = format!(
-            "SESSION CREATE STYLE=STREAM ID={id} DESTINATION={keys} SIGNATURE_TYPE=7 i2cp.leaseSetEncType=4 \
+            "SESSION CREATE STYLE=STREAM ID={id} DESTINATION={keys} SIGNATURE_TYPE=7 i2cp.leaseSetEncType=4,0 \
              inbound.quantity=3 outbound.quantity=3"
         );
         let reply = sam::ask(&mut control, &command, "SESSION STATUS").await?;

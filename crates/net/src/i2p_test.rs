@@ -152,7 +152,7 @@ fn a_session_that_is_lost_is_told_of_and_made_again_with_its_keys() {
     let (lose, lost) = channel();
     let i2p = keep(&runtime, at, move || lose.send(()).unwrap());
     let (first, control) = sessions.recv_timeout(PATIENCE).unwrap();
-    assert!(first.contains("DESTINATION=TRANSIENT SIGNATURE_TYPE=7 i2cp.leaseSetEncType=4"), "{first}");
+    assert!(first.contains("DESTINATION=TRANSIENT SIGNATURE_TYPE=7 i2cp.leaseSetEncType=4,0"), "{first}");
     assert!(i2p.address().is_some());
     control.shutdown(std::net::Shutdown::Both).unwrap();
     lost.recv_timeout(PATIENCE).unwrap();
