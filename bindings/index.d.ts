@@ -139,6 +139,13 @@ export declare class Datadir {
    * it has changed since; some may be gone. Errors as `settle`.
    */
   hashed(segment: number, kind: 'blocks' | 'spent', pieceLengthBytes: number, db?: ResumeDb | undefined | null, pace?: HashPace | undefined | null, cancel?: CancelFlag | undefined | null): Promise<SegmentFile>
+  /**
+   * Validates blocks of the most-work chain, on threads of its own. What is wrong with them is a result.
+   *
+   * Errors: ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_UNDO_OLD, ERR_BLOCK_PRUNED, ERR_DATADIR_UNREADABLE, ERR_HINTS,
+   * ERR_SNAPSHOT, ERR_USAGE, ERR_ENGINE, ERR_IO, ERR_INTERRUPTED.
+   */
+  validate(plan: ValidationPlan, progress: ValidationProgress, cancel?: CancelFlag | undefined | null): Promise<ValidationVerdict>
 }
 
 /** An open datadir, locked as a node locks it. */
@@ -486,6 +493,14 @@ export declare class Store {
    * Returns how many are right.
    */
   scrub(first: number, end: number, pace: HashPace, cancel?: CancelFlag | undefined | null): Promise<Verified>
+}
+
+/** Counts while a run goes on; read it whenever it is to be shown. */
+export declare class ValidationProgress {
+  /** Nothing done yet. */
+  constructor()
+  /** How far it is now. */
+  counts(): ValidationCounts
 }
 
 /** Ranges of addresses: first and last, both included. */
@@ -1164,6 +1179,16 @@ export interface RewrittenUndo {
  */
 export declare function scanDatadir(blocksDir: string, network: string, signetChallenge?: Uint8Array | undefined | null, storePath?: string | undefined | null): Promise<Datadir>
 
+/** The files of a segment. */
+export interface SegmentPaths {
+  /** Its number. */
+  segment: number
+  /** The blocks file. */
+  blocks: string
+  /** The spent file. */
+  spent: string | null
+}
+
 /** Where a socket is bound, or a peer is. */
 export interface SocketAddress {
   /** IP literal, or a name that a proxy resolved. */
@@ -1222,6 +1247,82 @@ export interface TorrentLayout {
  * `unknown` (they spend nothing). `key`: 8 bytes of `xor.dat`. ERR_NETWORK_UNKNOWN, ERR_DATADIR_UNREADABLE.
  */
 export declare function undoAge(path: string, network: string, key?: Uint8Array | undefined | null): Promise<'old' | 'current' | 'unknown'>
+
+/**
+ * Validates blocks in segment files, neighbours in the order of their numbers. Without `headers` the first segment is 0
+ * and theirs are judged. Otherwise as `Datadir.validate`; ERR_NETWORK_UNKNOWN, ERR_BLOCK_DAMAGED too.
+ */
+export declare function validateSegments(network: string, segments: Array<SegmentPaths>, headers: HeaderChain | undefined | null, plan: ValidationPlan, progress: ValidationProgress, cancel?: CancelFlag | undefined | null): Promise<ValidationVerdict>
+
+/** How far a run is. */
+export interface ValidationCounts {
+  /** Blocks judged, in earlier runs too. */
+  blocks: number
+  /** Their inputs. */
+  inputs: number
+  /** The height behind the last block; 0 until it is known. */
+  endHeight: number
+}
+
+/** Why a chain is not proven. */
+export interface ValidationFailure {
+  /** The level that is not: `chain`, `scripts` or `set`. */
+  level: string
+  /** Where; when sums differ, the height behind the last block. */
+  height: number
+  /** Core's reject reason where Core has one. */
+  reason: string
+  /** The transaction: 32 bytes, internal order. */
+  txid: Buffer | null
+  /** Its input. */
+  input: number | null
+  /** What is wrong: `bytes`, `block`, `spent-record`, `header`, `hints` or `coins`. */
+  blame: string
+}
+
+/** What is to be proven of which blocks; the `chain` level always is. */
+export interface ValidationPlan {
+  /** The first height. */
+  firstHeight: number
+  /** The height behind the last; null: the end of the hints or snapshot, or of what is held. */
+  endHeight: number | null
+  /** Every script, and all rules about coins as claimed. */
+  scripts: boolean
+  /** Hints, which prove `set` from genesis on. With neither this nor `snapshot`, `set` is not proven. */
+  hints: string | null
+  /** A UTXO snapshot of the last block, which proves `set`. */
+  snapshot: string | null
+  /** A UTXO snapshot of the block before the first, unless that is genesis. */
+  startSnapshot: string | null
+  /** 0 stands for one a core. */
+  threads: number
+  /** Where the run is kept, in an existing folder: it goes on there after a kill. */
+  recordPath: string | null
+}
+
+/** What a run has found. */
+export interface ValidationVerdict {
+  /** The heights that were to be judged. */
+  firstHeight: number
+  /** Behind the last of them. */
+  endHeight: number
+  /** Blocks judged, in this run and in those that it goes on from. */
+  blocks: number
+  /** Their transactions. */
+  transactions: number
+  /** Their inputs, the coinbases' not among them. */
+  inputs: number
+  /** Inputs judged in this run. */
+  newInputs: number
+  /** The height below which every block is valid as far as was asked for. */
+  provenEndHeight: number
+  /** Whether the sums over all coins are equal. */
+  set: boolean
+  /** What is wrong, at the lowest height. */
+  failure: ValidationFailure | null
+  /** What the user should know. */
+  warnings: Array<string>
+}
 
 /** What `verify` or `recheck` found. */
 export interface Verified {

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge, validateSegments } = nativeBinding
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
@@ -790,6 +790,7 @@ export { ResumeDb }
 export { SegmentFile }
 export { SegmentFiles }
 export { Store }
+export { ValidationProgress }
 export { checkTorrent }
 export { hashExtents }
 export { hashingWarning }
@@ -800,4 +801,5 @@ export { openBlockArchive }
 export { openSegmentFiles }
 export { scanDatadir }
 export { undoAge }
+export { validateSegments }
 export const __napiBindingTarget = __napiLoadedBindingTarget

@@ -663,6 +663,15 @@ export class Datadir {
   }
 
   /**
+   * Validates blocks of the most-work chain, on threads of its own. What is wrong with them is a result.
+   * @throws ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_UNDO_OLD, ERR_BLOCK_PRUNED, ERR_DATADIR_UNREADABLE, ERR_HINTS,
+   *   ERR_SNAPSHOT, ERR_USAGE, ERR_ENGINE, ERR_IO
+   */
+  validate(plan: ValidationPlan, options: ValidationOptions): Promise<ValidationVerdict> {
+    return validated(options, (counter, cancel) => this.#inner.validate(plan, counter, cancel));
+  }
+
+  /**
    * Rewrites undo records that Core before 0.15 wrote to an overlay file, whose folder takes sorted runs meanwhile.
    * Progress counts heights, three times each in the end.
    * @throws ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_DATADIR_UNREADABLE, ERR_DISK_FULL, ERR_IO
@@ -743,6 +752,53 @@ export class Datadir {
     await task(() => this.#inner.close());
   }
 }
+
+// ---- Validation ------------------------------------------------------------------------------------------------
+
+export type ValidationPlan = Readonly<bindings.ValidationPlan>;
+export type ValidationVerdict = Readonly<bindings.ValidationVerdict>;
+export type ValidationCounts = Readonly<bindings.ValidationCounts>;
+export type SegmentPaths = Readonly<bindings.SegmentPaths>;
+
+export interface ValidationOptions {
+  readonly progress: (counts: ValidationCounts) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Validates blocks in segment files, neighbours in the order of their numbers. Without `headers` the first segment is 0 and
+ * theirs are judged. @throws as `Datadir.validate`, ERR_BLOCK_DAMAGED
+ */
+export function validateSegments(
+  network: string,
+  segments: readonly SegmentPaths[],
+  headers: HeaderChain | null,
+  plan: ValidationPlan,
+  options: ValidationOptions,
+): Promise<ValidationVerdict> {
+  return validated(options, (counter, cancel) =>
+    bindings.validateSegments(network, [...segments], headers?.inner ?? null, plan, counter, cancel),
+  );
+}
+
+async function validated(
+  { progress, signal }: ValidationOptions,
+  start: (
+    counter: bindings.ValidationProgress,
+    cancel: bindings.CancelFlag,
+  ) => Promise<bindings.ValidationVerdict>,
+): Promise<ValidationVerdict> {
+  const counter = new bindings.ValidationProgress();
+  const timer = setInterval(() => progress(counter.counts()), progressMs);
+  try {
+    return await task(async (cancel) => start(counter, cancel), signal);
+  } finally {
+    clearInterval(timer);
+    progress(counter.counts());
+  }
+}
+
+// ---- Other layouts of blocks -------------------------------------------------------------------------------------
 
 export type RewrittenUndo = Readonly<bindings.RewrittenUndo>;
 

@@ -87,6 +87,14 @@ pub struct HeaderChain {
     chain: Chain,
 }
 
+#[cfg(feature = "engine")]
+impl HeaderChain {
+    /// The headers so far.
+    pub(crate) fn judged(&self) -> Chain {
+        self.chain.clone()
+    }
+}
+
 #[napi]
 impl HeaderChain {
     /// An empty chain. ERR_NETWORK_UNKNOWN.

@@ -20,3 +20,5 @@ mod resume;
 mod store;
 mod task;
 mod trust;
+#[cfg(feature = "engine")]
+mod validate;

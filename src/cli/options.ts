@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type ProxyLogin, proxyLogin } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
+import type { Level } from '../node/validate.js';
 
 /** `user:password`, the first line of a file. */
 export function loginFile(path: string): ProxyLogin {
@@ -55,4 +56,17 @@ export function size(text: string): number {
 /** Bytes, or `0` for none. */
 export function sizeOrNone(text: string): number {
   return text === '0' ? 0 : size(text);
+}
+
+const levels: readonly Level[] = ['chain', 'scripts', 'set'];
+
+/** Some of `chain,scripts,set`, in any order. */
+export function levelSet(text: string): ReadonlySet<Level> {
+  const names = text.split(',').map((name) => name.trim());
+  const known = levels.filter((level) => names.includes(level));
+  if (known.length === names.length) return new Set(known);
+  throw new BlockswarmError(
+    'ERR_USAGE',
+    `--prove expects some of chain,scripts,set, each once, got \`${text}\``,
+  );
 }

@@ -2,7 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
 import type { Env } from './env.js';
-import { wholeNumber } from './options.js';
+import { levelSet, wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
 import {
   addPeerCommands,
@@ -121,6 +121,36 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         .description('tell what is wrong with a data directory, and the shortest ways out'),
     ).addOption(stateDirOption()),
     async () => (await import('./doctor-command.js')).doctorCommand,
+  );
+
+  add(
+    program
+      .command('validate')
+      .description('prove a chain that is here: every block by every rule, on all cores, in any order')
+      .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+      .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+      .option('--segments <dir>', 'or a folder of segment files, blocks and spent outputs')
+      .option(
+        '--catalogue <file>',
+        'with --segments: whose headers the files are of (default: judge their own)',
+      )
+      .addOption(networkOption())
+      .option(
+        '--prove <levels>',
+        'some of chain,scripts,set (default: chain,scripts, and set with --hints or --snapshot)',
+        levelSet,
+      )
+      .option('--from <height>', 'the first block (default: 0)', wholeNumber(0, 99_999_999))
+      .option('--to <height>', 'the last block (default: the last that is held)', wholeNumber(0, 99_999_999))
+      .option(
+        '--hints <file>',
+        'for set: which outputs survive the last block; `blockswarm hints make` makes it',
+      )
+      .option('--snapshot <file>', "for set: the coins after the last block, Core's `dumptxoutset`")
+      .option('--from-snapshot <file>', 'for set with --from: the coins before the first block')
+      .option('--threads <n>', 'threads that judge (default: one a core)', wholeNumber(1, 256))
+      .addOption(stateDirOption()),
+    async () => (await import('./validate-command.js')).validateCommand,
   );
 
   const catalogue = program

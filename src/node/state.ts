@@ -18,12 +18,12 @@ export class StateFolder {
   }
 
   /**
-   * Takes the folder that belongs to `subject` (a folder that exists).
+   * Takes the folder that belongs to `subject` (a folder that exists), or a part of it with a lock of its own.
    * @throws BlockswarmError ERR_STATE_LOCKED when another process has it, ERR_IO when it cannot be made
    */
-  static open(stateDir: string, subject: string): StateFolder {
+  static open(stateDir: string, subject: string, part = ''): StateFolder {
     const real = realpathSync(subject);
-    const path = StateFolder.pathOf(stateDir, real);
+    const path = join(StateFolder.pathOf(stateDir, real), part);
     try {
       mkdirSync(path, { recursive: true, mode: 0o700 });
     } catch (cause) {

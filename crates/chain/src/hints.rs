@@ -30,6 +30,14 @@ pub enum HintsFault {
         /// Its height.
         height: u32,
     },
+    /// They are of another number of blocks.
+    #[error("hints of the blocks below {found}, expected those below {expected}")]
+    EndHeight {
+        /// The height behind the last block they speak of.
+        found: u32,
+        /// What it should be.
+        expected: u32,
+    },
 }
 
 /// The survivors of one block: their places among its spendable outputs, rising.
@@ -56,6 +64,11 @@ impl<R: Read> HintsReader<R> {
         let last = u32::from_le_bytes([h0, h1, h2, h3]);
         let end_height = last.checked_add(1).ok_or(HintsFault::Foreign)?;
         Ok(Self { source, end_height, height: 1 })
+    }
+
+    /// Reads the hints of one block, which are all that the source has.
+    pub(crate) fn of_block(source: R, height: u32) -> Self {
+        Self { source, end_height: height.saturating_add(1), height }
     }
 
     /// The height behind the last block that it speaks of.

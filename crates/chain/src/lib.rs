@@ -14,6 +14,7 @@ pub mod engine;
 pub mod header;
 pub mod headers;
 pub mod hints;
+pub mod hints_file;
 pub mod judge;
 pub mod merkle;
 pub mod money;
@@ -32,6 +33,8 @@ pub mod transaction;
 pub mod u256;
 pub mod undo;
 pub mod validate;
+#[cfg(feature = "engine")]
+pub mod validation;
 
 #[cfg(test)]
 mod testdata;

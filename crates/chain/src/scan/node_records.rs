@@ -71,7 +71,8 @@ impl NodeRecords {
             return read(overlay.file, record, out);
         }
         let undo = index.undo(found.file, &self.cancelled)?;
-        if let Some(record) = undo.record(found.index) {
+        let seen = undo.record(found.index);
+        if let Some(record) = seen {
             read(pair.undo_id, record, out)?;
             // Paired by order alone, it may be another block's. Where siblings lie in one file nothing is.
             let is_known = !undo.is_provisional || undo.is_settled(found.index);
@@ -80,8 +81,9 @@ impl NodeRecords {
             }
         }
         let undo = index.undo_by_checksums(found.file, &self.cancelled)?;
-        let Some(record) = undo.record(found.index) else { return Err(undo.none_for(pair, height)) };
-        read(pair.undo_id, record, out)
+        // What lies where it should, and is nobody's: damaged, as whoever reads it will find.
+        let record = undo.record(found.index).or(seen);
+        read(pair.undo_id, record.ok_or_else(|| undo.none_for(pair, height))?, out)
     }
 }
 

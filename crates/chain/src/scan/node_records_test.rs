@@ -61,6 +61,21 @@ fn a_record_that_only_seems_to_be_the_next_is_looked_for_again() {
 }
 
 #[test]
+fn a_damaged_record_is_left_to_whoever_reads_it() {
+    let blocks = spending_chain(6);
+    let dir = BlocksDir::new();
+    dir.write("blk00000.dat", &records(&blocks));
+    let mut undo = undos(&blocks);
+    let start = undos(&blocks[..4]).len();
+    undo[start + 20] ^= 1;
+    dir.write("rev00000.dat", &undo);
+    let chain = open(&dir);
+    let expected = undo[start + 8..start + blocks[4].undo().len()].to_vec();
+    assert_eq!(read(&chain, 4).1, Ok(expected));
+    assert_eq!(read(&chain, 5).1, Ok(blocks[5].undo()[8..].to_vec()));
+}
+
+#[test]
 fn siblings_are_told_apart() {
     let mut blocks = spending_chain(3);
     let stale = block(blocks[2].hash, 50, &[4]);

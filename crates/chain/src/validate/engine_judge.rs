@@ -1,6 +1,7 @@
 //! Core's script verifier (`bitcoinkernel`) as the judge of scripts, on all cores.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitcoinkernel::{
@@ -21,13 +22,13 @@ const SPLIT_INPUTS: usize = 32;
 /// inputs of one with many.
 #[derive(Debug, Default)]
 pub struct EngineJudge {
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
 }
 
 impl EngineJudge {
-    /// Makes calls under way return after the input at hand, and later ones at once.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+    /// A judge that stops when the flag is raised: calls under way return after the input at hand, later ones at once.
+    pub fn new(stopped: Arc<AtomicBool>) -> Self {
+        Self { stopped }
     }
 }
 

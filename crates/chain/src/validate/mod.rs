@@ -31,7 +31,7 @@ pub use scripts::{BlockScripts, ScriptFault, ScriptJudge};
 pub use transaction::check_transaction;
 pub use visit::{CoinVisitor, visit_coins};
 
-use crate::block::{BlockContext, read_block};
+use crate::block::{BlockContext, ReadBlock, read_block};
 use crate::coins::SpentCoins;
 use crate::encode::Hash;
 use crate::headers::HeaderChain;
@@ -108,10 +108,8 @@ pub fn validate_block(
     visitor: &mut impl CoinVisitor,
 ) -> Result<ValidBlock, Refusal> {
     let block = read_block(bytes, &place.context)?;
-    check_rules(&block, place)?;
-    let connected = connect(&block, place, spent)?;
-    let scripts = BlockScripts { transactions: &block.transactions, spent, flags: connected.script_flags };
-    judge.judge(&scripts).map_err(|fault| Refusal::of_scripts(fault, &block, place.height()))?;
+    let connected = check_connected(&block, place, spent)?;
+    judge_scripts(&block, place, spent, &connected, judge)?;
     visit_coins(&block, place, spent, visitor);
     Ok(ValidBlock {
         transactions: block.transactions.len() as u32,
@@ -121,4 +119,26 @@ pub fn validate_block(
         fees: connected.fees,
         coinbase_txid: block.txids.first().copied().unwrap_or_default(),
     })
+}
+
+/// All rules but those of scripts for a block that was read.
+pub fn check_connected(
+    block: &ReadBlock<'_>,
+    place: &Place<'_>,
+    spent: &SpentCoins,
+) -> Result<Connected, Refusal> {
+    check_rules(block, place)?;
+    connect(block, place, spent)
+}
+
+/// The scripts of a block that is valid otherwise.
+pub fn judge_scripts(
+    block: &ReadBlock<'_>,
+    place: &Place<'_>,
+    spent: &SpentCoins,
+    connected: &Connected,
+    judge: &dyn ScriptJudge,
+) -> Result<(), Refusal> {
+    let scripts = BlockScripts { transactions: &block.transactions, spent, flags: connected.script_flags };
+    judge.judge(&scripts).map_err(|fault| Refusal::of_scripts(fault, block, place.height()))
 }

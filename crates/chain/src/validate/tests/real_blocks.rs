@@ -1,5 +1,6 @@
 //! The real blocks of `../shared/data/blocks`, 22 of them with all the coins that they spend.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
@@ -255,8 +256,7 @@ fn shows_each_coin_once() {
 #[test]
 fn a_judge_that_was_stopped_gives_no_verdict() {
     let Some(sample) = small_sample() else { return };
-    let judge = EngineJudge::default();
-    judge.stop();
+    let judge = EngineJudge::new(Arc::new(AtomicBool::new(true)));
     let verdict = validate_block(&sample.bytes, &sample.place(), &sample.spent, &judge, &mut ());
     assert_eq!(verdict, Err(Refusal::Judge(ScriptFault::Stopped)));
 }

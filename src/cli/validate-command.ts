@@ -1,0 +1,149 @@
+/** `blockswarm validate`: proves a chain that is here. */
+import { BlockswarmError, exitCode } from '../errors.js';
+import { type Level, type Proven, type Validated, validateChain } from '../node/validate.js';
+import { displayHash, formatDuration } from '../units.js';
+import { stateDir } from './env.js';
+import { jobReport } from './job-report.js';
+import { levelSet } from './options.js';
+import type { OutputOptions } from './output.js';
+import type { CommandContext } from './program.js';
+
+interface Options extends OutputOptions {
+  readonly datadir?: string;
+  readonly blocks?: string;
+  readonly segments?: string;
+  readonly catalogue?: string;
+  readonly network: string;
+  readonly prove?: ReadonlySet<Level>;
+  readonly from?: number;
+  readonly to?: number;
+  readonly hints?: string;
+  readonly snapshot?: string;
+  readonly fromSnapshot?: string;
+  readonly threads?: number;
+  readonly stateDir?: string;
+}
+
+export async function validateCommand({
+  env,
+  output,
+  options,
+  outcome,
+}: CommandContext<Options>): Promise<void> {
+  checkOptions(options);
+  const { from, to, fromSnapshot } = options;
+  const isSet = options.hints !== undefined || options.snapshot !== undefined;
+  const settings = {
+    ...options,
+    levels: options.prove ?? levelSet(isSet ? 'chain,scripts,set' : 'chain,scripts'),
+    firstHeight: from,
+    endHeight: to === undefined ? undefined : to + 1,
+    startSnapshot: fromSnapshot,
+    stateDir: stateDir(env, options.stateDir),
+  };
+  const result = await validateChain(settings, env.signal, jobReport(output));
+  output.result(json(result), () => text(result));
+  if (result.failure) outcome.exitCode = exitCode('ERR_BLOCK_INVALID');
+}
+
+function checkOptions(options: Options): void {
+  const {
+    datadir,
+    blocks,
+    segments,
+    catalogue,
+    prove,
+    hints,
+    snapshot,
+    fromSnapshot,
+    from = 0,
+    to,
+  } = options;
+  if (datadir === undefined && segments === undefined) {
+    throw usage(
+      catalogue === undefined
+        ? 'name what to validate: --datadir DIR or --segments DIR'
+        : '--catalogue alone has no blocks: name a folder of segment files (--segments DIR), or let `bootstrap` fetch and prove the chain',
+    );
+  }
+  if (datadir !== undefined && segments !== undefined)
+    throw usage('--datadir and --segments exclude each other');
+  if (blocks !== undefined && datadir === undefined) throw usage('--blocks belongs to --datadir');
+  if (catalogue !== undefined && segments === undefined) throw usage('--catalogue belongs to --segments');
+  if (hints !== undefined && snapshot !== undefined) throw usage('--hints and --snapshot exclude each other');
+  const coins = hints ?? snapshot ?? fromSnapshot;
+  if (coins !== undefined && prove && !prove.has('set')) {
+    throw usage('--hints, --snapshot and --from-snapshot belong to --prove set');
+  }
+  if (fromSnapshot !== undefined && snapshot === undefined) {
+    throw usage('--from-snapshot goes with --snapshot: the coins before the first block and after the last');
+  }
+  if (to !== undefined && to < from) throw usage(`--to ${to} is below --from ${from}`);
+}
+
+function usage(message: string): BlockswarmError {
+  return new BlockswarmError('ERR_USAGE', message);
+}
+
+function json(result: Validated) {
+  const { network, firstHeight, endHeight, blocks, transactions, inputs, seconds, proven, failure } = result;
+  return {
+    network,
+    firstHeight,
+    endHeight,
+    blocks,
+    transactions,
+    inputs,
+    seconds,
+    inputsPerSecond: rate(result),
+    proven,
+    ...(failure && { failure: { ...failure, txid: failure.txid && displayHash(failure.txid) } }),
+  };
+}
+
+/** Of this run: earlier ones that it went on from had their own time. */
+function rate({ newInputs, seconds }: Validated): number {
+  return seconds > 0 ? Math.round(newInputs / seconds) : 0;
+}
+
+function text(result: Validated): string {
+  const { path, network, firstHeight, endHeight, blocks, transactions, inputs, seconds, proven, failure } =
+    result;
+  const lines = failure
+    ? [`${path}: NOT VALID at ${place(failure)}`, `  ${blames[failure.blame] ?? failure.blame}`]
+    : [`${path}: ${network}, blocks ${firstHeight} to ${endHeight - 1} are valid`];
+  lines.push(...proven.flatMap(provenLines));
+  if (proven.length === 0) lines.push('  nothing is proven');
+  lines.push(
+    `  ${blocks} blocks, ${transactions} transactions, ${inputs} inputs in ${formatDuration(seconds * 1000)} (${rate(result)} inputs a second)`,
+  );
+  return lines.join('\n');
+}
+
+function provenLines({ firstHeight, endHeight, levels: proven }: Proven): string[] {
+  const isSet = proven.includes('set');
+  const remark = (level: Level) => (level === 'scripts' && !isSet ? ' (spent outputs not yet proven)' : '');
+  return [
+    `  proven for blocks ${firstHeight} to ${endHeight - 1}: ${proven.map((level) => `${level}${remark(level)}`).join(', ')}`,
+  ];
+}
+
+function place({ level, height, reason, txid, input }: NonNullable<Validated['failure']>): string {
+  const where = [
+    level === 'set' && txid === null ? `the coins after block ${height - 1}` : `block ${height}`,
+    txid && `transaction ${displayHash(txid)}`,
+    input !== null && `input ${input}`,
+  ];
+  return `${where.filter(Boolean).join(', ')}: ${reason}`;
+}
+
+/** Who is to blame, and what to do about it. */
+const blames: Readonly<Record<string, string>> = {
+  bytes: 'the bytes are not what the header commits to: they are damaged here, the chain may be sound',
+  block: 'the block breaks a rule, if what it spends is as claimed',
+  'spent-record': 'what the block is said to spend cannot be that: its undo data is damaged or forged',
+  header: 'a header breaks a rule: none after it counts',
+  hints: 'the hints are wrong',
+  coins:
+    'what blocks are said to spend, and the hints or snapshot, contradict each other: one of them is wrong',
+};

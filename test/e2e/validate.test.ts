@@ -1,0 +1,189 @@
+/** `blockswarm validate`: what it proves, what it refuses, and that it goes on after a kill. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Validated } from '../../src/node/validate.js';
+import { cli, cliJson, startCli } from '../helpers/cli.js';
+import { recordOffsets, samplePath, sampleTipHeight } from '../helpers/engine.js';
+import { regtestChain } from '../helpers/regtest-chain.js';
+import { sampleDatadir } from '../helpers/sample-datadir.js';
+import { noSharedData, sharedFile } from '../helpers/shared-data.js';
+import { tempFolder } from '../helpers/temp.js';
+
+const blocks = sampleTipHeight + 1;
+
+/** A run whose data is not valid. */
+async function invalid(t: Test, args: readonly string[]): Promise<Validated> {
+  const { code, stdout, stderr } = await cli(t, ['validate', ...args, '--json']);
+  t.equal(code, 5, stderr);
+  return JSON.parse(stdout);
+}
+
+t.test('a data directory', async (t) => {
+  const datadir = await sampleDatadir();
+
+  await t.test('is proven up to the scripts, and says so in JSON', async (t) => {
+    const result = await cliJson<Validated & { schema: number; inputsPerSecond: number }>(t, [
+      ...['validate', '--datadir', datadir],
+    ]);
+    const { seconds, inputsPerSecond, ...rest } = result;
+    t.ok(seconds > 0 && inputsPerSecond > 0);
+    t.same(rest, {
+      schema: 1,
+      network: 'mainnet',
+      firstHeight: 0,
+      endHeight: blocks,
+      blocks,
+      transactions: 14_247,
+      inputs: 865,
+      proven: [{ firstHeight: 0, endHeight: blocks, levels: ['chain', 'scripts'] }],
+    });
+  });
+
+  await t.test('is proven in part, in words, on one thread', async (t) => {
+    const args = ['validate', '--datadir', datadir, '--from', '100', '--to', '4999', '--threads', '1'];
+    const { code, stdout, stderr } = await cli(t, args);
+    t.equal(code, 0);
+    t.match(stdout, /: mainnet, blocks 100 to 4999 are valid\n/);
+    t.match(
+      stdout,
+      / {2}proven for blocks 100 to 4999: chain, scripts \(spent outputs not yet proven\)\n {2}4900 blocks, \d+ transactions, \d+ inputs in /,
+    );
+    t.match(stderr, /warning: the chain has less work than the floor of its network/);
+    const chain = await cliJson<Validated>(t, ['validate', '--datadir', datadir, '--prove', 'chain']);
+    t.same(chain.proven, [{ firstHeight: 0, endHeight: blocks, levels: ['chain'] }]);
+  });
+
+  await t.test("is proven to leave the coins of Core's snapshot", { skip: noSharedData }, async (t) => {
+    const archive = sharedFile('chain-mainnet/core-utxo-snapshot-14131.dat.zst');
+    const snapshot = join(tempFolder(t), 'utxo.dat');
+    writeFileSync(snapshot, execFileSync('zstd', ['-dc', archive], { maxBuffer: 1 << 28 }));
+    const args = ['validate', '--datadir', datadir, '--snapshot', snapshot];
+    const result = await cliJson<Validated>(t, args);
+    t.same(result.proven, [{ firstHeight: 0, endHeight: blocks, levels: ['chain', 'scripts', 'set'] }]);
+    const { stdout } = await cli(t, args);
+    t.match(stdout, /proven for blocks 0 to 14131: chain, scripts, set\n/);
+    const forged = readFileSync(snapshot);
+    // The value of the last coin, which has more bytes of script behind it than this.
+    forged[forged.length - 40] = (forged[forged.length - 40] ?? 0) ^ 1;
+    writeFileSync(snapshot, forged);
+    const refused = await cli(t, [...args, '--json']);
+    t.equal(refused.code, 5);
+  });
+
+  await t.test(
+    'with a damaged block or record: exit code 5, the lowest height, and whose fault',
+    async (t) => {
+      const copy = join(tempFolder(t), 'datadir');
+      cpSync(datadir, copy, { recursive: true });
+      const damage = (name: string, offset: number) => {
+        const path = join(copy, 'blocks', name);
+        const bytes = readFileSync(path);
+        bytes[offset] = (bytes[offset] ?? 0) ^ 1;
+        writeFileSync(path, bytes);
+      };
+      damage('rev00000.dat', 41 * 8000);
+      const record = await invalid(t, ['--datadir', copy]);
+      t.match(record.failure, { level: 'scripts', blame: 'spent-record', txid: null });
+      t.same(record.proven, [
+        { firstHeight: 0, endHeight: record.failure?.height, levels: ['chain', 'scripts'] },
+      ]);
+      // In the coinbase, behind the header.
+      damage('blk00000.dat', (recordOffsets(readFileSync(samplePath))[500] ?? 0) + 8 + 80 + 50);
+      const block = await invalid(t, ['--datadir', copy]);
+      t.match(block.failure, { level: 'chain', height: 500, blame: 'bytes', reason: 'bad-txnmrklroot' });
+      const text = await cli(t, ['validate', '--datadir', copy]);
+      t.equal(text.code, 5);
+      t.match(
+        text.stdout,
+        /NOT VALID at block \d+: bad-.*\n {2}the bytes are not what the header commits to/,
+      );
+    },
+  );
+});
+
+t.test('segment files are proven like the node they came from', async (t) => {
+  const { datadir } = await regtestChain(t);
+  const folder = join(tempFolder(t), 'segments');
+  const node = ['--datadir', datadir, '--network', 'regtest'];
+  const { files } = await cliJson<{ files: unknown[] }>(t, ['export', ...node, '--to', folder]);
+  t.equal(files.length, 6);
+  const whole = await cliJson<Validated>(t, ['validate', ...node, '--to', '431']);
+  const args = ['validate', '--segments', folder, '--network', 'regtest'];
+  const { seconds, inputsPerSecond, ...same } = await cliJson<Record<string, unknown>>(t, args);
+  t.ok(Number(seconds) > 0 && Number(inputsPerSecond) > 0);
+  t.match(whole, same);
+  t.ok(whole.inputs > 0);
+  const spent = join(folder, 'bitcoin-regtest-spent-00001.dat');
+  const bytes = readFileSync(spent);
+  bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+  writeFileSync(spent, bytes);
+  const result = await invalid(t, ['--segments', folder, '--network', 'regtest']);
+  t.match(result.failure, { height: 287, reason: 'checksum mismatch', blame: 'spent-record' });
+});
+
+t.test('a run that is killed goes on where it was, and only its user can read what is kept', async (t) => {
+  const { datadir } = await regtestChain(t);
+  const state = tempFolder(t);
+  const args = [
+    'validate',
+    '--datadir',
+    datadir,
+    '--network',
+    'regtest',
+    '--threads',
+    '1',
+    '--state-dir',
+    state,
+  ];
+  const program = startCli(t, args);
+  let record = '';
+  const watcher = watch(state, { recursive: true }, (_event, name) => {
+    const path = join(state, name ?? '');
+    if (!path.endsWith('run.redb') || !existsSync(path)) return;
+    record = path;
+    program.kill('SIGKILL');
+  });
+  await program.finished;
+  watcher.close();
+  t.not(record, '');
+  if (existsSync(record)) t.equal(statSync(record).mode & 0o777, 0o600);
+  const again = await cliJson<Validated>(t, args);
+  const fresh = await cliJson<Validated>(t, ['validate', '--datadir', datadir, '--network', 'regtest']);
+  t.same(
+    [again.blocks, again.transactions, again.inputs, again.proven],
+    [fresh.blocks, fresh.transactions, fresh.inputs, fresh.proven],
+  );
+  t.notOk(existsSync(record), 'nothing is left of a run that has ended');
+});
+
+t.test('what is asked for wrongly is told', async (t) => {
+  const datadir = await sampleDatadir();
+  const node = ['--datadir', datadir];
+  const cases: [string[], RegExp][] = [
+    [[], /--datadir DIR or --segments DIR/],
+    [['--catalogue', 'c.dat'], /--catalogue alone has no blocks/],
+    [[...node, '--segments', datadir], /exclude each other/],
+    [[...node, '--prove', 'chain,everything'], /some of chain,scripts,set/],
+    [[...node, '--prove', 'set'], /blockswarm hints make/],
+    [[...node, '--prove', 'scripts', '--hints', 'f'], /belong to --prove set/],
+    [[...node, '--hints', 'f', '--snapshot', 'g'], /exclude each other/],
+    [[...node, '--from-snapshot', 'f'], /goes with --snapshot/],
+    [[...node, '--from', '7', '--to', '6'], /--to 6 is below --from 7/],
+    [[...node, '--threads', '0'], /from 1 to 256/],
+    [[...node, '--threads', '257'], /from 1 to 256/],
+  ];
+  for (const [args, text] of cases) {
+    const { code, stderr } = await cli(t, ['validate', ...args]);
+    t.equal(code, 2, args.join(' '));
+    t.match(stderr, text);
+  }
+  const beyond = await cli(t, ['validate', ...node, '--to', '20000']);
+  t.match(beyond, {
+    code: 1,
+    stderr: /heights 0 to 20001 are not all held: 0 to 14132 are.*ERR_SEGMENT_RANGE/,
+  });
+  const empty = await cli(t, ['validate', '--segments', tempFolder(t)]);
+  t.match(empty, { code: 3, stderr: /holds no blocks file of mainnet/ });
+});
