@@ -3,10 +3,10 @@
  * test's that have a name. Strict where a router is: one STREAM ACCEPT at a time, sessions that end with their connection.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { i2pHashName } from '../../src/connector/i2p-address.js';
+import { ProxyServer, readBytes } from './proxy-server.js';
 
 interface Session {
   readonly id: string;
@@ -18,24 +18,18 @@ interface Session {
   readonly waiting: { stream: Socket; from: string }[];
 }
 
-export class SamBridge {
+export class SamBridge extends ProxyServer {
   /** What was asked of it, in order; destinations and keys cut short. */
   readonly commands: string[] = [];
-  /** Connections that were accepted, let in or not. */
-  accepted = 0;
-  port = 0;
   readonly #servers: ReadonlyMap<string, number>;
   readonly #destinations = new Map<string, string>();
   readonly #sessions = new Map<string, Session>();
-  readonly #sockets = new Set<Socket>();
-  readonly #waiting = new Set<() => void>();
-  #server: Server | null = null;
 
   /** `servers`: ports of 127.0.0.1 behind names of I2P's. */
   constructor(t: Test, servers: Readonly<Record<string, number>> = {}) {
+    super(t);
     this.#servers = new Map(Object.entries(servers));
     for (const name of this.#servers.keys()) this.#destinations.set(name, destinationOf(newKeys()));
-    t.teardown(() => this.stop());
   }
 
   get address(): string {
@@ -47,60 +41,16 @@ export class SamBridge {
     return [...this.#sessions.values()].map(({ destination }) => nameOf(destination));
   }
 
-  /** Listens, again where it did before. With `deaf` whoever comes is shut out at once. */
-  async start({ deaf = false } = {}): Promise<void> {
-    const server = createServer((socket) => {
-      this.accepted++;
-      this.#keep(socket);
-      this.#wake();
-      if (deaf) socket.destroy();
-      else void this.#serve(socket).catch(() => socket.destroy());
-    });
-    server.listen(this.port, '127.0.0.1');
-    await once(server, 'listening');
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  /** Ends everything that goes through it. */
-  async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
-    this.#sessions.clear();
-    if (server) await new Promise((resolve) => server.close(resolve));
-  }
-
   /** Ends the sessions, and leaves their streams. */
   endSessions(): void {
     for (const { control } of this.#sessions.values()) control.destroy();
   }
 
-  /** Resolves when it holds; looked at whenever something happens here. */
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#waiting.add(resolve));
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
-  }
-
-  #keep(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => {
-      this.#sockets.delete(socket);
-      this.#wake();
-    });
-  }
-
-  async #serve(socket: Socket): Promise<void> {
+  protected override async serve(socket: Socket): Promise<void> {
     for (;;) {
       const line = await readLine(socket);
       this.commands.push(line.replace(/[A-Za-z0-9~-]{100,}=*/g, (text) => `${text.slice(0, 8)}…`));
-      this.#wake();
+      this.wake();
       const [command = '', topic = '', ...rest] = line.split(' ');
       const fields = new Map(rest.map((text) => text.split(/=(.*)/s, 2) as [string, string]));
       const verb = `${command} ${topic}`;
@@ -127,7 +77,7 @@ export class SamBridge {
     this.#destinations.set(nameOf(destination), destination);
     control.on('close', () => this.#sessions.delete(id));
     control.write(`SESSION STATUS RESULT=OK DESTINATION=${keys}\n`);
-    this.#wake();
+    this.wake();
   }
 
   #lookUp(socket: Socket, name: string): void {
@@ -183,7 +133,7 @@ export class SamBridge {
   }
 
   #lead(one: Socket, other: Socket): void {
-    this.#keep(other);
+    this.keep(other);
     one.pipe(other).pipe(one);
     one.on('close', () => other.destroy());
     other.on('close', () => one.destroy());
@@ -220,17 +170,8 @@ function unbase64(text: string): Buffer {
 async function readLine(socket: Socket): Promise<string> {
   let line = '';
   for (;;) {
-    const byte = socket.read(1) as Buffer | null;
-    if (byte?.[0] === 10) return line;
-    if (byte) line += String.fromCharCode(byte[0] ?? 0);
-    else if (socket.readableEnded || socket.destroyed) throw new Error('ended');
-    else
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          for (const event of ['readable', 'end', 'close']) socket.off(event, done);
-          resolve();
-        };
-        for (const event of ['readable', 'end', 'close']) socket.on(event, done);
-      });
+    const [byte = 0] = await readBytes(socket, 1);
+    if (byte === 10) return line;
+    line += String.fromCharCode(byte);
   }
 }

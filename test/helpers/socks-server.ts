@@ -1,8 +1,9 @@
 /** A SOCKS5 proxy (RFC 1928, 1929) on loopback that leads wherever a test says, and remembers what it was asked for. */
-import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
+import { ProxyServer, readBytes as read } from './proxy-server.js';
 
 export interface SocksServerOptions {
   /** The port of 127.0.0.1 that a target stands for; null: refused. */
@@ -15,7 +16,7 @@ const CONNECT = 1;
 const UDP_ASSOCIATE = 3;
 const REFUSED = 5;
 
-export class SocksServer {
+export class SocksServer extends ProxyServer {
   /** `host:port` of each request, in order. */
   readonly targets: string[] = [];
   /** What each user asked for, in order. */
@@ -24,64 +25,18 @@ export class SocksServer {
   readonly logins: string[] = [];
   /** `host:port` of each datagram that was to be relayed. */
   readonly datagrams: string[] = [];
-  /** Connections that were accepted, let in or not. */
-  accepted = 0;
-  port = 0;
   readonly #options: SocksServerOptions;
-  readonly #sockets = new Set<Socket | DatagramSocket>();
-  readonly #waiting = new Set<() => void>();
-  #server: Server | null = null;
 
   constructor(t: Test, options: SocksServerOptions) {
+    super(t);
     this.#options = options;
-    t.teardown(() => this.stop());
   }
 
   get url(): string {
     return `socks5://127.0.0.1:${this.port}`;
   }
 
-  /** Listens, again where it did before. With `deaf` whoever comes is shut out at once. */
-  async start({ deaf = false } = {}): Promise<void> {
-    const server = createServer((socket) => {
-      this.accepted++;
-      this.#wake();
-      this.#keep(socket);
-      if (deaf) socket.destroy();
-      else void this.#serve(socket).catch(() => socket.destroy());
-    });
-    server.listen(this.port, '127.0.0.1');
-    await once(server, 'listening');
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  /** Ends everything that goes through it. */
-  async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    for (const socket of this.#sockets) 'destroy' in socket ? socket.destroy() : socket.close();
-    this.#sockets.clear();
-    if (server) await new Promise((resolve) => server.close(resolve));
-  }
-
-  /** Resolves when it holds; looked at whenever something happens here. */
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) await new Promise<void>((resolve) => this.#waiting.add(resolve));
-  }
-
-  #wake(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
-  }
-
-  #keep(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.on('error', () => {});
-    socket.on('close', () => this.#sockets.delete(socket));
-  }
-
-  async #serve(socket: Socket): Promise<void> {
+  protected override async serve(socket: Socket): Promise<void> {
     const [, count = 0] = await read(socket, 2);
     const methods = await read(socket, count);
     const login = methods.includes(2) ? await this.#login(socket) : null;
@@ -94,7 +49,7 @@ export class SocksServer {
     const port = (await read(socket, 2)).readUInt16BE();
     this.targets.push(`${host}:${port}`);
     this.streams.push({ login, target: `${host}:${port}` });
-    this.#wake();
+    this.wake();
     if (command === UDP_ASSOCIATE) await this.#relay(socket);
     else if (command === CONNECT) this.#lead(socket, this.#options.route(host, port));
   }
@@ -116,7 +71,7 @@ export class SocksServer {
       socket.write(Buffer.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
       socket.pipe(onward).pipe(socket);
     });
-    this.#keep(onward);
+    this.keep(onward);
     onward.on('close', () => socket.destroy());
     socket.on('close', () => onward.destroy());
   }
@@ -126,16 +81,13 @@ export class SocksServer {
     const relay = createSocket('udp4');
     relay.bind(0, '127.0.0.1');
     await once(relay, 'listening');
-    this.#sockets.add(relay);
     relay.on('message', (datagram) => {
       // 0 0, fragment 0, IPv4: address and port.
       const host = datagram.subarray(4, 8).join('.');
       this.datagrams.push(datagram[3] === 1 ? `${host}:${datagram.readUInt16BE(8)}` : 'another kind');
-      this.#wake();
+      this.wake();
     });
-    socket.on('close', () => {
-      if (this.#sockets.delete(relay)) relay.close();
-    });
+    socket.on('close', () => relay.close());
     const answer = Buffer.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0);
     answer.writeUInt16BE(relay.address().port, 8);
     socket.write(answer);
@@ -147,20 +99,4 @@ async function readHost(socket: Socket, kind: number): Promise<string> {
   if (kind === 1) return (await read(socket, 4)).join('.');
   const groups = (await read(socket, 16)).toString('hex').match(/.{4}/g) ?? [];
   return `[${groups.join(':')}]`;
-}
-
-async function read(socket: Socket, length: number): Promise<Buffer> {
-  if (length === 0) return Buffer.alloc(0);
-  for (;;) {
-    const bytes = socket.read(length) as Buffer | null;
-    if (bytes) return bytes;
-    if (socket.readableEnded || socket.destroyed) throw new Error('ended');
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        for (const event of ['readable', 'end', 'close']) socket.off(event, done);
-        resolve();
-      };
-      for (const event of ['readable', 'end', 'close']) socket.on(event, done);
-    });
-  }
 }
