@@ -6,6 +6,7 @@
 pub mod block;
 pub mod chain_records;
 pub mod coins;
+pub mod coinset;
 pub mod compressor;
 pub mod datadir_lock;
 pub mod encode;
@@ -16,6 +17,7 @@ pub mod headers;
 pub mod hints;
 pub mod hints_file;
 pub mod judge;
+pub mod known_snapshots;
 pub mod merkle;
 pub mod money;
 mod old_undo;
@@ -27,6 +29,7 @@ pub mod segments;
 #[cfg(feature = "engine")]
 pub mod signet;
 pub mod snapshot;
+mod sorted_records;
 mod sorted_runs;
 pub mod sums;
 pub mod transaction;

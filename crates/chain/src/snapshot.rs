@@ -1,11 +1,13 @@
 //! A set of coins in the format of Core's `dumptxoutset` (version 2) and its hash.
 //!
 //! `"utxo" 0xff | version u16 | magic | block hash | coins u64`, then for each transaction that has coins, by rising txid:
-//! `txid | CompactSize coins | (CompactSize index | coin)…`, by rising index (Core, `node/utxo_snapshot.h`,
-//! `rpc/blockchain.cpp`, `WriteUTXOSnapshot`). The order is the chain state's: of the bytes of the key.
+//! `txid | CompactSize coins | (CompactSize index | coin)…` (Core, `node/utxo_snapshot.h`,
+//! `rpc/blockchain.cpp`, `WriteUTXOSnapshot`). The order is the chain state's: of the bytes of
+//! the key, `txid | VARINT(index)`.
+use crate::block::MAX_BLOCK_BYTES;
 use crate::coins::{Coin, OutPoint};
 use crate::compressor::{CoinFault, push_coin, read_coin};
-use crate::encode::{EncodingFault, Hash, Reader, push_compact_size};
+use crate::encode::{EncodingFault, Hash, Reader, push_compact_size, push_varint};
 use crate::sums::push_preimage;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
@@ -62,10 +64,12 @@ pub struct SnapshotReader<R> {
     position: usize,
     ended: bool,
     number: u64,
-    /// The transaction whose coins come, how many of them, and the index that the next must have at least.
+    /// The transaction whose coins come, how many of them, and where the last one stands in the order.
     txid: Hash,
     left: u64,
-    least_index: u64,
+    last_index: Option<u64>,
+    /// Bytes of scripts of the transaction so far.
+    script_bytes: usize,
     script: Vec<u8>,
 }
 
@@ -84,7 +88,8 @@ impl<R: Read> SnapshotReader<R> {
             number: 0,
             txid: [0; 32],
             left: 0,
-            least_index: 0,
+            last_index: None,
+            script_bytes: 0,
             script: Vec::new(),
         })
     }
@@ -111,17 +116,22 @@ impl<R: Read> SnapshotReader<R> {
             if count == 0 || count > self.head.coins - number || (number > 0 && txid <= self.txid) {
                 return Err(SnapshotFault::Order { number });
             }
-            (self.txid, self.left, self.least_index) = (txid, count, 0);
+            (self.txid, self.left, self.last_index, self.script_bytes) = (txid, count, None, 0);
         }
         let index = reader.compact_size().map_err(encoded)?;
-        if index < self.least_index {
+        let at = index_order(index);
+        if self.last_index.is_some_and(|last| last >= at) {
             return Err(SnapshotFault::Order { number });
         }
         let coin = read_coin(&mut reader, &mut self.script).map_err(of)?;
         self.position += reader.offset();
         self.number += 1;
         self.left -= 1;
-        self.least_index = index + 1;
+        self.last_index = Some(at);
+        self.script_bytes += coin.script.len();
+        if self.script_bytes > MAX_BLOCK_BYTES || index > MAX_BLOCK_BYTES as u64 {
+            return Err(of(CoinFault::Script));
+        }
         // A CompactSize is at most 2^25.
         Ok(Some((OutPoint { txid: &self.txid, index: index as u32 }, coin)))
     }
@@ -150,6 +160,14 @@ fn read_head(bytes: &[u8; HEAD_BYTES]) -> Option<SnapshotHead> {
     Some(SnapshotHead { magic, block_hash, coins: reader.u64().ok()? })
 }
 
+/// A number that orders indexes as the bytes of the chain state's keys do, `VARINT(index)`: from 16,512 on not as the
+/// indexes themselves.
+fn index_order(index: u64) -> u64 {
+    let mut bytes = Vec::with_capacity(8);
+    push_varint(&mut bytes, index);
+    bytes.iter().zip((0..8).rev()).fold(0, |key, (byte, place)| key | u64::from(*byte) << (8 * place))
+}
+
 /// Writes a snapshot; the coins come in the order of the format.
 #[derive(Debug)]
 pub struct SnapshotWriter<W> {
@@ -174,13 +192,26 @@ impl<W: Write> SnapshotWriter<W> {
 
     /// Writes the next coin.
     pub fn push(&mut self, point: OutPoint<'_>, coin: &Coin<'_>) -> Result<(), SnapshotFault> {
+        self.push_with(point, |coins| push_coin(coin, coins))
+    }
+
+    /// Writes the next coin, encoded by [`push_coin`].
+    pub fn push_encoded(&mut self, point: OutPoint<'_>, coin: &[u8]) -> Result<(), SnapshotFault> {
+        self.push_with(point, |coins| coins.extend_from_slice(coin))
+    }
+
+    fn push_with(
+        &mut self,
+        point: OutPoint<'_>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), SnapshotFault> {
         if self.count > 0 && *point.txid != self.txid {
             self.flush()?;
         }
         self.txid = *point.txid;
         self.count += 1;
         push_compact_size(&mut self.coins, point.index.into());
-        push_coin(coin, &mut self.coins);
+        write(&mut self.coins);
         Ok(())
     }
 
@@ -205,24 +236,48 @@ impl<W: Write> SnapshotWriter<W> {
     }
 }
 
-/// `hash_serialized` of a set of coins (Core, `coinstats.cpp`): they come in the order of a snapshot.
+/// `hash_serialized` of a set of coins (Core, `coinstats.cpp`): they come in the order of a snapshot, and are hashed by
+/// rising index. Memory: what one transaction's coins take.
 #[derive(Debug, Clone, Default)]
 pub struct SnapshotHash {
     hasher: Sha256,
-    scratch: Vec<u8>,
+    txid: Hash,
+    /// Coins of the transaction so far, end to end, and the index and start of each.
+    coins: Vec<u8>,
+    starts: Vec<(u32, usize)>,
 }
 
 impl SnapshotHash {
     /// Adds the next coin.
     pub fn push(&mut self, point: OutPoint<'_>, coin: &Coin<'_>) {
-        self.scratch.clear();
-        push_preimage(point, coin, &mut self.scratch);
-        self.hasher.update(&self.scratch);
+        if *point.txid != self.txid {
+            self.flush();
+            self.txid = *point.txid;
+        }
+        self.starts.push((point.index, self.coins.len()));
+        push_preimage(point, coin, &mut self.coins);
     }
 
     /// The hash, internal order: what `gettxoutsetinfo` shows reversed.
-    pub fn finish(self) -> Hash {
+    pub fn finish(mut self) -> Hash {
+        self.flush();
         Sha256::digest(self.hasher.finalize()).into()
+    }
+
+    fn flush(&mut self) {
+        if self.starts.is_sorted() {
+            self.hasher.update(&self.coins);
+        } else {
+            let ends = self.starts.iter().skip(1).map(|(_, start)| *start).chain([self.coins.len()]);
+            let mut coins: Vec<_> =
+                self.starts.iter().zip(ends).map(|((index, start), end)| (*index, *start..end)).collect();
+            coins.sort_unstable_by_key(|(index, _)| *index);
+            for (_, coin) in coins {
+                self.hasher.update(self.coins.get(coin).unwrap_or_default());
+            }
+        }
+        self.coins.clear();
+        self.starts.clear();
     }
 }
 
@@ -321,6 +376,35 @@ mod tests {
 
     fn head(coins: &Coins) -> SnapshotHead {
         SnapshotHead { magic: [1, 2, 3, 4], block_hash: [9; 32], coins: coins.len() as u64 }
+    }
+
+    #[test]
+    fn coins_of_one_transaction_come_as_the_chain_state_has_them_and_are_hashed_by_index() {
+        let coin = Coin { height: 1, is_coinbase: false, value: 7, script: &[0x51] };
+        // As VARINTs: 7f, 80 00, 80 80 00, 81 00, ff 7f.
+        let order = [0x7f, 0x80, 16_512, 0x100, 16_511];
+        let point = |index| OutPoint { txid: &[9; 32], index };
+        let write = |order: &[u32]| {
+            let head = SnapshotHead { magic: [1, 2, 3, 4], block_hash: [9; 32], coins: order.len() as u64 };
+            let mut writer = SnapshotWriter::new(Vec::new(), &head).unwrap();
+            for index in order {
+                writer.push(point(*index), &coin).unwrap();
+            }
+            writer.finish().unwrap()
+        };
+        assert_eq!(read(&write(&order)).unwrap().len(), 5);
+        for swapped in [[0x7f, 0x80, 0x100, 16_512], [0x7f, 0x7f, 0x80, 0x100], [16_511, 16_512, 0x7f, 0x80]]
+        {
+            assert!(matches!(read(&write(&swapped)), Err(SnapshotFault::Order { .. })), "{swapped:?}");
+        }
+        let hash = |order: &[u32]| {
+            let mut hash = SnapshotHash::default();
+            for index in order {
+                hash.push(point(*index), &coin);
+            }
+            hash.finish()
+        };
+        assert_eq!(hash(&order), hash(&[0x7f, 0x80, 0x100, 16_511, 16_512]));
     }
 
     proptest! {

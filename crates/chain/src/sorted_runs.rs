@@ -7,57 +7,92 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Rows of `N` bytes that are pushed in any order. At most `memory_bytes` of them are in memory; the rest takes its
-/// length on disk. The file is gone from its folder from the start: a kill leaves nothing behind.
+use parking_lot::Mutex;
+
+/// A file for reading and writing in `folder`, which exists. It is gone from the folder from the start: a kill leaves
+/// nothing behind.
+pub(crate) fn nameless_file(folder: &Path, name: &str) -> io::Result<File> {
+    let path = folder.join(format!("{name}.{}.runs", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+/// Rows of `N` bytes that are pushed in any order, from any thread. At most `memory_bytes` of them are in memory, and
+/// as many again for each thread that writes a run; the rest takes its length on disk.
 pub(crate) struct SortedRuns<const N: usize> {
     file: File,
-    rows: Vec<[u8; N]>,
     /// Rows that are kept until they are written as a run.
     capacity: usize,
-    /// Rows of each run; one follows the other.
-    runs: Vec<usize>,
+    /// Takes away what a sorted run does not need.
+    thin: fn(&mut Vec<[u8; N]>),
+    state: Mutex<State<N>>,
+}
+
+struct State<const N: usize> {
+    rows: Vec<[u8; N]>,
+    /// Offset and rows of each run.
+    runs: Vec<(u64, usize)>,
     written: u64,
 }
 
 impl<const N: usize> SortedRuns<N> {
     /// In `folder`, which exists.
     pub fn new(folder: &Path, name: &str, memory_bytes: usize) -> io::Result<Self> {
-        let path = folder.join(format!("{name}.{}.runs", std::process::id()));
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        fs::remove_file(&path)?;
+        Self::thinned(folder, name, memory_bytes, |_| {})
+    }
+
+    /// The same; `thin` is shown each run, sorted, before it is written.
+    pub fn thinned(
+        folder: &Path,
+        name: &str,
+        memory_bytes: usize,
+        thin: fn(&mut Vec<[u8; N]>),
+    ) -> io::Result<Self> {
+        let file = nameless_file(folder, name)?;
         let capacity = (memory_bytes / N).max(1);
-        Ok(Self { file, rows: Vec::new(), capacity, runs: Vec::new(), written: 0 })
+        let state = Mutex::new(State { rows: Vec::new(), runs: Vec::new(), written: 0 });
+        Ok(Self { file, capacity, thin, state })
     }
 
     /// Takes a row.
-    pub fn push(&mut self, row: [u8; N]) -> io::Result<()> {
-        if self.rows.len() == self.capacity {
-            self.write_run()?;
-        }
-        self.rows.push(row);
-        Ok(())
+    pub fn push(&self, row: [u8; N]) -> io::Result<()> {
+        self.push_all(&[row])
     }
 
-    fn write_run(&mut self) -> io::Result<()> {
-        self.rows.sort_unstable();
-        self.file.write_all_at(self.rows.as_flattened(), self.written)?;
-        self.written += (self.rows.len() * N) as u64;
-        self.runs.push(self.rows.len());
-        self.rows.clear();
-        Ok(())
+    /// Takes rows; few enough for memory.
+    pub fn push_all(&self, rows: &[[u8; N]]) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let is_full = state.rows.len() + rows.len() > self.capacity;
+        let full = if is_full { std::mem::take(&mut state.rows) } else { Vec::new() };
+        state.rows.extend_from_slice(rows);
+        drop(state);
+        self.write_run(full)
+    }
+
+    fn write_run(&self, mut rows: Vec<[u8; N]>) -> io::Result<()> {
+        rows.sort_unstable();
+        (self.thin)(&mut rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state.lock();
+        let offset = state.written;
+        state.written += (rows.len() * N) as u64;
+        state.runs.push((offset, rows.len()));
+        drop(state);
+        self.file.write_all_at(rows.as_flattened(), offset)
     }
 
     /// All rows in order, from now on read with as much memory as was allowed for taking them.
-    pub fn merge(mut self) -> io::Result<MergedRuns<N>> {
-        self.write_run()?;
-        let rows_each = (self.capacity / self.runs.len()).max(1);
-        drop(self.rows);
-        let mut offset = 0;
-        let mut merged = MergedRuns { file: self.file, runs: Vec::new(), heads: BinaryHeap::new() };
-        for rows in self.runs {
-            merged.runs.push(Run { offset, rows, buffer: Vec::new(), next: 0, rows_each });
-            offset += (rows * N) as u64;
-        }
+    pub fn merge(self) -> io::Result<MergedRuns<N>> {
+        let rest = std::mem::take(&mut self.state.lock().rows);
+        self.write_run(rest)?;
+        let runs = self.state.into_inner().runs;
+        let rows_each = (self.capacity / runs.len().max(1)).max(1);
+        let run = |(offset, rows)| Run { offset, rows, buffer: Vec::new(), next: 0, rows_each };
+        let runs: Vec<_> = runs.into_iter().map(run).collect();
+        let mut merged = MergedRuns { file: self.file, runs, heads: BinaryHeap::new() };
         for n in 0..merged.runs.len() {
             merged.pull(n)?;
         }
@@ -129,7 +164,7 @@ mod tests {
             memory_bytes in 0..400usize,
         ) {
             let folder = tempfile::tempdir().unwrap();
-            let mut runs = SortedRuns::<5>::new(folder.path(), "rows", memory_bytes).unwrap();
+            let runs = SortedRuns::<5>::new(folder.path(), "rows", memory_bytes).unwrap();
             for row in &rows {
                 runs.push(*row).unwrap();
             }

@@ -26,6 +26,17 @@ pub(crate) fn read(name: &str) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
+/// What is in a sample archive, in a folder of its own.
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(crate) fn untar(name: &str) -> Option<tempfile::TempDir> {
+    let path = path(name)?;
+    let folder = tempfile::tempdir().unwrap();
+    let status =
+        Command::new("tar").args(["--zstd", "-xf"]).arg(path).arg("-C").arg(folder.path()).status().unwrap();
+    assert!(status.success());
+    Some(folder)
+}
+
 /// Bytes from hex text.
 #[expect(clippy::unwrap_used, reason = "tests")]
 pub(crate) fn unhex(text: &str) -> Vec<u8> {

@@ -5,19 +5,8 @@ use super::reader::FileReader;
 use crate::encode::sha256d;
 use crate::params::Params;
 use crate::segments::{SEALING_DEPTH, SegmentKind};
-use crate::testdata;
-use std::process::Command;
+use crate::testdata::{self, untar};
 use std::sync::atomic::AtomicBool;
-use tempfile::TempDir;
-
-pub(super) fn untar(name: &str) -> Option<TempDir> {
-    let path = testdata::path(name)?;
-    let dir = tempfile::tempdir().unwrap();
-    let status =
-        Command::new("tar").args(["--zstd", "-xf"]).arg(path).arg("-C").arg(dir.path()).status().unwrap();
-    assert!(status.success());
-    Some(dir)
-}
 
 /// Settles and reads every segment of the chain that is full; all spent records together.
 fn settle_all(index: &BlockIndex, segments: u32) -> (Vec<u8>, Vec<u8>) {

@@ -106,8 +106,8 @@ impl<'a> Rewriting<'a> {
 
     /// Height and coinbase flag of each coin that lacks them.
     fn find_heights(&mut self, old: &[u32], last: u32) -> Result<MergedRuns<FOUND>, ScanError> {
-        let mut created = self.table::<CREATED>("created")?;
-        let mut wanted = self.table::<WANTED>("wanted")?;
+        let created = self.table::<CREATED>("created")?;
+        let wanted = self.table::<WANTED>("wanted")?;
         let mut old = old.iter().copied().peekable();
         for height in 0..=last {
             // Genesis has no record; all passes count the same heights.
@@ -149,7 +149,7 @@ impl<'a> Rewriting<'a> {
         mut created: MergedRuns<CREATED>,
         mut wanted: MergedRuns<WANTED>,
     ) -> Result<MergedRuns<FOUND>, ScanError> {
-        let mut answers = self.table::<FOUND>("found")?;
+        let answers = self.table::<FOUND>("found")?;
         // Of two transactions with one id (BIP 30) the later one counts, once it is there.
         let mut latest: Option<(Hash, u32, bool)> = None;
         while let Some(row) = wanted.next().map_err(failed)? {

@@ -1,6 +1,5 @@
 //! Undo records of an old Core: found, rewritten, and used in the place of the node's.
 #![expect(clippy::unwrap_used, reason = "tests")]
-use super::core_files_test::untar;
 use super::reader::FileReader;
 use super::testdir::{BlocksDir, TestBlock, block_with, genesis, record, records};
 use super::{BlockIndex, Rewritten};
@@ -9,6 +8,7 @@ use crate::old_undo::{read_shape, read_undo};
 use crate::params::Params;
 use crate::segments::SegmentKind::{Blocks, Spent};
 use crate::testdata;
+use crate::testdata::untar;
 use blockswarm_pieces::{Extents, ResumeDb};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

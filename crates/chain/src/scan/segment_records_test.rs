@@ -1,9 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-use super::super::core_files_test::untar;
 use super::super::{BlockIndex, NodeRecords};
 use super::*;
 use crate::params::Params;
 use crate::segments::SegmentKind::{self, Blocks, Spent};
+use crate::testdata::untar;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

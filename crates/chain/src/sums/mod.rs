@@ -2,9 +2,11 @@
 //!
 //! The set proof (`SwiftSync`): all coins created, less all coins spent, are the coins that are left. Each side is a sum
 //! over its coins, so that blocks may come in any order, on any thread.
+mod companion;
 mod muhash;
 mod salted;
 
+pub use companion::{SegmentSums, SumsFault, read_sums, write_sums};
 pub use muhash::{MUHASH_BYTES, MuHash};
 pub use salted::{SALT_BYTES, Salt, SaltedSum};
 

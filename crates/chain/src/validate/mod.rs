@@ -18,7 +18,7 @@ mod scripts;
 mod sequence;
 mod sigops;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transaction;
 mod visit;
 

@@ -9,5 +9,5 @@ mod coin_map;
 mod constructed;
 mod contiguous;
 mod real_blocks;
-mod transactions;
+pub mod transactions;
 mod vectors;
