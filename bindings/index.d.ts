@@ -49,6 +49,30 @@ export declare class CancelFlag {
   raise(): void
 }
 
+/** Blocks and undo records of a chain by height; its headers were judged. */
+export declare class ChainRecords {
+  /**
+   * The chain of a node's folder as it was at the last scan; judges its headers, on a worker.
+   *
+   * Errors: ERR_HEADERS, ERR_DATADIR_UNREADABLE, ERR_INTERRUPTED.
+   */
+  static ofDatadir(datadir: Datadir, nowSeconds: number, cancel?: CancelFlag | undefined | null): Promise<ChainRecords>
+  /**
+   * The chain of a folder of segment files, from segment 0 to the last one without a gap, on a worker. A spent file
+   * may be missing.
+   *
+   * Errors: ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_BLOCK_DAMAGED, ERR_SPENT_MISSING,
+   * ERR_HEADERS, ERR_INTERRUPTED.
+   */
+  static ofSegments(folder: string, network: string, nowSeconds: number, cancel?: CancelFlag | undefined | null): Promise<ChainRecords>
+  /** The height behind the last block held; all from genesis on are. */
+  endHeight(): number
+  /** Hash of the block at a height, 32 bytes; null beyond the chain. */
+  hashAt(height: number): Buffer | null
+  /** The height of the block with that hash, 32 bytes; null when the chain has none. */
+  heightOf(hash: Uint8Array): number | null
+}
+
 /** A blocks folder as it was at the last scan. Read-only: nothing is ever written there. */
 export declare class Datadir {
   /** Name of the network. */
@@ -565,6 +589,71 @@ export interface CheckedTorrent {
  */
 export declare function checkTorrent(layout: TorrentLayout, hashes: ContentHashes, options: HashOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<CheckedTorrent>
 
+/** One thing about a coin that does not add up. Hashes are 32 bytes. */
+export interface CoinCulprit {
+  /** The block at which it shows. */
+  height: number
+  /** Its segment. */
+  segment: number
+  /** The coin: its transaction and output; absent when the block has none like that. */
+  txid?: Buffer
+  /** Number of the output. */
+  index?: number
+  /** The transaction that spends it. */
+  spenderTxid?: Buffer
+  /** Number of its input. */
+  spenderInput?: number
+  /**
+   * `never-created`, `created-later`, `spent-twice`, `record-differs`, `hinted-but-spent`, `hinted-not-there`,
+   * `not-hinted`, `not-in-snapshot`, `snapshot-never-created`, `snapshot-but-spent` or `snapshot-differs`.
+   */
+  cause: string
+  /** All of it in words. */
+  text: string
+  /** The block that created the coin, where the cause has to do with it. */
+  createdHeight?: number
+  /** The block that spent it first, where it is spent twice. */
+  firstSpentHeight?: number
+  /** In what a record or snapshot differs from it. */
+  fields?: Array<string>
+}
+
+/** How a job over the coins of a chain runs. */
+export interface CoinSetOptions {
+  /** An existing folder; what does not fit into memory lies there in files without a name. */
+  scratch: string
+  /** For what is sorted. */
+  memoryBytes: number
+  /** Threads that read blocks. */
+  threads: number
+}
+
+/** Whose coins are to add up. Paths of files; `hints` and `snapshot` exclude each other. */
+export interface CoinSides {
+  /** First block. */
+  firstHeight: number
+  /** Behind the last block. */
+  endHeight: number
+  /** A snapshot of the coins before the first block, when that is not genesis. */
+  start?: string
+  /** Hints for the blocks from genesis on. */
+  hints?: string
+  /** A snapshot of the coins behind the last block. */
+  snapshot?: string
+}
+
+/** A set of coins as `gettxoutsetinfo` tells of it. Hashes are 32 bytes, internal order. */
+export interface CoinTotals {
+  /** How many coins. */
+  coins: number
+  /** Satoshi of all. */
+  value: number
+  /** `hash_serialized_3`. */
+  hashSerialized: Buffer
+  /** `muhash`. */
+  muhash: Buffer
+}
+
 /** The one way out. Nothing leads past it once the reactor is made. */
 export interface ConnectorOptions {
   kind: 'direct' | 'socks5' | 'i2p'
@@ -586,6 +675,19 @@ export interface ContentHashes {
    */
   layers: Uint8Array | null
 }
+
+/** A snapshot that Core knows. */
+export interface CoreSnapshot {
+  /** Height of the block after which these are the coins. */
+  height: number
+  /** Its hash, 32 bytes. */
+  blockHash: Buffer
+  /** What the coins hash to, 32 bytes. */
+  hashSerialized: Buffer
+}
+
+/** The snapshots of a network that Core knows, the lowest height first. ERR_NETWORK_UNKNOWN. */
+export declare function coreSnapshots(network: string): Array<CoreSnapshot>
 
 /** Bytes of a file that are not known to be right. */
 export interface Damage {
@@ -697,6 +799,12 @@ export interface FaultyFile {
   /** The same in words. */
   message: string
 }
+
+/**
+ * Looks for what makes the coins of a range not add up: at most ten things, the lowest height first. Errors as
+ * `makeCoinSnapshot`.
+ */
+export declare function findCoinCulprits(records: ChainRecords, sides: CoinSides, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<CoinCulprit[]>
 
 /** How a folder's files are treated. */
 export interface FolderOptions {
@@ -968,6 +1076,43 @@ export interface LinkEvent {
  */
 export declare function lockFile(path: string): LockHandle
 
+/** A hints file that was made, or why it was not. */
+export interface MadeHints {
+  /** Coins that survive. */
+  survivors: number
+  /** Of the file. */
+  lengthBytes: number
+  /** What does not add up, at most ten, the lowest height first: there is no file then. */
+  culprits: Array<CoinCulprit>
+}
+
+/** A snapshot that was made, or why it was not. */
+export interface MadeSnapshot {
+  /** The set; absent when there are culprits. */
+  totals?: CoinTotals
+  /** Of the file. */
+  lengthBytes: number
+  /** What does not add up, at most ten, the lowest height first: there is no file then. */
+  culprits: Array<CoinCulprit>
+}
+
+/**
+ * Finds which coins of the blocks below `end_height` survive, and writes hints to `out`, whole or not at all, on a
+ * worker and threads of its own: from blocks and undo records, or, with `snapshot`, from blocks and that file.
+ * `progress` counts heights.
+ *
+ * Errors: ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_UNDO_OLD, ERR_BLOCK_DAMAGED, ERR_BLOCK_PRUNED, ERR_DATADIR_UNREADABLE,
+ * ERR_SNAPSHOT, ERR_IO, ERR_DISK_FULL, ERR_INTERRUPTED.
+ */
+export declare function makeCoinHints(records: ChainRecords, endHeight: number, snapshot: string | undefined | null, out: string, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<MadeHints>
+
+/**
+ * Writes the coins that the blocks below `end_height` leave to `out`, whole or not at all, as Core's `dumptxoutset`
+ * does. Hints, when given, are believed; without them the survivors are found in a pass before. `progress` counts the
+ * heights of each pass. Errors as `makeCoinHints`, and ERR_HINTS.
+ */
+export declare function makeCoinSnapshot(records: ChainRecords, endHeight: number, hints: string | undefined | null, out: string, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<MadeSnapshot>
+
 /** What came of a `mapPort`. */
 export interface MappingAnswer {
   request: number
@@ -1147,6 +1292,22 @@ export interface ReactorStats {
   blockedIncoming: number
   blockedLinks: number
   blockedDatagrams: number
+}
+
+/**
+ * Reads a snapshot from end to end, checks its form, and adds up its coins, on a worker and threads of its own.
+ * `progress` counts bytes. ERR_SNAPSHOT, ERR_IO, ERR_INTERRUPTED.
+ */
+export declare function readCoinSnapshot(path: string, threads: number, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<ReadSnapshot>
+
+/** A snapshot that was read from end to end. */
+export interface ReadSnapshot {
+  /** 4 bytes of the network. */
+  magic: Buffer
+  /** Hash of the block after which these are the coins; 32 bytes. */
+  blockHash: Buffer
+  /** The set. */
+  totals: CoinTotals
 }
 
 /** What was taken over from an earlier run. */

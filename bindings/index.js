@@ -773,10 +773,11 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, hashExtents, hashingWarning, hashTorrent, lockFile, networkParams, openBlockArchive, openSegmentFiles, scanDatadir, undoAge, validateSegments } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
+export { ChainRecords }
 export { Datadir }
 export { Engine }
 export { ExtentsHandle }
@@ -792,13 +793,18 @@ export { SegmentFiles }
 export { Store }
 export { ValidationProgress }
 export { checkTorrent }
+export { coreSnapshots }
+export { findCoinCulprits }
 export { hashExtents }
 export { hashingWarning }
 export { hashTorrent }
 export { lockFile }
+export { makeCoinHints }
+export { makeCoinSnapshot }
 export { networkParams }
 export { openBlockArchive }
 export { openSegmentFiles }
+export { readCoinSnapshot }
 export { scanDatadir }
 export { undoAge }
 export { validateSegments }

@@ -683,6 +683,16 @@ export class Datadir {
     return counted(options, (counter, cancel) => this.#inner.rewriteOldUndo(path, counter, cancel));
   }
 
+  /**
+   * The most-work chain by height, as it was at the last scan; judges its headers.
+   * @throws ERR_HEADERS, ERR_DATADIR_UNREADABLE
+   */
+  async chainRecords(signal: AbortSignal): Promise<ChainRecords> {
+    const open = (cancel: bindings.CancelFlag) =>
+      bindings.ChainRecords.ofDatadir(this.#inner, nowSeconds(), cancel);
+    return new ChainRecords(await task(open, signal));
+  }
+
   /** The 8 bytes that a reader of the files needs; null when they are plain. */
   xorKey(): Uint8Array | null {
     return this.#inner.xorKey();
@@ -947,6 +957,127 @@ export async function scanDatadir(
 ): Promise<Datadir> {
   const scan = () => bindings.scanDatadir(blocksDir, network, null, storePath);
   return new Datadir(await task(scan, signal));
+}
+
+// ---- The coins that a chain leaves ---------------------------------------------------------------------------
+
+/** One thing about a coin that does not add up; `text` says it all in words. Hashes are 32 bytes in internal order. */
+export type CoinCulprit = Readonly<bindings.CoinCulprit>;
+
+/** What a set of coins comes to, as `gettxoutsetinfo` tells. */
+export type CoinTotals = Readonly<bindings.CoinTotals>;
+
+/** Outcomes that have culprits, at most ten, have no file. */
+export type MadeHints = Readonly<bindings.MadeHints>;
+export type MadeSnapshot = Readonly<bindings.MadeSnapshot>;
+export type ReadSnapshot = Readonly<bindings.ReadSnapshot>;
+
+/** A snapshot whose hash is in Core's own source. */
+export type CoreSnapshot = Readonly<bindings.CoreSnapshot>;
+
+/** How a pass over a chain runs. */
+export interface CoinSetOptions {
+  /** An existing folder: what does not fit into memory lies there meanwhile, in files without a name. */
+  readonly scratch: string;
+  readonly memoryBytes: number;
+  readonly threads: number;
+  /** Heights done in all passes; of a snapshot that is read, bytes. */
+  readonly progress: (done: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A chain's blocks and undo records by height, from genesis on; its headers were judged. */
+export class ChainRecords {
+  readonly #inner: bindings.ChainRecords;
+
+  /** See `Datadir.chainRecords`. */
+  constructor(inner: bindings.ChainRecords) {
+    this.#inner = inner;
+  }
+
+  /**
+   * The chain of a folder of segment files, from segment 0 to the last one without a gap; spent files may be missing.
+   * @throws BlockswarmError ERR_NETWORK_UNKNOWN, ERR_DATADIR_EMPTY, ERR_DATADIR_UNREADABLE, ERR_BLOCK_DAMAGED,
+   *   ERR_SPENT_MISSING, ERR_HEADERS
+   */
+  static async ofSegments(folder: string, network: string, signal: AbortSignal): Promise<ChainRecords> {
+    const open = (cancel: bindings.CancelFlag) =>
+      bindings.ChainRecords.ofSegments(folder, network, nowSeconds(), cancel);
+    return new ChainRecords(await task(open, signal));
+  }
+
+  /** Behind the last block held. */
+  endHeight(): number {
+    return this.#inner.endHeight();
+  }
+
+  /** 32 bytes, internal order; null beyond the chain. */
+  hashAt(height: number): Uint8Array | null {
+    return this.#inner.hashAt(height);
+  }
+
+  /** Null when the chain has no such block. */
+  heightOf(hash: Uint8Array): number | null {
+    return this.#inner.heightOf(hash);
+  }
+
+  /**
+   * Writes to `out` which coins of the blocks below `endHeight` survive: found in blocks and undo records, or taken from a
+   * snapshot.
+   * @throws BlockswarmError ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_UNDO_OLD, ERR_BLOCK_DAMAGED, ERR_BLOCK_PRUNED,
+   *   ERR_DATADIR_UNREADABLE, ERR_SNAPSHOT, ERR_IO, ERR_DISK_FULL
+   */
+  makeHints(
+    endHeight: number,
+    snapshot: string | undefined,
+    out: string,
+    options: CoinSetOptions,
+  ): Promise<MadeHints> {
+    return counted(options, (counter, cancel) =>
+      bindings.makeCoinHints(this.#inner, endHeight, snapshot, out, options, counter, cancel),
+    );
+  }
+
+  /**
+   * Writes the coins that the blocks below `endHeight` leave to `out`, in Core's format. Hints are believed.
+   * @throws BlockswarmError as `makeHints`, and ERR_HINTS
+   */
+  makeSnapshot(
+    endHeight: number,
+    hints: string | undefined,
+    out: string,
+    options: CoinSetOptions,
+  ): Promise<MadeSnapshot> {
+    return counted(options, (counter, cancel) =>
+      bindings.makeCoinSnapshot(this.#inner, endHeight, hints, out, options, counter, cancel),
+    );
+  }
+
+  /** Looks for what makes the coins of a range not add up. @throws BlockswarmError as `makeSnapshot` */
+  findCulprits(sides: bindings.CoinSides, options: CoinSetOptions): Promise<readonly CoinCulprit[]> {
+    return counted(options, (counter, cancel) =>
+      bindings.findCoinCulprits(this.#inner, sides, options, counter, cancel),
+    );
+  }
+}
+
+/** Reads a UTXO snapshot from end to end. @throws BlockswarmError ERR_SNAPSHOT, ERR_IO */
+export function readSnapshot(
+  path: string,
+  options: Pick<CoinSetOptions, 'threads' | 'progress' | 'signal'>,
+): Promise<ReadSnapshot> {
+  return counted(options, (counter, cancel) =>
+    bindings.readCoinSnapshot(path, options.threads, counter, cancel),
+  );
+}
+
+/** The lowest height first. @throws BlockswarmError ERR_NETWORK_UNKNOWN */
+export function coreSnapshots(network: string): readonly CoreSnapshot[] {
+  return call(() => bindings.coreSnapshots(network));
+}
+
+function nowSeconds(): number {
+  return Math.floor(Date.now() / 1000);
 }
 
 // ---- Core's engine: in its child process only ------------------------------------------------------------------

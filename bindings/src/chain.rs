@@ -11,7 +11,7 @@ use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi_derive::napi;
 use std::sync::Arc;
 
-fn params(network: &str, signet_challenge: Option<&[u8]>) -> napi::Result<Params> {
+pub fn params(network: &str, signet_challenge: Option<&[u8]>) -> napi::Result<Params> {
     Params::by_name(network, signet_challenge).map_err(|error| coded(error.code(), error))
 }
 

@@ -2,6 +2,8 @@
 #![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
 mod block_files;
 mod chain;
+mod chain_records;
+mod coin_set;
 mod connector;
 mod datadir;
 #[cfg(feature = "engine")]

@@ -1,6 +1,7 @@
 /** The command tree: argv in, text out, exit code. */
 import { Command, CommanderError, Option } from 'commander';
 import { BlockswarmError, type ErrorCode, exitCode } from '../errors.js';
+import { addCoinSetCommands, threadsOption } from './coin-set-commands.js';
 import type { Env } from './env.js';
 import { levelSet, wholeNumber } from './options.js';
 import { Output, type OutputOptions, toJson } from './output.js';
@@ -82,6 +83,14 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .requiredOption('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
       .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
       .addOption(networkOption());
+  const chain = (command: Command) =>
+    command
+      .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
+      .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
+      .option('--segments <dir>', 'or a folder of segment files, as `export --to` writes them')
+      .addOption(networkOption())
+      .addOption(threadsOption())
+      .addOption(stateDirOption());
   const peers = (command: Command) => peerOptions(command).addOption(stateDirOption());
 
   add(
@@ -187,6 +196,8 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .option('--listen <host:port>', listenText),
     async () => (await import('./publish-command.js')).publishCommand,
   );
+
+  addCoinSetCommands(program, add, chain);
 
   const seal = program.command('seal').description('what becomes of new segments');
   add(

@@ -30,6 +30,16 @@ export function catalogueFileName(network: string, count: number): string {
   return fileName(network, 'catalogue', count);
 }
 
+/** `bitcoin-mainnet-hints-00480.dat`: which coins of the segments `[0, count)` survive. */
+export function hintsFileName(network: string, count: number): string {
+  return fileName(network, 'hints', count);
+}
+
+/** `bitcoin-mainnet-utxo-840000.dat`: the coins that the block at that height leaves. */
+export function snapshotFileName(network: string, height: number): string {
+  return `bitcoin-${network}-utxo-${height}.dat`;
+}
+
 /** Takes a file name of a segment or catalogue apart, or gives `null` when it is none. */
 export function parseFileName(
   name: string,

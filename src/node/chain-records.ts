@@ -1,0 +1,84 @@
+/** A chain whose blocks and undo records can be read by height: of a node's data directory, or of segment files. */
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { BlockswarmError } from '../errors.js';
+import { ChainRecords, type CoinSetOptions, type Network, networkParams } from '../native.js';
+import type { Report } from './report.js';
+import { Source } from './source.js';
+import { StateFolder } from './state.js';
+
+export interface ChainOptions {
+  /** What `bitcoind -datadir` takes; or else `segments`. */
+  readonly datadir?: string | undefined;
+  /** Where the block files are, when not below the data directory. */
+  readonly blocks?: string | undefined;
+  /** A folder of segment files. */
+  readonly segments?: string | undefined;
+  readonly network: string;
+  readonly stateDir: string;
+  /** All cores when absent. */
+  readonly threads?: number | undefined;
+}
+
+export interface OpenChain {
+  readonly network: Network;
+  readonly records: ChainRecords;
+  /** The options of a pass that reports its progress as `stage`, `heights` of them in all. */
+  pass(stage: string, heights: number): CoinSetOptions;
+}
+
+/** For rows that are sorted. Blocks in work take some more. */
+const MEMORY_BYTES = 256 * 2 ** 20;
+
+/**
+ * Opens the one of both that the options name.
+ * @throws BlockswarmError ERR_USAGE, ERR_HEADERS, ERR_IO, and as `Source.open` and `ChainRecords.ofSegments`
+ */
+export async function openChain(
+  options: ChainOptions,
+  signal: AbortSignal,
+  report: Report,
+): Promise<OpenChain> {
+  const { datadir, segments } = options;
+  const network = networkParams(options.network);
+  if (datadir !== undefined && segments === undefined) {
+    const source = await Source.open({ ...options, datadir }, signal);
+    for (const warning of source.datadir.warnings()) report.warn(warning);
+    const records = await source.datadir.chainRecords(signal);
+    return opened(network, records, options, datadir, signal, report);
+  }
+  if (segments !== undefined && datadir === undefined) {
+    if (options.blocks !== undefined) throw new BlockswarmError('ERR_USAGE', '--blocks belongs to --datadir');
+    const records = await ChainRecords.ofSegments(segments, network.name, signal);
+    return opened(network, records, options, segments, signal, report);
+  }
+  throw new BlockswarmError('ERR_USAGE', 'say where the chain is: --datadir DIR or --segments DIR');
+}
+
+function opened(
+  network: Network,
+  records: ChainRecords,
+  options: ChainOptions,
+  subject: string,
+  signal: AbortSignal,
+  report: Report,
+): OpenChain {
+  const scratch = StateFolder.pathOf(options.stateDir, subject);
+  try {
+    mkdirSync(scratch, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new BlockswarmError('ERR_IO', `cannot make the state folder ${scratch}`, { cause });
+  }
+  const threads = options.threads ?? availableParallelism();
+  return {
+    network,
+    records,
+    pass: (stage, heights) => ({
+      scratch,
+      memoryBytes: MEMORY_BYTES,
+      threads,
+      progress: (done) => report.progress({ stage, done, total: heights, unit: 'heights' }),
+      signal,
+    }),
+  };
+}
