@@ -153,7 +153,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
       .option('--to <height>', 'the last block (default: the last that is held)', wholeNumber(0, 99_999_999))
       .option(
         '--hints <file>',
-        'for set: which outputs survive the last block; `blockswarm hints make` makes it',
+        'for set: which outputs survive the last block (default: found in a pass before)',
       )
       .option('--snapshot <file>', "for set: the coins after the last block, Core's `dumptxoutset`")
       .option('--from-snapshot <file>', 'for set with --from: the coins before the first block')

@@ -2,6 +2,7 @@
 import { BlockswarmError, exitCode } from '../errors.js';
 import { type Level, type Proven, type Validated, validateChain } from '../node/validate.js';
 import { displayHash, formatDuration } from '../units.js';
+import { culpritJson, culpritLines } from './culprits.js';
 import { stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import { levelSet } from './options.js';
@@ -87,6 +88,7 @@ function usage(message: string): BlockswarmError {
 
 function json(result: Validated) {
   const { network, firstHeight, endHeight, blocks, transactions, inputs, seconds, proven, failure } = result;
+  const culprits = result.culprits.map(culpritJson);
   return {
     network,
     firstHeight,
@@ -97,7 +99,13 @@ function json(result: Validated) {
     seconds,
     inputsPerSecond: rate(result),
     proven,
-    ...(failure && { failure: { ...failure, txid: failure.txid && displayHash(failure.txid) } }),
+    ...(failure && {
+      failure: {
+        ...failure,
+        txid: failure.txid && displayHash(failure.txid),
+        ...(culprits.length > 0 && { culprits }),
+      },
+    }),
   };
 }
 
@@ -112,7 +120,7 @@ function text(result: Validated): string {
   const lines = failure
     ? [`${path}: NOT VALID at ${place(failure)}`, `  ${blames[failure.blame] ?? failure.blame}`]
     : [`${path}: ${network}, blocks ${firstHeight} to ${endHeight - 1} are valid`];
-  lines.push(...proven.flatMap(provenLines));
+  lines.push(...culpritLines(result.culprits), ...proven.flatMap(provenLines));
   if (proven.length === 0) lines.push('  nothing is proven');
   lines.push(
     `  ${blocks} blocks, ${transactions} transactions, ${inputs} inputs in ${formatDuration(seconds * 1000)} (${rate(result)} inputs a second)`,

@@ -16,6 +16,8 @@ export interface ChainOptions {
   readonly segments?: string | undefined;
   readonly network: string;
   readonly stateDir: string;
+  /** Keeps what is known of a data directory's files between runs; see `Source.open`. */
+  readonly indexPath?: string | undefined;
   /** All cores when absent. */
   readonly threads?: number | undefined;
 }
@@ -25,6 +27,8 @@ export interface OpenChain {
   readonly records: ChainRecords;
   /** The options of a pass that reports its progress as `stage`, `heights` of them in all. */
   pass(stage: string, heights: number): CoinSetOptions;
+  /** Keeps what is known of the files for the next run. */
+  close(): Promise<void>;
 }
 
 /** For rows that are sorted. Blocks in work take some more. */
@@ -42,10 +46,10 @@ export async function openChain(
   const { datadir, segments } = options;
   const network = networkParams(options.network);
   if (datadir !== undefined && segments === undefined) {
-    const source = await Source.open({ ...options, datadir }, signal);
+    const source = await Source.open({ ...options, datadir }, signal, options.indexPath);
     for (const warning of source.datadir.warnings()) report.warn(warning);
     const records = await source.datadir.chainRecords(signal);
-    return opened(network, records, options, datadir, signal, report);
+    return { ...opened(network, records, options, datadir, signal, report), close: () => source.close() };
   }
   if (segments !== undefined && datadir === undefined) {
     if (options.blocks !== undefined) throw new BlockswarmError('ERR_USAGE', '--blocks belongs to --datadir');
@@ -80,5 +84,6 @@ function opened(
       progress: (done) => report.progress({ stage, done, total: heights, unit: 'heights' }),
       signal,
     }),
+    close: async () => {},
   };
 }

@@ -2,10 +2,13 @@
  * Proves a chain, level by level (DESIGN §2): a node's data directory, or a folder of segment files. Blocks are judged
  * natively, in any order and on every core; a run that was stopped goes on where it was.
  */
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
 import { segmentFileName } from '../metainfo/segment.js';
 import {
+  type CoinCulprit,
   type HeaderChain,
   type Network,
   networkParams,
@@ -14,7 +17,9 @@ import {
   type ValidationVerdict,
   validateSegments,
 } from '../native.js';
+import { displayHash } from '../units.js';
 import { readCatalogueFile } from './catalogue.js';
+import { type OpenChain, openChain } from './chain-records.js';
 import type { Report } from './report.js';
 import { findSegmentFiles } from './segment-folder.js';
 import { Source } from './source.js';
@@ -58,6 +63,8 @@ export interface Validated extends Omit<ValidationVerdict, 'set' | 'warnings'> {
   readonly path: string;
   readonly seconds: number;
   readonly proven: readonly Proven[];
+  /** Which coins do not add up, when the set is not proven: at most ten, the lowest height first. */
+  readonly culprits: readonly CoinCulprit[];
 }
 
 /** A run's part of the state folder: a seed of the same directory keeps the rest. */
@@ -77,13 +84,27 @@ export async function validateChain(
   const path = options.datadir ?? options.segments ?? '';
   const state = StateFolder.open(options.stateDir, path, statePart);
   try {
-    const plan = planOf(options, join(state.path, 'run.redb'));
-    const run = options.datadir === undefined ? segmentsRun : datadirRun;
+    const indexPath = join(state.path, 'index.redb');
     const startedMs = performance.now();
-    const verdict = await run(network, options, plan, join(state.path, 'index.redb'), signal, report);
-    const seconds = (performance.now() - startedMs) / 1000;
-    for (const warning of verdict.warnings) report.warn(warning);
-    return { ...verdict, network: network.name, path, seconds, proven: provenOf(verdict, options.levels) };
+    const outcome = (verdict: ValidationVerdict, culprits: readonly CoinCulprit[]): Validated => {
+      const seconds = (performance.now() - startedMs) / 1000;
+      for (const warning of verdict.warnings) report.warn(warning);
+      const proven = provenOf(verdict, options.levels);
+      return { ...verdict, network: network.name, path, seconds, proven, culprits };
+    };
+    const coins = new ChainCoins({ ...options, indexPath }, state.path, signal, report);
+    const { hints, failure } = await coins.hintsFor(options);
+    const plan = planOf({ ...options, hints }, join(state.path, 'run.redb'));
+    const run = options.datadir === undefined ? segmentsRun : datadirRun;
+    const verdict = await run(network, options, plan, indexPath, signal, report);
+    await coins.forget();
+    if (failure instanceof Error) {
+      // The run reads the same blocks, and says more of what is wrong with them.
+      if (verdict.failure) return outcome(verdict, []);
+      throw failure;
+    }
+    if (failure) return outcome({ ...verdict, failure: verdict.failure ?? coinsFailure(verdict) }, failure);
+    return outcome(verdict, verdict.failure?.blame === 'coins' ? await coins.culprits(plan, verdict) : []);
   } finally {
     state.close();
   }
@@ -91,15 +112,107 @@ export async function validateChain(
 
 function planOf(options: ValidateOptions, recordPath: string): ValidationPlan {
   const { levels, firstHeight = 0, endHeight = null, startSnapshot = null, threads = 0 } = options;
-  const isSet = levels.has('set');
-  const { hints = null, snapshot = null } = isSet ? options : {};
-  if (isSet && hints === null && snapshot === null) {
-    const text =
-      'to prove `set` takes the coins that are left: --hints FILE (`blockswarm hints make` makes one) or --snapshot FILE';
-    throw new BlockswarmError('ERR_USAGE', text);
-  }
+  const { hints = null, snapshot = null } = levels.has('set') ? options : {};
   const scripts = levels.has('scripts');
   return { firstHeight, endHeight, scripts, hints, snapshot, startSnapshot, threads, recordPath };
+}
+
+/** What only the coins of the whole chain tell: which survive, and which do not add up. */
+class ChainCoins {
+  readonly #options: ValidateOptions & { readonly indexPath: string };
+  readonly #statePath: string;
+  readonly #signal: AbortSignal;
+  readonly #report: Report;
+  #made: string | null = null;
+
+  constructor(
+    options: ValidateOptions & { readonly indexPath: string },
+    statePath: string,
+    signal: AbortSignal,
+    report: Report,
+  ) {
+    this.#options = options;
+    this.#statePath = statePath;
+    this.#signal = signal;
+    this.#report = report;
+  }
+
+  /**
+   * The hints that were given, or, where `set` takes some, those that an earlier run has made or this one makes; or why
+   * none could be made of the chain.
+   */
+  async hintsFor({ levels, hints, snapshot, firstHeight = 0, endHeight }: ValidateOptions): Promise<{
+    readonly hints: string | undefined;
+    readonly failure?: readonly CoinCulprit[] | BlockswarmError;
+  }> {
+    if (!levels.has('set') || hints !== undefined || snapshot !== undefined) return { hints };
+    if (firstHeight > 0) {
+      const text = `to prove \`set\` from block ${firstHeight} on takes the coins before it and after the last: --from-snapshot FILE and --snapshot FILE`;
+      throw new BlockswarmError('ERR_USAGE', text);
+    }
+    return this.#withChain(async ({ records, pass }) => {
+      const end = endHeight ?? records.endHeight();
+      const tip = records.hashAt(end - 1);
+      // Beyond the chain: the run says so.
+      if (!tip) return { hints: undefined };
+      const file = join(this.#statePath, `survivors-${displayHash(tip)}.dat`);
+      this.#made = file;
+      if (existsSync(file)) return { hints: file };
+      const { culprits } = await records.makeHints(end, undefined, file, pass('finding survivors', end - 1));
+      return culprits.length > 0 ? { hints: undefined, failure: culprits } : { hints: file };
+    }).catch((error: unknown) => {
+      if (!isAboutBlocks(error)) throw error;
+      return { hints: undefined, failure: error };
+    });
+  }
+
+  /** What does not add up. */
+  async culprits(plan: ValidationPlan, { endHeight }: ValidationVerdict): Promise<readonly CoinCulprit[]> {
+    const { firstHeight, hints, snapshot, startSnapshot } = plan;
+    const sides = {
+      firstHeight,
+      endHeight,
+      ...(startSnapshot && { start: startSnapshot }),
+      ...(hints && { hints }),
+      ...(snapshot && { snapshot }),
+    };
+    try {
+      return await this.#withChain(({ records, pass }) =>
+        records.findCulprits(sides, pass('looking for the coin', endHeight - firstHeight)),
+      );
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#report.warn(`which coin it is cannot be told: ${(error as Error).message}`);
+      return [];
+    }
+  }
+
+  /** Lets go of hints that were made for a run that has ended. */
+  async forget(): Promise<void> {
+    if (this.#made) await rm(this.#made, { force: true });
+  }
+
+  async #withChain<T>(work: (chain: OpenChain) => Promise<T>): Promise<T> {
+    const quiet = { ...this.#report, warn: () => {} };
+    const chain = await openChain(this.#options, this.#signal, quiet);
+    try {
+      return await work(chain);
+    } finally {
+      await chain.close();
+    }
+  }
+}
+
+/** Whether an error says that blocks or undo records are not what they should be. */
+function isAboutBlocks(error: unknown): error is BlockswarmError {
+  return (
+    error instanceof BlockswarmError && /^ERR_(BLOCK_DAMAGED|SPENT_MISSING|HEADERS|COINS)$/.test(error.code)
+  );
+}
+
+function coinsFailure({ endHeight }: ValidationVerdict): NonNullable<ValidationVerdict['failure']> {
+  const reason = 'coins created and spent do not add up';
+  return { level: 'set', height: endHeight, reason, txid: null, input: null, blame: 'coins' };
 }
 
 type Run = (

@@ -1,12 +1,13 @@
 /** `hints make`, `snapshot make` and `snapshot verify` beside Core, which makes the same bytes and hashes. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startBitcoind, withoutBitcoind } from '../helpers/bitcoind.js';
 import { cli, cliJson, startCli } from '../helpers/cli.js';
-import { sampleTipHash, sampleTipHeight } from '../helpers/engine.js';
+import { recordOffsets, sampleTipHash, sampleTipHeight } from '../helpers/engine.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { sampleDatadir } from '../helpers/sample-datadir.js';
 import { noSharedData, sharedFile } from '../helpers/shared-data.js';
@@ -251,6 +252,77 @@ async function sameAsCore(
   const { muhash } = (await node.rpc('gettxoutsetinfo', ['muhash'])) as CoreTotals;
   t.match(made, { coins: serialized.txouts, hashSerialized: serialized.hash_serialized_3, muhash });
   t.equal(made.valueSatoshi, Math.round(serialized.total_amount * 1e8));
+}
+
+t.test('validate', async (t) => {
+  const datadir = await sampleDatadir();
+
+  await t.test('finds the survivors itself where none are given', async (t) => {
+    const state = tempFolder(t);
+    const args = ['validate', '--datadir', datadir, '--prove', 'chain,set', '--state-dir', state];
+    const { proven } = await cliJson<{ proven: unknown }>(t, args);
+    t.same(proven, [{ firstHeight: 0, endHeight: sampleTipHeight + 1, levels: ['chain', 'set'] }]);
+    const left = readdirSync(state, { recursive: true }).filter((name) => String(name).includes('survivors'));
+    t.same(left, [], 'the hints are gone with the run');
+    const late = await cli(t, [...args, '--from', '100']);
+    t.equal(late.code, 2);
+    t.match(
+      late.stderr,
+      /takes the coins before it and after the last: --from-snapshot FILE and --snapshot FILE/,
+    );
+  });
+
+  await t.test('names the block and the coin of a record that differs', async (t) => {
+    const folder = tempFolder(t);
+    await cliJson(t, ['export', '--datadir', datadir, '--to', folder, '--last-segment', '0']);
+    const hints = join(folder, 'hints');
+    await cliJson(t, ['hints', 'make', '--segments', folder, '--out', hints]);
+    // Block 170 spends the coinbase of block 9: said to be of block 8, its script and value stay right.
+    const spent = join(folder, 'bitcoin-mainnet-spent-00000.dat');
+    retell(spent, join(folder, 'bitcoin-mainnet-blocks-00000.dat'), 170, (undo) => {
+      t.equal(undo.toString('hex', 0, 3), '010113');
+      undo[2] = 0x11;
+    });
+    for (const more of [['--hints', hints], []]) {
+      const args = ['validate', '--segments', folder, '--prove', 'chain,scripts,set', ...more];
+      const { code, stdout, stderr } = await cli(t, [...args, '--json']);
+      t.equal(code, 5, stderr);
+      const { failure, proven } = JSON.parse(stdout);
+      t.same(proven, [{ firstHeight: 0, endHeight: 2016, levels: ['chain', 'scripts'] }]);
+      t.match(failure, { level: 'set', blame: 'coins' });
+      t.equal(failure.culprits.length, 1);
+      t.match(failure.culprits[0], {
+        segment: 0,
+        height: 170,
+        cause: 'record-differs',
+        createdHeight: 9,
+        fields: ['height'],
+        coin: { txid: '0437cd7f8525ceed2324359c2d0ba26006d92d856a9c20fa0241106ee5a597c9', index: 0 },
+        spentBy: { txid: 'f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16', input: 0 },
+      });
+      const text = (await cli(t, args)).stdout;
+      t.match(text, / {2}segment 0, block 170, input 0 of f4184fc5.* has another height in the spent record/);
+    }
+    const made = await cli(t, ['hints', 'make', '--segments', folder, '--out', join(folder, 'more')]);
+    t.equal(made.code, 5);
+    t.match(made.stdout, /^no hints: .* do not add up\n {2}segment 0, block 170, /);
+    t.notOk(existsSync(join(folder, 'more')));
+  });
+});
+
+/** Changes what a block is said to spend, and puts the checksum right. */
+function retell(spent: string, blocks: string, height: number, change: (undo: Buffer) => void): void {
+  const [records, undos] = [readFileSync(blocks), readFileSync(spent)];
+  const start = recordOffsets(records)[height] ?? 0;
+  const prev = records.subarray(start + 8 + 4, start + 8 + 36);
+  let at = 0;
+  for (let below = 1; below < height; below++) at += 8 + undos.readUInt32LE(at + 4) + 32;
+  const end = at + 8 + undos.readUInt32LE(at + 4);
+  const undo = undos.subarray(at + 8, end);
+  change(undo);
+  const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
+  sha256(sha256(Buffer.concat([prev, undo]))).copy(undos, end);
+  writeFileSync(spent, undos);
 }
 
 t.test('what a folder of segments lacks is said', async (t) => {

@@ -166,7 +166,7 @@ t.test('what is asked for wrongly is told', async (t) => {
     [['--catalogue', 'c.dat'], /--catalogue alone has no blocks/],
     [[...node, '--segments', datadir], /exclude each other/],
     [[...node, '--prove', 'chain,everything'], /some of chain,scripts,set/],
-    [[...node, '--prove', 'set'], /blockswarm hints make/],
+    [[...node, '--prove', 'set', '--from', '7'], /--from-snapshot FILE and --snapshot FILE/],
     [[...node, '--prove', 'scripts', '--hints', 'f'], /belong to --prove set/],
     [[...node, '--hints', 'f', '--snapshot', 'g'], /exclude each other/],
     [[...node, '--from-snapshot', 'f'], /goes with --snapshot/],
