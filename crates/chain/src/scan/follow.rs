@@ -85,7 +85,8 @@ impl BlockIndex {
         self.forget_kept();
         let tree = Tree::new(self.params.genesis_hash);
         let rests = super::rests::Rests::default();
-        Self { tree, block_files: Arc::default(), rests, deep: None, ..self.clone() }
+        let (block_files, recent_inputs) = (Arc::default(), Arc::default());
+        Self { tree, block_files, rests, deep: None, recent_inputs, ..self.clone() }
     }
 
     fn has_same(&self, file: &BlockFile) -> bool {

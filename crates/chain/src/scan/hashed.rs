@@ -40,6 +40,7 @@ impl BlockIndex {
         let at = |path: &Path| ids.iter().copied().find(|id| self.files.path(*id).as_deref() == Some(path));
         let made = db.and_then(|db| db.made(&key));
         if let Some((extents, hashes)) = made.as_ref().and_then(|made| made.restore(&self.files, at)) {
+            self.recent_inputs.clear();
             return Ok(HashedFile { extents, hashes, is_remembered: true });
         }
         let before = Before::of(&self.files, ids.iter().copied());

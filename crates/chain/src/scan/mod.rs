@@ -24,6 +24,7 @@ mod open_files;
 mod pairing;
 mod places;
 mod reader;
+mod recent_inputs;
 mod records;
 mod rests;
 mod rewrite;
@@ -83,6 +84,7 @@ use blockswarm_pieces::{FileId, Files};
 use file::{BlockFile, Frame};
 use folder::Folder;
 use reader::{FileReader, XorKey};
+use recent_inputs::RecentInputs;
 use records::HEAD_BYTES;
 use rests::Rests;
 use std::path::{Path, PathBuf};
@@ -135,6 +137,8 @@ pub struct BlockIndex {
     /// The last block of the chain that had so many behind it, at some time, that no node forgets it.
     deep: Option<u32>,
     store: Option<Arc<IndexStore>>,
+    /// Of the segment whose blocks were checked last; the same place for all pictures of one folder.
+    recent_inputs: Arc<RecentInputs>,
     /// Nothing was looked at since it was read from the store.
     is_restored: bool,
     /// Which of the older files are looked at next.
@@ -180,6 +184,7 @@ impl BlockIndex {
             deep: None,
             store: store.map(|path| Arc::new(IndexStore::new(path))),
             overlay: Arc::default(),
+            recent_inputs: Arc::default(),
             is_restored: false,
             sweep: Arc::default(),
         })

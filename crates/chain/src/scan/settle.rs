@@ -42,6 +42,9 @@ impl BlockIndex {
         cancelled: &AtomicBool,
     ) -> Result<Extents, ScanError> {
         let heights = self.heights(segment)?;
+        if kind == SegmentKind::Blocks {
+            self.recent_inputs.clear();
+        }
         let settled = self
             .settle_heights(heights.clone(), kind, pace, cancelled)
             .map_err(|error| in_segment(error, segment))?;
@@ -52,6 +55,9 @@ impl BlockIndex {
                 self.settle_height(&mut open, height, kind, cancelled)
                     .map_err(|error| in_segment(error, segment))?;
             }
+        }
+        if kind == SegmentKind::Spent {
+            self.recent_inputs.clear();
         }
         self.keep_undo(&settled);
         self.extents(segment, kind)
@@ -115,7 +121,11 @@ impl BlockIndex {
             return Err(ScanError::Pruned { path: found.file.pair.blocks_path.clone(), height });
         }
         match kind {
-            SegmentKind::Blocks => self.check_block(open, &found, height).map(|_| None),
+            SegmentKind::Blocks => {
+                let facts = self.check_block(open, &found, height)?;
+                self.recent_inputs.put(found.number, facts.inputs);
+                Ok(None)
+            }
             SegmentKind::Spent if height == 0 => Ok(None),
             SegmentKind::Spent => {
                 let is_new = self.settle_spent(open, &found, height, cancelled)?;
@@ -200,6 +210,9 @@ impl BlockIndex {
     ) -> Result<Vec<u32>, ScanError> {
         if !found.file.checked.has(found.index) {
             return Ok(self.check_block(open, found, height)?.inputs);
+        }
+        if let Some(inputs) = self.recent_inputs.take(found.number) {
+            return Ok(inputs);
         }
         let block = open.block(self, &found.file.pair.blocks_path, found.frame.record())?;
         let inputs = block.and_then(|block| input_counts(block).ok());

@@ -184,6 +184,23 @@ fn a_folder_without_undo_files_has_blocks_files_only() {
 }
 
 #[test]
+fn a_spent_file_that_is_settled_behind_its_blocks_file_reads_no_block_again() {
+    let blocks = spending_chain(8);
+    let dir = BlocksDir::new();
+    let path = dir.write("blk00000.dat", &records(&blocks));
+    dir.write("rev00000.dat", &undos(&blocks));
+    let never = AtomicBool::new(false);
+    let index = scan(&dir);
+    index.settle(1, Blocks, &never).unwrap();
+    // Without a trace in the file's times.
+    let times = std::fs::metadata(&path).unwrap().modified().unwrap();
+    std::fs::write(&path, vec![0; records(&blocks).len()]).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+    assert_spent(&index, 1, &blocks);
+    assert_eq!(settle(&index, 0).err().unwrap().code(), "ERR_BLOCK_DAMAGED");
+}
+
+#[test]
 fn a_missing_record_names_its_block() {
     let blocks = spending_chain(8);
     let dir = BlocksDir::new();
