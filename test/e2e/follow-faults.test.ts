@@ -26,6 +26,7 @@ import {
 } from '../helpers/followed-node.js';
 import { Program } from '../helpers/program.js';
 import { sampleDatadir } from '../helpers/sample-datadir.js';
+import { startOnSmallDisk, withoutMounts } from '../helpers/small-disk.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const skip = withoutBitcoind();
@@ -133,9 +134,8 @@ t.test(
     const node = await startNode(t, at);
     await generateTo(node, interval - 1 + depth);
     const stateDir = tempFolder(t);
-    const mount = 'mount -t tmpfs -o size=2m none "$1" && shift && exec "$@"';
     const command = [process.execPath, programPath, ...seedArgs({ ...at, stateDir })];
-    const seed = new Program(t, 'unshare', ['-rm', 'sh', '-c', mount, 'sh', stateDir, ...command]);
+    const seed = startOnSmallDisk(t, stateDir, 2, command);
     await seed.printed(catalogue(1));
     const fill = join(`/proc/${seed.child.pid}/root`, stateDir, 'fill');
     fillUp(fill);
@@ -220,10 +220,4 @@ function withoutOthers(): string | false {
     programPath,
   ]);
   return isOther.status !== 0 && 'nobody else can be made to run the program (root, setpriv)';
-}
-
-/** `false`, or why no small file system can be made here. */
-function withoutMounts(): string | false {
-  const mounted = spawnSync('unshare', ['-rm', 'sh', '-c', 'mount -t tmpfs none /mnt']).status === 0;
-  return !mounted && 'no mount namespace may be made here (unshare -rm)';
 }

@@ -120,4 +120,11 @@ t.test('with --keep the files stay served, within the budget', { skip }, async (
     names.every((name) => statSync(join(kept, name)).nlink === 1),
     'no link to a file that the node still has is left behind',
   );
+
+  // Nothing of it is in the node's folder any more, and it is served again.
+  const again = startSeed(t, at, ['--keep', '1GiB']);
+  await again.printed(/"event":"ready".*"segments":3/);
+  t.ok((await get(t, again, first?.blocks.infoHashV1)).isWhole, 'after a restart');
+  t.ok((await get(t, again, second?.blocks.infoHashV1)).isWhole, 'after a restart');
+  t.equal((await again.stop()).code, 0);
 });
