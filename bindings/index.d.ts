@@ -738,6 +738,25 @@ export interface Datagram {
   payload: Buffer
 }
 
+/** Reads a block in full serialization, at most 4,000,000 bytes; milliseconds. ERR_BLOCK_DAMAGED when it is none. */
+export declare function decodeBlock(block: Uint8Array): DecodedBlock
+
+/** What the bytes of a block come to. Hashes are 32 bytes, internal order. */
+export interface DecodedBlock {
+  /** Of the header. */
+  hash: Buffer
+  /** Of the transactions, whatever the header says. */
+  merkleRoot: Buffer
+  /** The commitment to the witnesses that the coinbase should have (BIP 141), when it has a reserved value. */
+  witnessCommitment: Buffer | null
+  /** The ids of the transactions, one behind the other. */
+  txids: Buffer
+  /** The hashes of the transactions with their witnesses; zeros for the coinbase. */
+  wtxids: Buffer
+  /** Weight units, BIP 141. */
+  weight: number
+}
+
 /** What did not cross since the last batch. */
 export interface Dropped {
   /** Malformed, too many, or not drained in time. */

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, decodeBlock, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
@@ -794,6 +794,7 @@ export { Store }
 export { ValidationProgress }
 export { checkTorrent }
 export { coreSnapshots }
+export { decodeBlock }
 export { findCoinCulprits }
 export { hashExtents }
 export { hashingWarning }

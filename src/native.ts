@@ -120,6 +120,19 @@ export class HeaderChain {
   }
 }
 
+// ---- Blocks ----------------------------------------------------------------------------------------------------
+
+/** Ids, roots and weight of a block: hashes of 32 bytes in internal order, those of its transactions joined. */
+export type DecodedBlock = Readonly<bindings.DecodedBlock>;
+
+/**
+ * Reads a block in full serialization, of whatever chain; whether it is valid is not looked at.
+ * @throws BlockswarmError ERR_BLOCK_DAMAGED
+ */
+export function decodeBlock(block: Uint8Array): DecodedBlock {
+  return call(() => bindings.decodeBlock(block));
+}
+
 // ---- Hashing ---------------------------------------------------------------------------------------------------
 
 /** Why hashing is slower than it was asked or expected to be; null when all is well. */

@@ -3,6 +3,8 @@
 use crate::error::coded;
 use crate::store::Store;
 use crate::task::Job;
+use blockswarm_chain::decoded;
+use blockswarm_chain::encode::Hash;
 use blockswarm_chain::headers::{self, HeaderChain as Chain};
 use blockswarm_chain::judge::{self, Judge};
 use blockswarm_chain::params::Params;
@@ -61,6 +63,38 @@ pub fn network_params(network: String, signet_challenge: Option<&[u8]>) -> napi:
         datadir_folder: params.datadir_folder.into(),
         assume_valid: assume_valid.map(|hash| hash.to_vec().into()),
         assume_valid_height,
+    })
+}
+
+/// What the bytes of a block come to. Hashes are 32 bytes, internal order.
+#[napi(object, object_from_js = false, use_nullable = true)]
+pub struct DecodedBlock {
+    /// Of the header.
+    pub hash: Buffer,
+    /// Of the transactions, whatever the header says.
+    pub merkle_root: Buffer,
+    /// The commitment to the witnesses that the coinbase should have (BIP 141), when it has a reserved value.
+    pub witness_commitment: Option<Buffer>,
+    /// The ids of the transactions, one behind the other.
+    pub txids: Buffer,
+    /// The hashes of the transactions with their witnesses; zeros for the coinbase.
+    pub wtxids: Buffer,
+    /// Weight units, BIP 141.
+    pub weight: u32,
+}
+
+/// Reads a block in full serialization, at most 4,000,000 bytes; milliseconds. ERR_BLOCK_DAMAGED when it is none.
+#[napi(catch_unwind)]
+pub fn decode_block(block: &[u8]) -> napi::Result<DecodedBlock> {
+    let decoded = decoded::decode_block(block).map_err(|fault| coded("ERR_BLOCK_DAMAGED", fault))?;
+    let joined = |hashes: Vec<Hash>| Buffer::from(hashes.into_flattened());
+    Ok(DecodedBlock {
+        hash: decoded.hash.to_vec().into(),
+        merkle_root: decoded.merkle_root.to_vec().into(),
+        witness_commitment: decoded.witness_commitment.map(|hash| hash.to_vec().into()),
+        txids: joined(decoded.txids),
+        wtxids: joined(decoded.wtxids),
+        weight: decoded.weight,
     })
 }
 

@@ -197,22 +197,22 @@ fn check_solution(_: &Header, _: &Transaction<'_>, _: &[Hash], _: &[u8]) -> Resu
 }
 
 /// What one pass over the transactions finds out.
-struct Transactions<'a> {
-    coinbase: Option<Transaction<'a>>,
+pub(crate) struct Transactions<'a> {
+    pub(crate) coinbase: Option<Transaction<'a>>,
     /// All of them when they are kept, otherwise those that are not hashed yet.
     list: Vec<Transaction<'a>>,
-    txids: Vec<Hash>,
+    pub(crate) txids: Vec<Hash>,
     /// With witness; zero for the coinbase.
-    wtxids: Vec<Hash>,
+    pub(crate) wtxids: Vec<Hash>,
     inputs: Vec<u32>,
-    stripped_bytes: usize,
+    pub(crate) stripped_bytes: usize,
     has_witness: bool,
     node_size: bool,
     later_coinbase: bool,
 }
 
 impl<'a> Transactions<'a> {
-    fn read(reader: &mut Reader<'a>, block_bytes: usize, keep: bool) -> Result<Self, BlockFault> {
+    pub(crate) fn read(reader: &mut Reader<'a>, block_bytes: usize, keep: bool) -> Result<Self, BlockFault> {
         let count = reader.count(LEAST_TRANSACTION_BYTES)?;
         let mut all = Self {
             coinbase: None,

@@ -9,6 +9,7 @@ pub mod coins;
 pub mod coinset;
 pub mod compressor;
 pub mod datadir_lock;
+pub mod decoded;
 pub mod encode;
 #[cfg(feature = "engine")]
 pub mod engine;
