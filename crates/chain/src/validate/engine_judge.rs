@@ -8,6 +8,7 @@ use bitcoinkernel::{
     KernelError, PrecomputedTransactionData, ScriptPubkey, ScriptVerifyError,
     Transaction as EngineTransaction, TxOut, verify,
 };
+use parking_lot::Mutex;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 use super::scripts::{BlockScripts, ScriptFault, ScriptJudge};
@@ -17,18 +18,25 @@ use crate::script::is_taproot;
 
 /// Inputs that stay on one thread.
 const SPLIT_INPUTS: usize = 32;
+/// Most bytes of spent outputs that several threads may copy at once; a taproot output takes 82.
+const COPIED_BYTES: usize = 16 << 20;
+/// What the engine holds of an output beside its script.
+const OUTPUT_BYTES: usize = 48;
 
 /// Core's verifier, on all threads of the rayon pool it is called in. Transactions are spread over them, and the
-/// inputs of one with many.
+/// inputs of one with many. For each input that spends a taproot output the engine copies all outputs that the transaction
+/// spends: a transaction that spends taproot outputs beside tens of megabytes of other scripts is judged by one thread,
+/// and one such at a time.
 #[derive(Debug, Default)]
 pub struct EngineJudge {
     stopped: Arc<AtomicBool>,
+    large: Mutex<()>,
 }
 
 impl EngineJudge {
     /// A judge that stops when the flag is raised: calls under way return after the input at hand, later ones at once.
     pub fn new(stopped: Arc<AtomicBool>) -> Self {
-        Self { stopped }
+        Self { stopped, large: Mutex::default() }
     }
 }
 
@@ -61,12 +69,14 @@ impl EngineJudge {
         transaction: usize,
         inputs: Range<usize>,
     ) -> Result<(), ScriptFault> {
-        let coins = || inputs.clone().map(|input| block.spent.get(input));
-        let prepared = block.transactions.get(transaction).and_then(|of| {
-            let coins: Vec<_> = coins().collect::<Option<_>>()?;
-            Prepared::new(of.bytes(), coins, block.flags).ok()
-        });
-        let Some(prepared) = prepared else { return Err(ScriptFault::Engine { transaction }) };
+        let engine = ScriptFault::Engine { transaction };
+        let coins: Option<Vec<_>> = inputs.clone().map(|input| block.spent.get(input)).collect();
+        let (Some(coins), Some(of)) = (coins, block.transactions.get(transaction)) else {
+            return Err(engine);
+        };
+        // Held over no call that lets this thread take up another transaction.
+        let alone = (copied_bytes(&coins, block.flags) > COPIED_BYTES).then(|| self.large.lock());
+        let Ok(prepared) = Prepared::new(of.bytes(), coins, block.flags) else { return Err(engine) };
         let judge_input = |input| {
             if self.stopped.load(Ordering::Relaxed) {
                 return Some(ScriptFault::Stopped);
@@ -76,11 +86,11 @@ impl EngineJudge {
                 Err(KernelError::ScriptVerify(ScriptVerifyError::Invalid)) => {
                     Some(ScriptFault::Failed { transaction, input })
                 }
-                Err(_) => Some(ScriptFault::Engine { transaction }),
+                Err(_) => Some(engine),
             }
         };
         let all = 0..inputs.len();
-        let fault = if all.len() <= SPLIT_INPUTS {
+        let fault = if alone.is_some() || all.len() <= SPLIT_INPUTS {
             all.into_iter().find_map(judge_input)
         } else {
             all.into_par_iter().with_min_len(SPLIT_INPUTS).find_map_first(judge_input)
@@ -136,6 +146,14 @@ impl<'a> Prepared<'a> {
         let script = ScriptPubkey::new(coin.script)?;
         verify(&script, Some(coin.value.cast_signed()), &self.transaction, input, Some(flags), data)
     }
+}
+
+/// What the engine copies for each taproot input of a transaction.
+fn copied_bytes(coins: &[Coin<'_>], flags: u32) -> usize {
+    if !coins.iter().any(|coin| needs_spent_outputs(coin, flags)) {
+        return 0;
+    }
+    coins.iter().map(|coin| OUTPUT_BYTES + coin.script.len()).sum()
 }
 
 fn needs_spent_outputs(coin: &Coin<'_>, flags: u32) -> bool {

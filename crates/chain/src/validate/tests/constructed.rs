@@ -1,186 +1,14 @@
-//! Blocks made by hand, each with one violation, and Core's engine as the judge of the judge.
-//!
-//! Both get the same blocks in the same order, from genesis of a regtest chain; each verdict and tip is compared, and
-//! with the reason that the case is about.
+//! Blocks made by hand, each with one violation, with the reason that the case is about.
 
-use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use ripemd::Ripemd160;
-use sha2::{Digest, Sha256};
-
-use super::chain_state::ChainState;
-use super::transactions::{In, Tx, block, commitment, mine, root};
-use crate::encode::Hash;
-use crate::engine::{ChainEngine, FrameRange};
+use super::drafts::{
+    Draft, FINAL, OP_CHECKMULTISIG, OP_CHECKSIG, OP_TRUE, REWARD, Tip, move_all, output_of, pay, push,
+    script_hash, witness_script_hash,
+};
+use super::judges::run;
+use super::transactions::{In, Tx, block, commitment, mine};
 use crate::header::Header;
-use crate::money::COIN;
 use crate::params::Params;
 use crate::script::push_number;
-
-const OP_TRUE: u8 = 0x51;
-const OP_CHECKSIG: u8 = 0xac;
-const OP_CHECKMULTISIG: u8 = 0xae;
-const FINAL: u32 = u32::MAX;
-/// Satoshi of a coinbase of the first 150 blocks.
-const REWARD: u64 = 50 * COIN;
-/// Blocks below the first case: all coins of the first are mature.
-const BASE: u32 = 120;
-
-/// The tip that a case builds on.
-struct Tip {
-    height: u32,
-    hash: Hash,
-    time: u32,
-    /// Median time of the last eleven.
-    median: u32,
-    /// Ids of the coinbases by height.
-    coinbases: Vec<Hash>,
-}
-
-/// A block on its way, to be spoilt.
-struct Draft {
-    header: Header,
-    transactions: Vec<Tx>,
-}
-
-impl Draft {
-    /// Mends the merkle root, finds a nonce, and writes the block.
-    fn finish(mut self) -> Vec<u8> {
-        self.header.merkle_root = root(&self.transactions);
-        block(&mine(self.header), &self.transactions)
-    }
-}
-
-impl Tip {
-    /// The coin of a coinbase, open to anyone.
-    fn coin(&self, height: u32) -> In {
-        In { txid: self.coinbases[height as usize], sequence: FINAL, ..In::default() }
-    }
-
-    /// The next block with these transactions and a coinbase that takes what they leave as fees.
-    fn draft(&self, fees: u64, transactions: &[Tx]) -> Draft {
-        let height = self.height + 1;
-        let script = [push_number(height), vec![0; 2]].concat();
-        let input = In { index: u32::MAX, script, sequence: FINAL, ..In::default() };
-        let coinbase = Tx {
-            version: 1,
-            inputs: vec![input],
-            outputs: vec![(REWARD + fees, vec![OP_TRUE])],
-            lock_time: 0,
-        };
-        let transactions = [&[coinbase], transactions].concat();
-        let header = Header {
-            version: 0x2000_0000,
-            prev: self.hash,
-            merkle_root: [0; 32],
-            time: self.time + 600,
-            bits: 0x207f_ffff,
-            nonce: 0,
-        };
-        Draft { header, transactions }
-    }
-
-    /// The next block with witnesses and the commitment to them.
-    fn witnessed(&self, fees: u64, transactions: &[Tx]) -> Draft {
-        let mut draft = self.draft(fees, transactions);
-        let output = commitment(&draft.transactions);
-        draft.transactions[0].outputs.push(output);
-        draft.transactions[0].inputs[0].witness = vec![vec![0; 32]];
-        draft
-    }
-}
-
-fn pay(inputs: Vec<In>, outputs: Vec<(u64, Vec<u8>)>) -> Tx {
-    Tx { version: 1, inputs, outputs, lock_time: 0 }
-}
-
-/// Spends to anyone, all of it.
-fn move_all(input: In, value: u64) -> Tx {
-    pay(vec![input], vec![(value, vec![OP_TRUE])])
-}
-
-fn output_of(tx: &Tx, index: u32) -> In {
-    In { txid: tx.txid(), index, sequence: FINAL, ..In::default() }
-}
-
-fn script_hash(script: &[u8]) -> Vec<u8> {
-    [&[0xa9, 20][..], &Ripemd160::digest(Sha256::digest(script)), &[0x87]].concat()
-}
-
-fn witness_script_hash(script: &[u8]) -> Vec<u8> {
-    [&[0, 32][..], &Sha256::digest(script)].concat()
-}
-
-fn push(data: &[u8]) -> Vec<u8> {
-    [&[0x4d][..], &(data.len() as u16).to_le_bytes(), data].concat()
-}
-
-type Make = fn(&Tip) -> Vec<u8>;
-
-/// Both judges, and the chain that both have.
-struct Judges {
-    folder: tempfile::TempDir,
-    engine: ChainEngine,
-    state: ChainState,
-    tip: Tip,
-    times: Vec<u32>,
-}
-
-impl Judges {
-    fn new() -> Self {
-        let params = Params::regtest();
-        let folder = tempfile::tempdir().unwrap();
-        let engine = ChainEngine::open(&folder.path().join("node"), params.clone(), 0).unwrap();
-        let time = Header::parse(&params.genesis_header).time;
-        let tip = Tip { height: 0, hash: params.genesis_hash, time, median: time, coinbases: vec![[0; 32]] };
-        Self { folder, engine, state: ChainState::new(params), tip, times: vec![time] }
-    }
-
-    /// Hands both the next block; the reason of both, which is the same, or `None` when it is the new tip.
-    fn submit(&mut self, name: &str, bytes: &[u8]) -> Option<String> {
-        let path = self.folder.path().join("block.dat");
-        let frame = [&Params::regtest().magic[..], &(bytes.len() as u32).to_le_bytes(), bytes].concat();
-        std::fs::write(&path, &frame).unwrap();
-        let range = FrameRange { path, offset: 0, length: frame.len() as u64, xor_key: None };
-        let fed = self.engine.feed(&range, &AtomicBool::new(false)).unwrap();
-        let core = fed.rejected.map(|rejected| match rejected.kind {
-            "undecodable" => "bad-encoding".to_string(),
-            _ => rejected.reason.split([',', ' ']).next().unwrap().to_string(),
-        });
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let ours =
-            self.state.submit(bytes, now).map(|reason| reason.split([':', ' ']).next().unwrap().to_string());
-        assert_eq!(ours, core, "{name}");
-        assert_eq!(self.state.tip(), fed.tip.hash, "{name}");
-        if ours.is_none() {
-            let header = Header::parse(bytes.first_chunk().unwrap());
-            let coinbase =
-                crate::transaction::Transaction::read(&mut crate::encode::Reader::new(&bytes[81..]));
-            self.times.push(header.time);
-            let mut recent = self.times[self.times.len().saturating_sub(11)..].to_vec();
-            recent.sort_unstable();
-            self.tip.height += 1;
-            self.tip.hash = header.hash();
-            self.tip.time = header.time;
-            self.tip.median = recent[recent.len() / 2];
-            self.tip.coinbases.push(coinbase.unwrap().txid());
-        }
-        ours
-    }
-}
-
-fn run(cases: &[(&str, Option<&str>, Make)]) {
-    let mut judges = Judges::new();
-    for _ in 0..BASE {
-        let bytes = judges.tip.draft(0, &[]).finish();
-        assert_eq!(judges.submit("base", &bytes), None);
-    }
-    for (name, expected, make) in cases {
-        let bytes = make(&judges.tip);
-        assert_eq!(judges.submit(name, &bytes).as_deref(), *expected, "{name}");
-    }
-}
 
 const MISSING: Option<&str> = Some("bad-txns-inputs-missingorspent");
 const SCRIPT: Option<&str> = Some("block-script-verify-flag-failed");
@@ -454,6 +282,29 @@ fn bytes_belong_to_their_header() {
         ("a count that is not in its shortest form", Some("bad-encoding"), |tip| {
             let bytes = tip.draft(0, &[]).finish();
             [&bytes[..80], &[0xfd, 1, 0], &bytes[81..]].concat()
+        }),
+        ("a script's length that is not in its shortest form", Some("bad-encoding"), |tip| {
+            // Header, count, version, count, outpoint: then the length of the coinbase's script.
+            let (bytes, at) = (tip.draft(0, &[]).finish(), 81 + 4 + 1 + 36);
+            [&bytes[..at], &[0xfd, bytes[at], 0], &bytes[at + 1..]].concat()
+        }),
+        ("a witness that has nothing in it", Some("bad-encoding"), |tip| {
+            let (bytes, at) = (tip.draft(0, &[]).finish(), 81 + 4);
+            let end = bytes.len() - 4;
+            [&bytes[..at], &[0, 1], &bytes[at..end], &[0], &bytes[end..]].concat()
+        }),
+        ("a form of transactions that there is not", Some("bad-encoding"), |tip| {
+            let (bytes, at) = (tip.draft(0, &[]).finish(), 81 + 4);
+            [&bytes[..at], &[0, 2], &bytes[at..]].concat()
+        }),
+        ("a transaction too few", Some("bad-encoding"), |tip| {
+            let mut bytes = tip.draft(0, &[move_all(tip.coin(1), REWARD)]).finish();
+            bytes[80] = 3;
+            bytes
+        }),
+        ("a cut behind the header", Some("bad-encoding"), |tip| tip.draft(0, &[]).finish()[..80].to_vec()),
+        ("a cut in a transaction", Some("bad-encoding"), |tip| {
+            tip.draft(0, &[move_all(tip.coin(1), REWARD)]).finish()[..200].to_vec()
         }),
         ("a cut", Some("bad-encoding"), |tip| {
             let bytes = tip.draft(0, &[]).finish();
