@@ -28,6 +28,17 @@ export const largeChain = [
   '--shuffle',
 ];
 
+/**
+ * The flags of 2.3 million signed inputs, and on top of them as many blocks of nothing as outlast the two weeks above
+ * Core's assumed-valid block. Plain block files, by height.
+ */
+export const signedChain = [
+  '--blocks=3250',
+  '--empty-blocks=2100',
+  '--bytes-per-block=660000',
+  '--inputs-per-block=2200',
+];
+
 /** The file of a chain's records, in order of arrival; `flags` are chaingen's. */
 export function cachedRecords(flags) {
   return join(cachedChain('--out', 'records.dat', flags), 'records.dat');

@@ -13,13 +13,10 @@ use blockswarm_chain::headers::HeaderChain;
 use blockswarm_chain::params::Params;
 use blockswarm_chain::transaction::Transaction;
 use blockswarm_chain::validate::{MedianTimes, Place};
-use chaingen::{Chain, Mix, Options};
 
 /// Nearly all of its inputs are those of one transaction.
 const LARGE_HEIGHT: u32 = 367_891;
 const LARGE: &str = "mainnet block 367,891";
-/// For each generated input, with its share of everything else.
-const BYTES_PER_INPUT: u32 = 300;
 
 /// Blocks to be judged.
 pub struct Case {
@@ -45,9 +42,9 @@ pub struct Spends<'a> {
 }
 
 /// A coin of one's own: height, coinbase, satoshi, script.
-type OwnCoin = (u32, bool, u64, Vec<u8>);
+pub type OwnCoin = (u32, bool, u64, Vec<u8>);
 
-fn borrow((height, is_coinbase, value, script): &OwnCoin) -> Coin<'_> {
+pub fn borrow((height, is_coinbase, value, script): &OwnCoin) -> Coin<'_> {
     Coin { height: *height, is_coinbase: *is_coinbase, value: *value, script }
 }
 
@@ -85,27 +82,27 @@ impl Block {
 }
 
 impl Case {
-    /// A regtest chain of mainnet's mix.
-    pub fn generated(blocks: u32, inputs: u32) -> Result<Self, Box<dyn Error>> {
-        let options = Options {
-            blocks,
-            bytes_per_block: (inputs * BYTES_PER_INPUT).clamp(110_000, 3_900_000),
-            mix: Mix::Mainnet { inputs_per_block: inputs },
-            ..Options::default()
-        };
+    /// The first blocks of a regtest chain, by height in the plain block files of a folder, with the coins that they
+    /// spend.
+    pub fn generated(folder: &Path, limit: usize) -> Result<Self, Box<dyn Error>> {
         let params = Params::regtest();
         let (mut headers, mut coins) = (HeaderChain::new(params.clone()), HashMap::new());
-        let mut made = Vec::new();
-        for block in Chain::new(options)? {
-            let block = block?;
-            let mut block = Block::new(block.bytes, block.height)?;
-            headers.append(&block.header, u64::MAX)?;
-            if block.height > 0 {
-                block.spent = spend(&block, &mut coins)?;
-                made.push(block);
+        let mut blocks = Vec::new();
+        for file in 0.. {
+            let path = folder.join(format!("blk{file:05}.dat"));
+            if !path.exists() || blocks.len() == limit {
+                break;
+            }
+            for bytes in records(&std::fs::read(path)?, &params)? {
+                let mut block = Block::new(bytes, headers.len())?;
+                headers.append(&block.header, u64::MAX)?;
+                if block.height > 0 && blocks.len() < limit {
+                    block.spent = spend(&block, &mut coins)?;
+                    blocks.push(block);
+                }
             }
         }
-        Ok(Self { name: "generated, mainnet's mix", blocks: made, params, median_times: Box::new(headers) })
+        Ok(Self { name: "generated, mainnet's mix", blocks, params, median_times: Box::new(headers) })
     }
 
     /// The mainnet blocks of the sample folder that have their coins, and the one with a transaction of 20,000 inputs
@@ -143,6 +140,17 @@ impl Case {
     pub fn flags(&self, block: &Block) -> u32 {
         self.params.script_flags(block.height, &block.hash)
     }
+}
+
+/// The blocks of a file, up to the zeros at its end.
+fn records(file: &[u8], params: &Params) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let mut reader = Reader::new(file);
+    let mut blocks = Vec::new();
+    while reader.array().is_ok_and(|magic| *magic == params.magic) {
+        let length = reader.u32()? as usize;
+        blocks.push(reader.take(length)?.to_vec());
+    }
+    Ok(blocks)
 }
 
 /// Takes the coins of a block and adds those it creates.
