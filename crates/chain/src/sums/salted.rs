@@ -5,24 +5,46 @@
 //! a coin spent twice would vanish. A coin that is spent k times weakens it by log2 k bits only.
 use super::push_preimage;
 use crate::coins::{Coin, OutPoint};
+use crate::encode::Hash;
 use crate::u256::U256;
-use sha2::{Digest, Sha256};
+use sha2::block_api::compress256;
 use std::fmt;
 
 /// Bytes of a salt: a whole block of SHA-256, so that its work is done once and not for each coin.
 pub const SALT_BYTES: usize = 64;
+/// What SHA-256 starts from (FIPS 180-4).
+const START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// A secret. Sums with the same salt add up, over threads and machines.
 #[derive(Clone)]
 pub struct Salt {
     /// The state of SHA-256 behind the salt.
-    salted: Sha256,
+    salted: [u32; 8],
 }
 
 impl Salt {
     /// From random bytes.
     pub fn new(bytes: &[u8; SALT_BYTES]) -> Self {
-        Self { salted: Sha256::new_with_prefix(bytes) }
+        let mut salted = START;
+        compress256(&mut salted, &[*bytes]);
+        Self { salted }
+    }
+
+    /// SHA-256 of the salt and of what `message` holds, which is padded here in place.
+    fn hash(&self, message: &mut Vec<u8>) -> Hash {
+        let bits = 8 * (SALT_BYTES + message.len()) as u64;
+        message.push(0x80);
+        // Zeros, so that with the length it is whole blocks.
+        message.resize((message.len() + 8).next_multiple_of(64) - 8, 0);
+        message.extend_from_slice(&bits.to_be_bytes());
+        let mut state = self.salted;
+        compress256(&mut state, message.as_chunks().0);
+        let mut hash = [0; 32];
+        for (bytes, word) in hash.chunks_exact_mut(4).zip(state) {
+            bytes.copy_from_slice(&word.to_be_bytes());
+        }
+        hash
     }
 }
 
@@ -41,8 +63,7 @@ impl SaltedSum {
     pub fn add(&mut self, salt: &Salt, point: OutPoint<'_>, coin: &Coin<'_>, scratch: &mut Vec<u8>) {
         scratch.clear();
         push_preimage(point, coin, scratch);
-        let hash = salt.salted.clone().chain_update(&scratch).finalize();
-        self.combine(Self(U256::from_hash(&hash.into())));
+        self.combine(Self(U256::from_hash(&salt.hash(scratch))));
     }
 
     /// Adds another set.
@@ -76,6 +97,7 @@ impl fmt::Debug for SaltedSum {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
 
     fn sum(salt: &Salt, coins: &[(u32, u32, bool, u64, Vec<u8>)]) -> SaltedSum {
         let (mut sum, mut scratch) = (SaltedSum::default(), Vec::new());
@@ -115,6 +137,16 @@ mod tests {
                 _ => coin.4.push(0),
             }
             prop_assert!(sum(&salt, &coins) != all);
+        }
+    }
+
+    #[test]
+    fn is_the_sha256_of_salt_and_coin_at_every_length() {
+        let salt = [3; SALT_BYTES];
+        for length in 0..300u32 {
+            let message: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let expected: Hash = Sha256::new_with_prefix(salt).chain_update(&message).finalize().into();
+            assert_eq!(Salt::new(&salt).hash(&mut message.clone()), expected, "{length}");
         }
     }
 
