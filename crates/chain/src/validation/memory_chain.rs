@@ -99,13 +99,26 @@ impl CoinVisitor for Created {
 impl MemoryChain {
     /// Valid blocks, and the records that they make.
     pub fn of(params: Params, blocks: Vec<Vec<u8>>) -> Self {
+        let mut chain = Self::unspent(params, blocks);
+        chain.replay(Self::set_spent);
+        chain
+    }
+
+    /// Blocks, and what each is said to spend.
+    pub fn claimed(params: Params, blocks: Vec<Vec<u8>>, said: &[Vec<OwnCoin>]) -> Self {
+        let mut chain = Self::unspent(params, blocks);
+        for (height, coins) in (0..).zip(said) {
+            chain.set_spent(height, coins);
+        }
+        chain
+    }
+
+    fn unspent(params: Params, blocks: Vec<Vec<u8>>) -> Self {
         let raw: Vec<u8> = blocks.iter().flat_map(|block| block[..80].to_vec()).collect();
         let mut headers = HeaderChain::new(params);
         headers.append(&raw, u64::MAX).unwrap();
         let undo = vec![Vec::new(); blocks.len()];
-        let mut chain = Self { headers, blocks, undo };
-        chain.replay(Self::set_spent);
-        chain
+        Self { headers, blocks, undo }
     }
 
     /// The coins left at the end: their points, themselves, and their places among the coins of their blocks.

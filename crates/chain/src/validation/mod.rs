@@ -11,6 +11,8 @@ mod block_work;
 mod coin_sets;
 mod failure;
 #[cfg(test)]
+mod forged_test;
+#[cfg(test)]
 mod memory_chain;
 mod record;
 mod run;
