@@ -1,11 +1,14 @@
 /** `blockswarm bootstrap`: makes a data directory that Bitcoin Core opens. */
 import { fileURLToPath } from 'node:url';
+import { BlockswarmError } from '../errors.js';
+import type { ScriptsVerdict } from '../node/arriving-scripts.js';
 import {
   type BootstrapOptions,
   type BootstrapResult,
   bootstrap,
   type ProvenRange,
 } from '../node/bootstrap.js';
+import type { Level } from '../node/validate.js';
 import { formatBytes, formatDuration } from '../units.js';
 import { coreDatadir, stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
@@ -21,6 +24,7 @@ interface Options
     | 'scratchBytes'
     | 'checkpointBytes'
     | 'finished'
+    | 'proveScripts'
   > {
   readonly stateDir?: string;
   readonly timeout: number;
@@ -29,11 +33,19 @@ interface Options
   /** MiB. */
   readonly checkpoint: number;
   readonly stay?: boolean;
+  readonly prove?: ReadonlySet<Level>;
 }
 
 export async function bootstrapCommand({ env, output, options }: CommandContext<Options>): Promise<void> {
+  if (options.prove?.has('set')) {
+    throw new BlockswarmError(
+      'ERR_USAGE',
+      "--prove of bootstrap takes chain and scripts: Core's engine proves the set",
+    );
+  }
   const settings = {
     ...options,
+    proveScripts: options.prove?.has('scripts') ?? false,
     stateDir: stateDir(env, options.stateDir),
     coreDatadir: coreDatadir(env),
     enginePath: fileURLToPath(new URL('../bridge/engine/child.js', import.meta.url)),
@@ -50,7 +62,7 @@ export async function bootstrapCommand({ env, output, options }: CommandContext<
 
 /** The report of a bootstrapped directory, for a person. */
 export function bootstrapText(result: BootstrapResult): string {
-  const { levels, assumedValidBelow } = result;
+  const { levels, assumedValidBelow, ownScripts } = result;
   const rate = result.downloadedBytes / Math.max(result.seconds, 0.001);
   return [
     `done: ${result.datadir} opens in Bitcoin Core`,
@@ -58,6 +70,7 @@ export function bootstrapText(result: BootstrapResult): string {
     `  bytes     ${levelText(levels.bytes)}`,
     `  chain     ${levelText(levels.chain)}`,
     `  scripts   ${levelText(levels.scripts)}`,
+    ...(ownScripts ? [`            ${ownText(ownScripts)}`] : []),
     ...(assumedValidBelow
       ? [`            assumed valid below ${assumedValidBelow.hash} (height ${assumedValidBelow.height})`]
       : []),
@@ -68,6 +81,16 @@ export function bootstrapText(result: BootstrapResult): string {
       ? ["  WARNING   the floor for the chain's work was lowered: use this for tests only"]
       : []),
   ].join('\n');
+}
+
+function ownText({ valid, inputs, failure }: ScriptsVerdict): string {
+  if (failure) {
+    const { height, reason, blame } = failure;
+    return `NOT VALID as judged here: block ${height}: ${reason} (to blame: ${blame})`;
+  }
+  if (valid.length === 0) return 'judged here too: nothing in this run';
+  const heights = valid.map(({ firstHeight, endHeight }) => `${firstHeight} to ${endHeight - 1}`);
+  return `judged here too for heights ${heights.join(', ')}: ${inputs} inputs (spent outputs not yet proven)`;
 }
 
 function levelText(ranges: readonly ProvenRange[]): string {

@@ -241,6 +241,11 @@ function buildProgram(env: Env, outcome: Outcome): Command {
           16_384,
         )
         .option(
+          '--prove <levels>',
+          'chain,scripts: judge every script here as well, while segments arrive and on all cores; fetches what blocks spend',
+          levelSet,
+        )
+        .option(
           '--checkpoint <MiB>',
           'flush the engine after this much: as much is fed again after a kill',
           wholeNumber(0, maxMebibytes),

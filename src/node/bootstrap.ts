@@ -18,6 +18,7 @@ import { BlockswarmError } from '../errors.js';
 import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
+import { ArrivingScripts, type ScriptsVerdict } from './arriving-scripts.js';
 import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
 import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
@@ -50,6 +51,8 @@ export interface BootstrapOptions extends PeerNodeChoice {
    * blocks it is closed and opened again: so much is at most fed again, from disk, after a kill.
    */
   readonly checkpointBytes: number;
+  /** Every script is judged here as well, while segments arrive: their spent files are fetched for that. */
+  readonly proveScripts?: boolean;
   /** Called when all is done and reported, while peers are still served; they are until it resolves. */
   readonly finished?: (result: BootstrapResult) => Promise<void>;
   /** The program of the engine's child process. */
@@ -69,6 +72,8 @@ export interface BootstrapResult {
   readonly height: number;
   readonly tipHash: string;
   readonly levels: Readonly<Record<'bytes' | 'chain' | 'scripts' | 'set', readonly ProvenRange[]>>;
+  /** What was found here of the segments that came in this run, beside Core's engine; null when it was not asked for. */
+  readonly ownScripts: ScriptsVerdict | null;
   /** Core may have skipped the scripts up to this block, whose hash is built into it; else null. */
   readonly assumedValidBelow: { readonly height: number; readonly hash: string } | null;
   readonly chainWorkFloorLowered: boolean;
@@ -93,6 +98,8 @@ const leadPieces = wantedAheadBytes / PIECE_LENGTH_BYTES;
 
 /** Catalogues tried one after the other: their authors lied about torrents, which only their blocks can show. */
 const maxCatalogues = 5;
+/** Patience for a spent file when the blocks are there: the engine waits. */
+const spentPatienceSeconds = 300;
 /** Patience for a segment about which sources disagree: perhaps nobody has what was made up. */
 const disputedSeconds = 60;
 
@@ -164,6 +171,8 @@ class Bootstrap {
   #height = 0;
   /** Torrents (v1 infohash, hex) that nobody was found for though another catalogue names others. */
   readonly #avoid: Set<string>;
+  /** Null when nobody asked for it. */
+  #scripts: ArrivingScripts | null = null;
   #disputed: ReadonlySet<number> = new Set();
   #chosen: ChosenCatalogue | null = null;
   #bad: BadCatalogues | null = null;
@@ -203,6 +212,8 @@ class Bootstrap {
     const opened = height > 0 ? `resumed at height ${height}` : "Core's engine is open";
     this.#report.event({ event: 'engine', height }, opened);
     this.#height = height;
+    if (this.#options.proveScripts)
+      this.#judgeScripts({ chain: catalogue.chain, scratch, resumeDb, peerNode });
     await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch, resumeDb });
     const end = await this.#flushed(engine, catalogue.chain);
     await engine.close();
@@ -254,6 +265,7 @@ class Bootstrap {
   /** Records what the downloads have on disk. Never rejects. */
   async #save(resumeDb: ResumeDb, open: boolean): Promise<void> {
     for (const download of this.#downloads.values()) await download.save(open);
+    await this.#scripts?.save(open);
     for (const warning of resumeDb.warnings()) this.#report.warn(warning);
   }
 
@@ -328,18 +340,37 @@ class Bootstrap {
     return engine;
   }
 
+  #judgeScripts(parts: {
+    chain: HeaderChain;
+    scratch: string;
+    resumeDb: ResumeDb;
+    peerNode: PeerNode;
+  }): void {
+    const patienceMs = Math.min(this.#options.timeoutSeconds, spentPatienceSeconds) * 1000;
+    const [network, report] = [this.#network, this.#report];
+    this.#scripts = new ArrivingScripts({ ...parts, network, patienceMs, report });
+    const running = this.#scripts.run(this.#signal);
+    this.#closers.push(() => running);
+  }
+
   /** Segment after segment: opens the window behind it, feeds it, and lets the engine's files replace its scratch. */
   async #takeSegments(parts: Parts): Promise<void> {
     const { catalogue, engine, fresh, resumeDb } = parts;
     const { checkpointBytes } = this.#options;
     const lengths = catalogue.records.map(({ blocks }) => blocks.lengthBytes);
+    const isProving = this.#scripts !== null;
+    const scratchLengths = catalogue.records.map(
+      ({ blocks, spent }) => blocks.lengthBytes + (isProving ? spent.lengthBytes : 0),
+    );
     const ticker = setInterval(() => this.#showProgress(lengths, fresh.taken, catalogue.chain), progressMs);
     const saver = setInterval(() => void this.#save(resumeDb, true), saveMs);
     let sinceCheckpointBytes = 0;
     try {
       for (let index = fresh.taken; index < lengths.length; index++) {
-        const download = await this.#nextDownload(parts, lengths);
+        const download = await this.#nextDownload(parts, scratchLengths);
         await this.#feed(download, engine);
+        // While its blocks are still in scratch.
+        await this.#scripts?.settled(index, this.#signal);
         await fresh.take(download, this.#signal);
         this.#downloads.delete(index);
         const { lengthBytes } = download.torrent;
@@ -414,8 +445,9 @@ class Bootstrap {
     const { scratchBytes } = this.#options;
     for (let index = fresh.taken; index < windowEnd(lengths, fresh.taken, scratchBytes); index++) {
       this.#signal.throwIfAborted();
-      const torrent = catalogue.records[index]?.blocks;
-      if (!torrent || this.#downloads.has(index)) continue;
+      const record = catalogue.records[index];
+      if (!record || this.#downloads.has(index)) continue;
+      const { blocks: torrent, spent } = record;
       if (index > fresh.taken && this.#wantedBytes() >= wantedAheadBytes) return;
       const download = await SegmentDownload.open({
         network: this.#network,
@@ -428,9 +460,11 @@ class Bootstrap {
         signal: this.#signal,
         changed: () => {
           this.#wake?.();
+          this.#scripts?.changed();
           void this.#openDownloads(parts, lengths);
         },
       });
+      await this.#scripts?.begin(download, spent, this.#signal);
       this.#downloads.set(index, download);
     }
   }
@@ -530,6 +564,7 @@ class Bootstrap {
         scripts: range(scriptsFrom, "Core's engine, in order"),
         set: range(0, "Core's engine, in order"),
       },
+      ownScripts: this.#scripts?.verdict ?? null,
       assumedValidBelow:
         skipped === null || !assumed ? null : { height: skipped, hash: displayHash(assumed) },
       chainWorkFloorLowered: Buffer.compare(this.#floor, this.#network.minChainWork) < 0,
