@@ -3,9 +3,10 @@ import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Bitcoind, startBitcoind, withoutBitcoind } from '../helpers/bitcoind.js';
-import { cli, cliJson, startCli } from '../helpers/cli.js';
+import { cli, cliJson, programPath, startCli } from '../helpers/cli.js';
 import type { Program } from '../helpers/program.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
+import { startOnSmallDisk, withoutMounts } from '../helpers/small-disk.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const skip = withoutBitcoind();
@@ -47,6 +48,15 @@ function startSeed(t: Test, { datadir, stateDir }: Place, more: readonly string[
   return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', ...more], {
     timeoutMs: 120_000,
   });
+}
+
+/** The same with a state folder on a disk of its own, to which nothing can be linked. */
+function startSeedOnSmallDisk(t: Test, { datadir, stateDir }: Place, sizeMib: number): Program {
+  mkdirSync(stateDir);
+  const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
+  const args = ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', '--keep', '1GiB'];
+  const command = [process.execPath, programPath, ...args];
+  return startOnSmallDisk(t, stateDir, sizeMib, command, { timeoutMs: 120_000 });
 }
 
 const state = (name: string | undefined, how: string) =>
@@ -128,3 +138,24 @@ t.test('with --keep the files stay served, within the budget', { skip }, async (
   t.ok((await get(t, again, second?.blocks.infoHashV1)).isWhole, 'after a restart');
   t.equal((await again.stop()).code, 0);
 });
+
+t.test(
+  'a disk that is too small for what is to be kept is told of, and what is held open stays served',
+  { skip: skip || withoutMounts() },
+  async (t) => {
+    const at = await place(t);
+    const [first, , third] = at.segments;
+    // More than fits, and no more files than are held open.
+    const seed = startSeedOnSmallDisk(t, at, 6);
+    await seed.printed(/"event":"ready"/);
+    await at.node.rpc('pruneblockchain', [100]);
+    await seed.printed(/"event":"kept".*"survives":true/);
+    await seed.printed(
+      /"event":"warning","message":"a file that the node has deleted cannot be copied: [^"]*[Nn]o space/,
+    );
+    await seed.printed(/"event":"kept".*"survives":false/);
+    t.ok((await get(t, seed, first?.blocks.infoHashV1)).isWhole, 'held open where it cannot be copied');
+    t.ok((await get(t, seed, third?.blocks.infoHashV1)).isWhole);
+    t.equal((await seed.stop()).code, 0);
+  },
+);
