@@ -67,6 +67,8 @@ export declare class ChainRecords {
   static ofSegments(folder: string, network: string, nowSeconds: number, cancel?: CancelFlag | undefined | null): Promise<ChainRecords>
   /** The height behind the last block held; all from genesis on are. */
   endHeight(): number
+  /** Whether the chain has less work than the floor of its network: whether it is the real one is not proven. */
+  isBelowWorkFloor(): boolean
   /** Hash of the block at a height, 32 bytes; null beyond the chain. */
   hashAt(height: number): Buffer | null
   /** The height of the block with that hash, 32 bytes; null when the chain has none. */
@@ -757,6 +759,12 @@ export interface DecodedBlock {
   weight: number
 }
 
+/**
+ * The segments that come to something else than a `sums` companion says, rising. `progress` counts heights. ERR_SUMS, and
+ * as `makeCoinHints`.
+ */
+export declare function differingCoinSegments(records: ChainRecords, sums: string, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<number[]>
+
 /** What did not cross since the last batch. */
 export interface Dropped {
   /** Malformed, too many, or not drained in time. */
@@ -1131,6 +1139,12 @@ export declare function makeCoinHints(records: ChainRecords, endHeight: number, 
  * heights of each pass. Errors as `makeCoinHints`, and ERR_HINTS.
  */
 export declare function makeCoinSnapshot(records: ChainRecords, endHeight: number, hints: string | undefined | null, out: string, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<MadeSnapshot>
+
+/**
+ * Writes what each of the first `segments` segments creates and spends to `out`, the `sums` companion, whole or not at
+ * all; its length in bytes. `progress` counts heights. Errors as `makeCoinHints`.
+ */
+export declare function makeCoinSums(records: ChainRecords, segments: number, out: string, options: CoinSetOptions, progress: Progress, cancel?: CancelFlag | undefined | null): Promise<number>
 
 /** What came of a `mapPort`. */
 export interface MappingAnswer {

@@ -773,7 +773,7 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, decodeBlock, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
+const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, decodeBlock, differingCoinSegments, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, makeCoinSums, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }
@@ -795,6 +795,7 @@ export { ValidationProgress }
 export { checkTorrent }
 export { coreSnapshots }
 export { decodeBlock }
+export { differingCoinSegments }
 export { findCoinCulprits }
 export { hashExtents }
 export { hashingWarning }
@@ -802,6 +803,7 @@ export { hashTorrent }
 export { lockFile }
 export { makeCoinHints }
 export { makeCoinSnapshot }
+export { makeCoinSums }
 export { networkParams }
 export { openBlockArchive }
 export { openSegmentFiles }

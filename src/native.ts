@@ -1024,6 +1024,11 @@ export class ChainRecords {
     return this.#inner.endHeight();
   }
 
+  /** Whether it has less work than the floor of its network. */
+  isBelowWorkFloor(): boolean {
+    return this.#inner.isBelowWorkFloor();
+  }
+
   /** 32 bytes, internal order; null beyond the chain. */
   hashAt(height: number): Uint8Array | null {
     return this.#inner.hashAt(height);
@@ -1063,6 +1068,23 @@ export class ChainRecords {
   ): Promise<MadeSnapshot> {
     return counted(options, (counter, cancel) =>
       bindings.makeCoinSnapshot(this.#inner, endHeight, hints, out, options, counter, cancel),
+    );
+  }
+
+  /**
+   * Writes to `out` what each of the first segments creates and spends; its length in bytes.
+   * @throws BlockswarmError as `makeHints`
+   */
+  makeSums(segments: number, out: string, options: CoinSetOptions): Promise<number> {
+    return counted(options, (counter, cancel) =>
+      bindings.makeCoinSums(this.#inner, segments, out, options, counter, cancel),
+    );
+  }
+
+  /** The segments that come to something else than a file of `makeSums` says. @throws BlockswarmError ERR_SUMS too */
+  differingSegments(sums: string, options: CoinSetOptions): Promise<readonly number[]> {
+    return counted(options, (counter, cancel) =>
+      bindings.differingCoinSegments(this.#inner, sums, options, counter, cancel),
     );
   }
 

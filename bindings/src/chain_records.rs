@@ -8,6 +8,7 @@ use blockswarm_chain::chain_records::ChainRecords as Records;
 use blockswarm_chain::headers::{HeaderChain, HeaderFault};
 use blockswarm_chain::scan::{NodeRecords, ScanError, SegmentFiles, SegmentRecords};
 use blockswarm_chain::segments::SegmentKind;
+use blockswarm_chain::u256::U256;
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi_derive::napi;
 use std::path::Path;
@@ -90,6 +91,13 @@ impl ChainRecords {
     #[napi(catch_unwind)]
     pub fn end_height(&self) -> u32 {
         self.records.heights().end
+    }
+
+    /// Whether the chain has less work than the floor of its network: whether it is the real one is not proven.
+    #[napi(catch_unwind)]
+    pub fn is_below_work_floor(&self) -> bool {
+        let headers = self.records.headers();
+        headers.tip_work() < U256::from_be_bytes(&headers.params().min_chain_work)
     }
 
     /// Hash of the block at a height, 32 bytes; null beyond the chain.

@@ -6,8 +6,8 @@ use crate::hash::Progress;
 use crate::store::{CancelFlag, flag, number};
 use crate::task::Job;
 use blockswarm_chain::coinset::{
-    Cause, CoinRange, CoinSetError, CoinSetJob, Culprit, EndCoins, SetTotals, find_culprits, make_hints,
-    make_hints_of_snapshot, make_snapshot, read_totals,
+    Cause, CoinRange, CoinSetError, CoinSetJob, Culprit, EndCoins, SetTotals, differing_segments,
+    find_culprits, make_hints, make_hints_of_snapshot, make_snapshot, make_sums, read_totals,
 };
 use blockswarm_chain::known_snapshots::{KnownSnapshot, known_snapshots};
 use napi::bindgen_prelude::{AsyncTask, Buffer};
@@ -312,6 +312,37 @@ pub fn find_coin_culprits(
         let culprits = find_culprits(&task.job(), &range).map_err(refused)?;
         Ok(culprits.into_iter().map(Into::into).collect())
     }))
+}
+
+/// Writes what each of the first `segments` segments creates and spends to `out`, the `sums` companion, whole or not at
+/// all; its length in bytes. `progress` counts heights. Errors as `makeCoinHints`.
+#[napi(catch_unwind, ts_return_type = "Promise<number>")]
+pub fn make_coin_sums(
+    records: &ChainRecords,
+    segments: u32,
+    out: String,
+    options: CoinSetOptions,
+    progress: &Progress,
+    cancel: Option<&CancelFlag>,
+) -> AsyncTask<Job<i64>> {
+    let task = Task::new(records, options, progress, cancel);
+    AsyncTask::new(Job::new(move || {
+        make_sums(&task.job(), segments, Path::new(&out)).map(number).map_err(refused)
+    }))
+}
+
+/// The segments that come to something else than a `sums` companion says, rising. `progress` counts heights. ERR_SUMS, and
+/// as `makeCoinHints`.
+#[napi(catch_unwind, ts_return_type = "Promise<number[]>")]
+pub fn differing_coin_segments(
+    records: &ChainRecords,
+    sums: String,
+    options: CoinSetOptions,
+    progress: &Progress,
+    cancel: Option<&CancelFlag>,
+) -> AsyncTask<Job<Vec<u32>>> {
+    let task = Task::new(records, options, progress, cancel);
+    AsyncTask::new(Job::new(move || differing_segments(&task.job(), Path::new(&sums)).map_err(refused)))
 }
 
 /// Reads a snapshot from end to end, checks its form, and adds up its coins, on a worker and threads of its own.

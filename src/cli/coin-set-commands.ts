@@ -1,4 +1,4 @@
-/** `blockswarm hints make`, `snapshot make` and `snapshot verify`. */
+/** `blockswarm hints make`, `sums make`, `snapshot make` and `snapshot verify`. */
 import { type Command, Option } from 'commander';
 import { wholeNumber } from './options.js';
 import type { AddCommand } from './program.js';
@@ -29,6 +29,24 @@ export function addCoinSetCommands(
       )
       .option('--snapshot <file>', 'take them from a UTXO snapshot of that block; needs no undo data'),
     async () => (await import('./hints-command.js')).hintsMakeCommand,
+  );
+
+  const sums = program.command('sums').description('what each segment creates and spends, as products');
+  add(
+    chain(
+      sums
+        .command('make')
+        .description(
+          'write what each segment creates and spends: `validate --sums` names the one that differs',
+        ),
+    )
+      .requiredOption('--out <file>', 'the file to write, or a folder for a file named after its segments')
+      .option(
+        '--last-segment <k>',
+        'up to this segment, itself included (default: the last sealed one)',
+        wholeNumber(0, 99_999),
+      ),
+    async () => (await import('./sums-command.js')).sumsMakeCommand,
   );
 
   const snapshot = program

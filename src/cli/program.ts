@@ -156,6 +156,10 @@ function buildProgram(env: Env, outcome: Outcome): Command {
         'for set: which outputs survive the last block (default: found in a pass before)',
       )
       .option('--snapshot <file>', "for set: the coins after the last block, Core's `dumptxoutset`")
+      .option(
+        '--sums <file>',
+        'for set: names the segments that differ from it when it is not proven; `sums make` makes it',
+      )
       .option('--from-snapshot <file>', 'for set with --from: the coins before the first block')
       .option('--threads <n>', 'threads that judge (default: one a core)', wholeNumber(1, 256))
       .addOption(stateDirOption()),

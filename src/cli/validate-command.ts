@@ -20,6 +20,7 @@ interface Options extends OutputOptions {
   readonly to?: number;
   readonly hints?: string;
   readonly snapshot?: string;
+  readonly sums?: string;
   readonly fromSnapshot?: string;
   readonly threads?: number;
   readonly stateDir?: string;
@@ -89,6 +90,7 @@ function usage(message: string): BlockswarmError {
 function json(result: Validated) {
   const { network, firstHeight, endHeight, blocks, transactions, inputs, seconds, proven, failure } = result;
   const culprits = result.culprits.map(culpritJson);
+  const { differingSegments } = result;
   return {
     network,
     firstHeight,
@@ -104,6 +106,7 @@ function json(result: Validated) {
         ...failure,
         txid: failure.txid && displayHash(failure.txid),
         ...(culprits.length > 0 && { culprits }),
+        ...(differingSegments && { differingSegments }),
       },
     }),
   };
@@ -120,12 +123,19 @@ function text(result: Validated): string {
   const lines = failure
     ? [`${path}: NOT VALID at ${place(failure)}`, `  ${blames[failure.blame] ?? failure.blame}`]
     : [`${path}: ${network}, blocks ${firstHeight} to ${endHeight - 1} are valid`];
+  const { differingSegments } = result;
+  if (differingSegments) lines.push(`  ${segmentsText(differingSegments)}`);
   lines.push(...culpritLines(result.culprits), ...proven.flatMap(provenLines));
   if (proven.length === 0) lines.push('  nothing is proven');
   lines.push(
     `  ${blocks} blocks, ${transactions} transactions, ${inputs} inputs in ${formatDuration(seconds * 1000)} (${rate(result)} inputs a second)`,
   );
   return lines.join('\n');
+}
+
+function segmentsText(segments: readonly number[]): string {
+  if (segments.length === 0) return 'all segments come to what the sums say';
+  return `other than the sums say: segment ${segments.join(', ')}`;
 }
 
 function provenLines({ firstHeight, endHeight, levels: proven }: Proven): string[] {

@@ -35,6 +35,11 @@ export function hintsFileName(network: string, count: number): string {
   return fileName(network, 'hints', count);
 }
 
+/** `bitcoin-mainnet-sums-00480.dat`: what each of the segments `[0, count)` creates and spends. */
+export function sumsFileName(network: string, count: number): string {
+  return fileName(network, 'sums', count);
+}
+
 /** `bitcoin-mainnet-utxo-840000.dat`: the coins that the block at that height leaves. */
 export function snapshotFileName(network: string, height: number): string {
   return `bitcoin-${network}-utxo-${height}.dat`;

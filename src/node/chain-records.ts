@@ -73,6 +73,11 @@ function opened(
   } catch (cause) {
     throw new BlockswarmError('ERR_IO', `cannot make the state folder ${scratch}`, { cause });
   }
+  if (records.isBelowWorkFloor()) {
+    report.warn(
+      'the chain has less work than the floor of its network: whether it is the real one is not proven',
+    );
+  }
   const threads = options.threads ?? availableParallelism();
   return {
     network,

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { sealedSegments } from '../chain/segment.js';
 import { BlockswarmError } from '../errors.js';
-import { hintsFileName, snapshotFileName } from '../metainfo/segment.js';
+import { hintsFileName, snapshotFileName, sumsFileName } from '../metainfo/segment.js';
 import {
   type CoinCulprit,
   type CoinTotals,
@@ -70,13 +70,13 @@ export async function makeHints(
   };
 }
 
-function wholeSegmentsEnd({ records, network }: OpenChain, { segments }: HintsOptions): number {
+function wholeSegmentsEnd({ records, network }: OpenChain, { segments }: ChainOptions): number {
   const { interval } = network;
   const endHeight = records.endHeight();
   const count =
     segments === undefined ? sealedSegments(endHeight - 1, interval) : Math.floor(endHeight / interval);
   if (count > 0) return count * interval;
-  const text = `no segment is sealed (tip ${endHeight - 1}); --to H makes hints of the blocks up to any height`;
+  const text = `no segment is sealed (tip ${endHeight - 1}): say up to where (--to, --last-segment)`;
   throw new BlockswarmError('ERR_NOT_SEALED', text);
 }
 
@@ -92,6 +92,36 @@ async function outPath(out: string, name: () => string): Promise<string> {
   const path = found?.isDirectory() ? join(out, name()) : out;
   await checkWritable(path, true);
   return path;
+}
+
+export interface SumsOptions extends ChainOptions {
+  /** A file, or a folder in which it gets the name of its segments. */
+  readonly out: string;
+  /** All that are sealed when absent. */
+  readonly lastSegment?: number | undefined;
+}
+
+export interface SumsResult {
+  readonly network: string;
+  readonly segments: number;
+  readonly file: string;
+  readonly lengthBytes: number;
+}
+
+/** @throws BlockswarmError as `openChain` and `ChainRecords.makeSums`; ERR_NOT_SEALED, ERR_USAGE */
+export async function makeSums(
+  options: SumsOptions,
+  signal: AbortSignal,
+  report: Report,
+): Promise<SumsResult> {
+  const chain = await openChain(options, signal, report);
+  const { network, records } = chain;
+  const { lastSegment } = options;
+  const { interval, name } = network;
+  const segments = lastSegment === undefined ? wholeSegmentsEnd(chain, options) / interval : lastSegment + 1;
+  const file = await outPath(options.out, () => sumsFileName(name, segments));
+  const lengthBytes = await records.makeSums(segments, file, chain.pass('adding up', segments * interval));
+  return { network: name, segments, file, lengthBytes };
 }
 
 export interface SnapshotOptions extends ChainOptions {

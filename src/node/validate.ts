@@ -45,6 +45,8 @@ export interface ValidateOptions {
   readonly endHeight?: number | undefined;
   readonly hints?: string | undefined;
   readonly snapshot?: string | undefined;
+  /** What each segment creates and spends, as somebody says: names the segment when the set is not proven. */
+  readonly sums?: string | undefined;
   /** The coins before the first block, when that is not genesis. */
   readonly startSnapshot?: string | undefined;
   readonly threads?: number | undefined;
@@ -65,6 +67,8 @@ export interface Validated extends Omit<ValidationVerdict, 'set' | 'warnings'> {
   readonly proven: readonly Proven[];
   /** Which coins do not add up, when the set is not proven: at most ten, the lowest height first. */
   readonly culprits: readonly CoinCulprit[];
+  /** The segments that come to something else than `sums` says; null when that was not looked at. */
+  readonly differingSegments: readonly number[] | null;
 }
 
 /** A run's part of the state folder: a seed of the same directory keeps the rest. */
@@ -86,11 +90,15 @@ export async function validateChain(
   try {
     const indexPath = join(state.path, 'index.redb');
     const startedMs = performance.now();
-    const outcome = (verdict: ValidationVerdict, culprits: readonly CoinCulprit[]): Validated => {
+    const outcome = async (
+      verdict: ValidationVerdict,
+      culprits: readonly CoinCulprit[],
+    ): Promise<Validated> => {
+      const differingSegments = verdict.failure?.blame === 'coins' ? await coins.differingSegments() : null;
       const seconds = (performance.now() - startedMs) / 1000;
       for (const warning of verdict.warnings) report.warn(warning);
       const proven = provenOf(verdict, options.levels);
-      return { ...verdict, network: network.name, path, seconds, proven, culprits };
+      return { ...verdict, network: network.name, path, seconds, proven, culprits, differingSegments };
     };
     const coins = new ChainCoins({ ...options, indexPath }, state.path, signal, report);
     const { hints, failure } = await coins.hintsFor(options);
@@ -100,11 +108,13 @@ export async function validateChain(
     await coins.forget();
     if (failure instanceof Error) {
       // The run reads the same blocks, and says more of what is wrong with them.
-      if (verdict.failure) return outcome(verdict, []);
+      if (verdict.failure) return await outcome(verdict, []);
       throw failure;
     }
-    if (failure) return outcome({ ...verdict, failure: verdict.failure ?? coinsFailure(verdict) }, failure);
-    return outcome(verdict, verdict.failure?.blame === 'coins' ? await coins.culprits(plan, verdict) : []);
+    if (failure)
+      return await outcome({ ...verdict, failure: verdict.failure ?? coinsFailure(verdict) }, failure);
+    const culprits = verdict.failure?.blame === 'coins' ? await coins.culprits(plan, verdict) : [];
+    return await outcome(verdict, culprits);
   } finally {
     state.close();
   }
@@ -185,6 +195,15 @@ class ChainCoins {
       this.#report.warn(`which coin it is cannot be told: ${(error as Error).message}`);
       return [];
     }
+  }
+
+  /** The segments that `sums` contradicts; null when none were given. */
+  async differingSegments(): Promise<readonly number[] | null> {
+    const { sums } = this.#options;
+    if (sums === undefined) return null;
+    return this.#withChain(({ records, pass }) =>
+      records.differingSegments(sums, pass('looking for the segment', records.endHeight())),
+    );
   }
 
   /** Lets go of hints that were made for a run that has ended. */

@@ -141,6 +141,13 @@ t.test("mainnet's first blocks", async (t) => {
         t.equal(result.code, code, name);
         t.match(result.stderr, message, name);
       }
+      // Of a block whose coins Core knows by another hash.
+      const hash = '135eec25a6fb277884e5824e7aa7d052c4868161c99a5122170b5266f86c273d';
+      Buffer.from(hash, 'hex').reverse().copy(regtest, 11);
+      writeFileSync(file, regtest);
+      const known = await cli(t, ['snapshot', 'verify', file, '--network', 'regtest', '--json']);
+      t.equal(known.code, 5);
+      t.match(JSON.parse(known.stdout), { height: 110, knownToCore: false, proven: [] });
       const hints = [
         'hints',
         'make',
@@ -277,6 +284,9 @@ t.test('validate', async (t) => {
     await cliJson(t, ['export', '--datadir', datadir, '--to', folder, '--last-segment', '0']);
     const hints = join(folder, 'hints');
     await cliJson(t, ['hints', 'make', '--segments', folder, '--out', hints]);
+    const made = await cliJson<Made>(t, ['sums', 'make', '--segments', folder, '--out', folder]);
+    t.match(made, { file: join(folder, 'bitcoin-mainnet-sums-00001.dat'), lengthBytes: 780, segments: 1 });
+    const sums = ['--sums', made.file];
     // Block 170 spends the coinbase of block 9: said to be of block 8, its script and value stay right.
     const spent = join(folder, 'bitcoin-mainnet-spent-00000.dat');
     retell(spent, join(folder, 'bitcoin-mainnet-blocks-00000.dat'), 170, (undo) => {
@@ -284,12 +294,12 @@ t.test('validate', async (t) => {
       undo[2] = 0x11;
     });
     for (const more of [['--hints', hints], []]) {
-      const args = ['validate', '--segments', folder, '--prove', 'chain,scripts,set', ...more];
+      const args = ['validate', '--segments', folder, '--prove', 'chain,scripts,set', ...sums, ...more];
       const { code, stdout, stderr } = await cli(t, [...args, '--json']);
       t.equal(code, 5, stderr);
       const { failure, proven } = JSON.parse(stdout);
       t.same(proven, [{ firstHeight: 0, endHeight: 2016, levels: ['chain', 'scripts'] }]);
-      t.match(failure, { level: 'set', blame: 'coins' });
+      t.match(failure, { level: 'set', blame: 'coins', differingSegments: [0] });
       t.equal(failure.culprits.length, 1);
       t.match(failure.culprits[0], {
         segment: 0,
@@ -301,11 +311,12 @@ t.test('validate', async (t) => {
         spentBy: { txid: 'f4184fc596403b9d638783cf57adfe4c75c605f6356fbc91338530e9831e9e16', input: 0 },
       });
       const text = (await cli(t, args)).stdout;
+      t.match(text, / {2}other than the sums say: segment 0\n/);
       t.match(text, / {2}segment 0, block 170, input 0 of f4184fc5.* has another height in the spent record/);
     }
-    const made = await cli(t, ['hints', 'make', '--segments', folder, '--out', join(folder, 'more')]);
-    t.equal(made.code, 5);
-    t.match(made.stdout, /^no hints: .* do not add up\n {2}segment 0, block 170, /);
+    const none = await cli(t, ['hints', 'make', '--segments', folder, '--out', join(folder, 'more')]);
+    t.equal(none.code, 5);
+    t.match(none.stdout, /^no hints: .* do not add up\n {2}segment 0, block 170, /);
     t.notOk(existsSync(join(folder, 'more')));
   });
 });

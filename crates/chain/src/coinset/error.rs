@@ -8,6 +8,7 @@ use crate::block::BlockFault;
 use crate::hints::HintsFault;
 use crate::scan::ScanError;
 use crate::snapshot::SnapshotFault;
+use crate::sums::SumsFault;
 use crate::undo::UndoFault;
 
 use super::Culprit;
@@ -68,6 +69,14 @@ pub enum CoinSetError {
         /// What is wrong.
         fault: SnapshotFault,
     },
+    /// A file of sums that is none.
+    #[error("{}: {fault}", path.display())]
+    Sums {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: SumsFault,
+    },
     /// Coins that do not add up: at most ten, the lowest height first.
     #[error("{}", .0.first().map_or("the coins do not add up".into(), ToString::to_string))]
     Culprits(Vec<Culprit>),
@@ -96,9 +105,11 @@ impl CoinSetError {
             Self::BeyondChain { .. } => "ERR_SEGMENT_RANGE",
             Self::Hints { fault: HintsFault::Io(cause), .. }
             | Self::Snapshot { fault: SnapshotFault::Io(cause), .. }
+            | Self::Sums { fault: SumsFault::Io(cause), .. }
             | Self::Io { cause, .. } => io_code(cause),
             Self::Hints { .. } | Self::HintsHeight { .. } => "ERR_HINTS",
             Self::Snapshot { .. } => "ERR_SNAPSHOT",
+            Self::Sums { .. } => "ERR_SUMS",
             Self::Culprits(_) => "ERR_COINS",
             Self::Cancelled => "ERR_INTERRUPTED",
         }
@@ -112,6 +123,11 @@ impl CoinSetError {
     /// Of a hints file.
     pub(super) fn hints(path: &Path) -> impl Fn(HintsFault) -> Self {
         move |fault| Self::Hints { path: path.to_owned(), fault }
+    }
+
+    /// Of a sums file.
+    pub(super) fn sums(path: &Path) -> impl Fn(SumsFault) -> Self {
+        move |fault| Self::Sums { path: path.to_owned(), fault }
     }
 
     /// Of a snapshot file.

@@ -23,7 +23,7 @@ mod whole_file;
 pub use culprit::{Cause, CoinField, Culprit, find_culprits};
 pub use error::CoinSetError;
 pub use hints::{HintsMade, make_hints, make_hints_of_snapshot};
-pub use segment_sums::{differing_segments, left_of, sum_segments};
+pub use segment_sums::{differing_segments, make_sums};
 pub use snapshot::{SnapshotMade, make_snapshot};
 pub use totals::{SetTotals, read_totals};
 

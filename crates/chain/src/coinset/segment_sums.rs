@@ -1,20 +1,27 @@
 //! What each segment of a chain creates and spends, as products: the `sums` companion, and which segments it contradicts.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
 use crate::coins::{Coin, OutPoint};
-use crate::sums::{MuHash, SegmentSums};
+use crate::sums::{SegmentSums, read_sums, write_sums};
 use crate::validate::CoinVisitor;
 
 use super::walk::Buffers;
+use super::whole_file::WholeFile;
 use super::{CoinSetError, CoinSetJob};
 
 /// Adds up what the blocks of whole `segments` create and spend: one pass over blocks and undo records, and some 4 µs for
 /// each coin.
-pub fn sum_segments(job: &CoinSetJob<'_>, segments: Range<u32>) -> Result<Vec<SegmentSums>, CoinSetError> {
+pub(super) fn sum_segments(
+    job: &CoinSetJob<'_>,
+    segments: Range<u32>,
+) -> Result<Vec<SegmentSums>, CoinSetError> {
     let interval = job.records.headers().params().interval.max(1);
     let sums = Mutex::new(vec![SegmentSums::default(); segments.len()]);
     let heights = segments.start.saturating_mul(interval)..segments.end.saturating_mul(interval);
@@ -48,13 +55,23 @@ pub fn sum_segments(job: &CoinSetJob<'_>, segments: Range<u32>) -> Result<Vec<Se
     Ok(sums.into_inner())
 }
 
-/// The segments that come to something else than a `sums` companion says of them: where to look first when the sums of a
-/// whole chain differ. Of those that both have.
-pub fn differing_segments(job: &CoinSetJob<'_>, sums: &[SegmentSums]) -> Result<Vec<u32>, CoinSetError> {
-    let interval = job.records.headers().params().interval.max(1);
-    let whole = (job.records.heights().end / interval).min(sums.len() as u32);
+/// Writes the `sums` companion of the first `segments` segments to `out`, whole or not at all; its length in bytes.
+pub fn make_sums(job: &CoinSetJob<'_>, segments: u32, out: &Path) -> Result<u64, CoinSetError> {
+    let sums = sum_segments(job, 0..segments)?;
+    let mut file = WholeFile::create(out).map_err(CoinSetError::io(out))?;
+    write_sums(&mut file, job.records.headers().params().magic, &sums).map_err(CoinSetError::sums(out))?;
+    file.finish().map_err(CoinSetError::io(out))
+}
+
+/// The segments that come to something else than the `sums` companion in a file says of them: where to look first when
+/// the sums of a whole chain differ. Of those that both have.
+pub fn differing_segments(job: &CoinSetJob<'_>, path: &Path) -> Result<Vec<u32>, CoinSetError> {
+    let params = job.records.headers().params();
+    let file = File::open(path).map_err(CoinSetError::io(path))?;
+    let said = read_sums(BufReader::new(file), params.magic).map_err(CoinSetError::sums(path))?;
+    let whole = (job.records.heights().end / params.interval.max(1)).min(said.len() as u32);
     let own = sum_segments(job, 0..whole)?;
-    Ok((0..).zip(own.iter().zip(sums)).filter(|(_, (own, said))| own != said).map(|(at, _)| at).collect())
+    Ok((0..).zip(own.iter().zip(&said)).filter(|(_, (own, said))| own != said).map(|(at, _)| at).collect())
 }
 
 /// The products of one segment, as far as one thread has come.
@@ -73,15 +90,4 @@ impl CoinVisitor for Products {
     fn spent(&mut self, point: OutPoint<'_>, coin: &Coin<'_>) {
         self.sums.spent.insert_coin(point, coin, &mut self.scratch);
     }
-}
-
-/// What all segments leave: those created less those spent.
-pub fn left_of(sums: &[SegmentSums]) -> MuHash {
-    let (mut left, mut spent) = (MuHash::default(), MuHash::default());
-    for segment in sums {
-        left.combine(&segment.created);
-        spent.combine(&segment.spent);
-    }
-    left.remove(&spent);
-    left
 }
