@@ -4,7 +4,7 @@ import { cpSync, existsSync, readFileSync, statSync, watch, writeFileSync } from
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Validated } from '../../src/node/validate.js';
-import { cli, cliJson, startCli } from '../helpers/cli.js';
+import { cli, cliJson, startCli, startSeed } from '../helpers/cli.js';
 import { recordOffsets, samplePath, sampleTipHeight } from '../helpers/engine.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
 import { sampleDatadir } from '../helpers/sample-datadir.js';
@@ -72,6 +72,13 @@ t.test('a data directory', async (t) => {
     t.equal(refused.code, 5);
   });
 
+  await t.test('is proven while a seed serves it', async (t) => {
+    const state = ['--state-dir', tempFolder(t)];
+    await startSeed(t, ['--datadir', datadir, '--no-dht', ...state]);
+    const { proven } = await cliJson<Validated>(t, ['validate', '--datadir', datadir, ...state]);
+    t.equal(proven[0]?.endHeight, blocks);
+  });
+
   await t.test(
     'with a damaged block or record: exit code 5, the lowest height, and whose fault',
     async (t) => {
@@ -123,40 +130,37 @@ t.test('segment files are proven like the node they came from', async (t) => {
   t.match(result.failure, { height: 287, reason: 'checksum mismatch', blame: 'spent-record' });
 });
 
-t.test('a run that is killed goes on where it was, and only its user can read what is kept', async (t) => {
-  const { datadir } = await regtestChain(t);
-  const state = tempFolder(t);
-  const args = [
-    'validate',
-    '--datadir',
-    datadir,
-    '--network',
-    'regtest',
-    '--threads',
-    '1',
-    '--state-dir',
-    state,
-  ];
-  const program = startCli(t, args);
-  let record = '';
-  const watcher = watch(state, { recursive: true }, (_event, name) => {
-    const path = join(state, name ?? '');
-    if (!path.endsWith('run.redb') || !existsSync(path)) return;
-    record = path;
-    program.kill('SIGKILL');
+for (const signal of ['SIGKILL', 'SIGINT'] as const) {
+  t.test(`after ${signal} a run goes on where it was, and only its user reads what is kept`, async (t) => {
+    const { datadir } = await regtestChain(t);
+    const state = tempFolder(t);
+    const node = ['validate', '--datadir', datadir, '--network', 'regtest'];
+    const args = [...node, '--threads', '1', '--state-dir', state];
+    const program = startCli(t, args);
+    let record = '';
+    const watcher = watch(state, { recursive: true }, (_event, name) => {
+      const path = join(state, name ?? '');
+      if (record !== '' || !path.endsWith('run.redb') || !existsSync(path)) return;
+      record = path;
+      program.kill(signal);
+    });
+    const { code, stderr } = await program.finished;
+    watcher.close();
+    t.not(record, '');
+    if (signal === 'SIGINT' && code !== 0) {
+      t.equal(code, 7);
+      t.match(stderr, /interrupted; what was done is kept/);
+    }
+    if (existsSync(record)) t.equal(statSync(record).mode & 0o777, 0o600);
+    const again = await cliJson<Validated>(t, args);
+    const fresh = await cliJson<Validated>(t, node);
+    t.same(
+      [again.blocks, again.transactions, again.inputs, again.proven],
+      [fresh.blocks, fresh.transactions, fresh.inputs, fresh.proven],
+    );
+    t.notOk(existsSync(record), 'nothing is left of a run that has ended');
   });
-  await program.finished;
-  watcher.close();
-  t.not(record, '');
-  if (existsSync(record)) t.equal(statSync(record).mode & 0o777, 0o600);
-  const again = await cliJson<Validated>(t, args);
-  const fresh = await cliJson<Validated>(t, ['validate', '--datadir', datadir, '--network', 'regtest']);
-  t.same(
-    [again.blocks, again.transactions, again.inputs, again.proven],
-    [fresh.blocks, fresh.transactions, fresh.inputs, fresh.proven],
-  );
-  t.notOk(existsSync(record), 'nothing is left of a run that has ended');
-});
+}
 
 t.test('what is asked for wrongly is told', async (t) => {
   const datadir = await sampleDatadir();
