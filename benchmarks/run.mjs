@@ -17,6 +17,7 @@ const benches = {
   hash: () => import('./micro/hash.mjs'),
   store: () => import('./micro/store.mjs'),
   validate: () => import('./micro/validate.mjs'),
+  'validate-chain': () => import('./whole/validate.mjs'),
   make: () => import('./whole/make.mjs'),
   verify: () => import('./whole/verify.mjs'),
   seed: () => import('./whole/seed.mjs'),

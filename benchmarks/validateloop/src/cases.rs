@@ -105,6 +105,12 @@ impl Case {
         Ok(Self { name: "generated, mainnet's mix", blocks, params, median_times: Box::new(headers) })
     }
 
+    /// One block at height 1 of a regtest chain.
+    pub fn of_one(name: &'static str, bytes: Vec<u8>, spent: SpentCoins) -> Result<Self, Box<dyn Error>> {
+        let block = Block { spent, ..Block::new(bytes, 1)? };
+        Ok(Self { name, blocks: vec![block], params: Params::regtest(), median_times: Box::new(Schedule) })
+    }
+
     /// The mainnet blocks of the sample folder that have their coins, and the one with a transaction of 20,000 inputs
     /// by itself.
     pub fn samples(folder: &Path) -> Result<[Self; 2], Box<dyn Error>> {

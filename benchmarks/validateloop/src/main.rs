@@ -2,8 +2,9 @@
 //!
 //! `validateloop [--runs N] [--blocks N] [--samples DIR] BLOCKS` takes the first N blocks of a generated regtest chain
 //! from the plain `blk*.dat` of the folder BLOCKS and, when it is given, the real blocks of DIR with the coins that they
-//! spend (the one of one transaction with 20,000 inputs by itself), and prints one JSON object: `{"cases":[{"case",
-//! "blocks","inputs","coins","bytes","hashedBytes","rows":[{"subject","threads","seconds":[…],"cpuSeconds":[…]}…]}…]}`.
+//! spend (the one of one transaction with 20,000 inputs by itself), makes two blocks that cost the most, and prints one
+//! JSON object: `{"cases":[{"case","blocks","inputs","coins","bytes","hashedBytes","rows":[{"subject","threads",
+//! "seconds":[…],"cpuSeconds":[…]}…]}…]}`.
 //! Subjects take turns every few blocks, in one order and then in the other:
 //!
 //! - `bare`: each input through the verifier, with transactions found and coins at hand; whole blocks spread over threads.
@@ -15,6 +16,7 @@
 
 mod bare;
 mod cases;
+mod costly;
 mod sums;
 
 use std::error::Error;
@@ -73,6 +75,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     if let Some(folder) = samples {
         cases.extend(Case::samples(folder.as_ref())?);
     }
+    cases.extend(costly::cases()?);
     let shown: Vec<String> = cases.iter().map(|case| measure(case, runs)).collect::<Result<_, _>>()?;
     writeln!(io::stdout(), "{{\"cases\":[{}]}}", shown.join(","))?;
     Ok(())
