@@ -3,7 +3,7 @@
  * which are damaged and fetched again, into a folder of ours.
  */
 import type { SegmentKind } from '../metainfo/segment.js';
-import { type HashPace, Store } from '../native.js';
+import { Store } from '../native.js';
 import type { TorrentFault } from '../swarm/link-host.js';
 import type { Swarm } from '../swarm/swarm.js';
 import type { PeerNode } from './peer-node.js';
@@ -94,41 +94,34 @@ export class SegmentSeed {
     this.#takeOver('');
   }
 
-  /**
-   * Looks which of its bytes are there: files may have gone or been cut, and be right again. What was damaged is hashed
-   * once more when its file was written to since, at that pace. Whether pieces came back that nobody has hashed yet.
-   */
-  async survey(pace: HashPace): Promise<boolean> {
+  /** Looks which of its bytes are there: files may have gone or been cut, and be right again. Whether pieces came back. */
+  async survey(): Promise<boolean> {
     const { came, went } = await this.store.survey();
     if (this.closed.aborted) return false;
-    await this.#lookAgain(pace);
-    if (this.closed.aborted) return false;
     this.#takeOver(went > 0 ? 'bytes of files are gone' : '');
-    for (const piece of this.#damaged) this.#mend(piece);
+    // The others are as good as any, until they are hashed: their files were written to since.
+    const still = this.store.damaged();
+    for (const piece of this.#damaged) if (hasPiece(still, piece)) this.#mend(piece);
     return came > 0;
   }
 
-  /** A piece was hashed. */
+  /** What was only assumed was hashed: pieces that were damaged may be right again. */
   scrubbed(): void {
+    const { index, kind, torrent, report } = this.#options;
+    const { name } = torrent;
+    const [damaged, servable] = [this.store.damaged(), this.store.servable()];
+    for (const piece of this.#damaged) {
+      if (hasPiece(damaged, piece) || !hasPiece(servable, piece)) continue;
+      this.#damaged.delete(piece);
+      const text = `piece ${piece} of ${name} is right again where it lies`;
+      report.event({ event: 'right-again', segment: index, kind, name, piece }, text);
+    }
     this.#tell('');
   }
 
   close(): void {
     this.#closed.abort();
     this.#swarm.close();
-  }
-
-  /** Hashes pieces that were damaged and may be right again. */
-  async #lookAgain(pace: HashPace): Promise<void> {
-    const { index, kind, torrent, report } = this.#options;
-    const { name } = torrent;
-    const still = this.store.damaged();
-    for (const piece of [...this.#damaged].filter((piece) => !hasPiece(still, piece))) {
-      const isRight = (await this.store.scrub(piece, piece + 1, pace, this.closed)) > 0;
-      if (!isRight || !this.#damaged.delete(piece)) continue;
-      const text = `piece ${piece} of ${name} is right again where it lies`;
-      report.event({ event: 'right-again', segment: index, kind, name, piece }, text);
-    }
   }
 
   #failed({ kind, message }: TorrentFault): void {

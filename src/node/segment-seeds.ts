@@ -102,7 +102,7 @@ export class SegmentSeeds {
   async survey(isInDoubt = false): Promise<void> {
     for (const seed of this.#all) {
       if (seed.closed.aborted) continue;
-      const hasMore = await seed.survey(this.#options.scrubPace);
+      const hasMore = await seed.survey();
       if (hasMore || (isInDoubt && seed.store.assumedCount() > 0)) this.scrubLater(seed.index, seed.kind);
     }
   }
