@@ -12,8 +12,8 @@ use crate::hints::{HintsFault, HintsWriter};
 use crate::sorted_runs::{MergedRuns, SortedRuns};
 use crate::validate::CoinVisitor;
 
-use super::culprit::name_culprits;
 use super::ledger::{CoinKey, CoinLedger};
+use super::search::name_culprits;
 use super::suspects::{Suspect, Suspects};
 use super::walk::Buffers;
 use super::whole_file::WholeFile;

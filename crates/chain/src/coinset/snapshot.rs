@@ -17,8 +17,9 @@ use crate::sorted_records::{MergedRecords, Records, SortedRecords};
 use crate::sorted_runs::nameless_file;
 use crate::validate::CoinVisitor;
 
-use super::culprit::{Cause, Culprit, open_hints};
+use super::culprit::{Cause, Culprit};
 use super::hints::write_hints;
+use super::search::open_hints;
 use super::totals::{CoinTotals, SetTotals};
 use super::walk::Buffers;
 use super::whole_file::WholeFile;
