@@ -261,11 +261,11 @@ const segmentsRun: Run = async (network, options, plan, _indexPath, signal, repo
   const chain = await catalogueChain(network, options.catalogue, signal);
   const numbers = neighbours(found.blocks, chain ? Math.floor(plan.firstHeight / network.interval) : 0);
   if (numbers.length === 0) {
+    const first = Math.floor((chain ? plan.firstHeight : 0) / network.interval);
     const why = chain
-      ? 'that holds the first height'
-      : 'and without it nothing says which chain the others are of';
-    const text = `${folder} has no segment ${Math.floor((chain ? plan.firstHeight : 0) / network.interval)}: ${why}`;
-    throw new BlockswarmError('ERR_DATADIR_EMPTY', chain ? text : `${text}. Name a catalogue (--catalogue)`);
+      ? `which holds block ${plan.firstHeight}`
+      : 'and without it nothing says which chain the others are of. Name a catalogue (--catalogue)';
+    throw new BlockswarmError('ERR_DATADIR_EMPTY', `${folder} has no segment ${first}, ${why}`);
   }
   const file = (index: number, kind: 'blocks' | 'spent') =>
     join(folder, segmentFileName(network.name, index, kind));

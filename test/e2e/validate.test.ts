@@ -1,6 +1,6 @@
 /** `blockswarm validate`: what it proves, what it refuses, and that it goes on after a kill. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Validated } from '../../src/node/validate.js';
@@ -128,6 +128,29 @@ t.test('segment files are proven like the node they came from', async (t) => {
   writeFileSync(spent, bytes);
   const result = await invalid(t, ['--segments', folder, '--network', 'regtest']);
   t.match(result.failure, { height: 287, reason: 'checksum mismatch', blame: 'spent-record' });
+});
+
+t.test('segment files without the first are proven under a catalogue', async (t) => {
+  const { datadir } = await regtestChain(t);
+  const folder = join(tempFolder(t), 'segments');
+  const catalogue = join(tempFolder(t), 'catalogue.dat');
+  const node = ['--datadir', datadir, '--network', 'regtest'];
+  await cliJson(t, ['export', ...node, '--to', folder]);
+  await cliJson(t, ['catalogue', 'make', ...node, '--out', catalogue]);
+  for (const name of ['blocks-00000', 'spent-00000', 'spent-00002'])
+    rmSync(join(folder, `bitcoin-regtest-${name}.dat`));
+  const alone = ['validate', '--segments', folder, '--network', 'regtest'];
+  const named = [...alone, '--catalogue', catalogue];
+  const { proven } = await cliJson<Validated>(t, [...named, '--from', '144', '--to', '287']);
+  t.same(proven, [{ firstHeight: 144, endHeight: 288, levels: ['chain', 'scripts'] }]);
+  const chain = await cliJson<Validated>(t, [...named, '--from', '144', '--prove', 'chain']);
+  t.same(chain.proven, [{ firstHeight: 144, endHeight: 432, levels: ['chain'] }]);
+  const cases: [string[], number, RegExp][] = [
+    [alone, 3, /has no segment 0, and without it nothing says which chain/],
+    [named, 3, /has no segment 0, which holds block 0/],
+    [[...named, '--from', '144'], 1, /block 288: its spent file is missing \[ERR_SPENT_MISSING\]/],
+  ];
+  for (const [args, code, stderr] of cases) t.match(await cli(t, args), { code, stderr });
 });
 
 for (const signal of ['SIGKILL', 'SIGINT'] as const) {
