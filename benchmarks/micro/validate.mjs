@@ -1,6 +1,7 @@
 // Validation on this processor's cores against a bare loop over Core's verifier: every consensus rule with scripts and
 // sums, the same without scripts, and the bytes of blocks alone; and the sums over coins against a bare SHA-256 loop. On
-// a generated chain of more than two million inputs, and on the real blocks of the sample folder.
+// a generated chain of more than two million inputs, and on the real blocks of the sample folder. Two more
+// blocks are legal and cost the most.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../scripts/cache.mjs';
@@ -20,9 +21,12 @@ export async function run({ report, runs }) {
   if (existsSync(samples)) args.push('--samples', samples);
   else report.skip('real mainnet blocks', `no ${samples}`);
   const { cases } = await json(validateloop, args);
+  report.note(
+    'the last block has 1,000 inputs of 24,300 that a block has room for: such a one takes 590 times as long',
+  );
   for (const figures of cases) {
     addRules(report, figures);
-    addSums(report, figures);
+    if (figures.blocks > 1) addSums(report, figures);
   }
 }
 
@@ -41,7 +45,7 @@ function addRules(report, { case: name, blocks, inputs, bytes, rows }) {
       const rate = { ...row, subject: label, metric: 'inputs', unit: '1/s' };
       const speed = { ...row, subject: label, metric: 'blocks', unit: 'MiB/s' };
       if (subject !== 'chain') report.add({ ...rate, values: own.map((time) => inputs / time) });
-      const wanted = subject === 'chain' && threads === 1 ? { atLeast: 400 } : {};
+      const wanted = subject === 'chain' && threads === 1 && blocks > 1 ? { atLeast: 400 } : {};
       report.add({ ...speed, values: own.map((time) => bytes / 2 ** 20 / time), ...wanted });
     }
     if (blocks === 1) {
@@ -76,7 +80,6 @@ function addRules(report, { case: name, blocks, inputs, bytes, rows }) {
 }
 
 function addSums(report, { case: name, coins, hashedBytes, rows }) {
-  if (coins < 1000) return;
   const seconds = (subject) => rows.find((row) => row.subject === subject).seconds;
   const row = { case: `${name}: sums over ${coins} coins of ${Math.round(hashedBytes / coins)} bytes` };
   for (const [subject, label] of Object.entries(hashed)) {
