@@ -164,6 +164,8 @@ export class Seeder {
         tip: (tip) => {
           warnings.look(source.datadir.warnings());
           if (tip) report.event({ event: 'tip', ...shown(tip) }, '');
+          // What was missing may have come.
+          if (this.segments.states.partial > 0) this.#pruned.doubt();
           this.#waker.wake();
         },
         failed: (error) =>

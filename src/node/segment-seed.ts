@@ -186,11 +186,13 @@ export class SegmentSeed {
     // How many pieces are only assumed changes all the time.
     const news = `${state} ${servablePieces}`;
     if (news === this.#told) return;
+    const wasPartial = this.#told.startsWith('partial');
     this.#told = news;
     const { name, pieceCount } = torrent;
     const pieces = { pieceCount, servablePieces, assumedPieces: store.assumedCount() };
     const event = { event: 'segment-state', segment: index, kind, name, state, ...pieces };
-    const text = `${name}: ${servablePieces} of ${pieceCount} pieces are served: ${reason}`;
-    report.event(event, reason === '' ? '' : text);
+    let text = reason && `${name}: ${servablePieces} of ${pieceCount} pieces are served: ${reason}`;
+    if (wasPartial && state !== 'partial') text = `${name}: all ${pieceCount} pieces are served again`;
+    report.event(event, text);
   }
 }
