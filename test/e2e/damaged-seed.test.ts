@@ -39,9 +39,7 @@ async function place(t: Test): Promise<Place> {
 
 function startSeed(t: Test, { datadir, stateDir }: Place, more: readonly string[] = []): Program {
   const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
-  return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', ...more], {
-    timeoutMs: 150_000,
-  });
+  return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', ...more]);
 }
 
 function flip(path: string, offset: number): void {

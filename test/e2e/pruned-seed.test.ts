@@ -45,9 +45,7 @@ async function place(t: Test): Promise<Place> {
 
 function startSeed(t: Test, { datadir, stateDir }: Place, more: readonly string[] = []): Program {
   const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
-  return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', ...more], {
-    timeoutMs: 120_000,
-  });
+  return startCli(t, ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', ...more]);
 }
 
 /** The same with a state folder on a disk of its own, to which nothing can be linked. */
@@ -56,7 +54,7 @@ function startSeedOnSmallDisk(t: Test, { datadir, stateDir }: Place, sizeMib: nu
   const where = ['--datadir', datadir, '--network', network, '--state-dir', stateDir];
   const args = ['seed', ...where, '--listen', '127.0.0.1:0', ...quiet, '--json-lines', '--keep', '1GiB'];
   const command = [process.execPath, programPath, ...args];
-  return startOnSmallDisk(t, stateDir, sizeMib, command, { timeoutMs: 120_000 });
+  return startOnSmallDisk(t, stateDir, sizeMib, command);
 }
 
 const state = (name: string | undefined, how: string) =>

@@ -25,7 +25,7 @@ async function start(t: Test) {
   const bootstrap = () => {
     const common = ['--network', 'regtest', '--listen', '127.0.0.1:0', ...bootstrapNode, '--json-lines'];
     const own = ['--datadir', join(folder, 'new'), '--state-dir', join(folder, 'state')];
-    return startCli(t, ['bootstrap', ...common, ...own], { timeoutMs: 120_000 });
+    return startCli(t, ['bootstrap', ...common, ...own]);
   };
   return { chain, dht: [hub.address], seed, bootstrap, folder };
 }

@@ -30,9 +30,6 @@ export async function cliJson<Result>(
   return JSON.parse(stdout) as Result;
 }
 
-/** Of a program that others are tested with: on a busy machine the whole test takes minutes. */
-const SERVER_TIMEOUT_MS = 300_000;
-
 /** What `seed` says when peers may come. */
 export interface SeedReady {
   /** `host:port`. */
@@ -52,7 +49,7 @@ export async function startSeed(
   options: ProgramOptions = {},
 ): Promise<RunningSeed> {
   const fixed = ['seed', '--listen', '127.0.0.1:0', '--json'];
-  const program = startCli(t, [...fixed, ...args], { timeoutMs: SERVER_TIMEOUT_MS, ...options });
+  const program = startCli(t, [...fixed, ...args], options);
   const [line] = await program.printed(/^\{.*"event":"ready".*\}$/m);
   return { program, ...(JSON.parse(line) as SeedReady) };
 }

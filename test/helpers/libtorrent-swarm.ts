@@ -41,7 +41,7 @@ export class LibtorrentPeer {
       superSeeding ? 'super' : 'plain',
       ...peers,
     ];
-    const program = new Program(t, python, args, { timeoutMs: 180_000 });
+    const program = new Program(t, python, args);
     const [, port] = await program.printed(/"port": (\d+)/);
     return new LibtorrentPeer(program, Number(port));
   }

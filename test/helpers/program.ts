@@ -10,7 +10,7 @@ export interface ProgramOptions {
   readonly cwd?: string;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** After this long the program is killed. */
+  /** After this long the program is killed; `DEFAULT_TIMEOUT_MS` when absent. */
   readonly timeoutMs?: number;
 }
 
@@ -21,6 +21,9 @@ export interface Finished {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** Before tap ends the test's own process, which would leave it behind; on a busy machine a whole test takes minutes. */
+const DEFAULT_TIMEOUT_MS = 280_000;
 
 const running = new Set<Program>();
 // A test process that is ended from outside does not run its teardowns.
@@ -49,7 +52,7 @@ export class Program {
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#take(text, ''));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#take('', text));
     this.child.stdin?.on('error', () => {}); // it may end without reading
-    const timer = setTimeout(() => this.kill('SIGKILL'), options.timeoutMs ?? 60_000);
+    const timer = setTimeout(() => this.kill('SIGKILL'), options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     this.finished = new Promise((resolve, reject) => {
       this.child.once('error', reject);
       this.child.once('close', (code, signal) => {
