@@ -37,13 +37,15 @@ async function network(t: Test, seed: number) {
 for (let seed = 1; seed <= SEEDS; seed++) {
   t.test(`in a young network an announcement is found from everywhere (seed ${seed})`, async (t) => {
     const { nodes, id, pick } = await network(t, seed);
-    // Some 100, 50 and 25 nodes are there: of each a full bucket is known.
+    // Some 100, 50 and 25 nodes are there: of each a full bucket is known. Who is asked by many at once checks only some of
+    // them, so that one may lack a node; nodes that do not look there lack a bucket in nearly all of these places.
     const counts = nodes.flatMap(({ dht, id: own }) =>
       [0, 1, 2].map(
         (bits) => dht.state().ipv4.nodes.filter((node) => commonBits(own, node.id) === bits).length,
       ),
     );
-    t.equal(Math.min(...counts), K, 'every node knows every part of the network');
+    const lacking = counts.filter((count) => count < K).length;
+    t.ok(lacking <= counts.length / 100, `${lacking} of ${counts.length} parts of the network are not known`);
     let missed = 0;
     for (let n = 0; n < ANNOUNCEMENTS; n++) {
       const hash = id();

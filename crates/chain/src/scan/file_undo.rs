@@ -92,6 +92,7 @@ impl BlockIndex {
 
     /// Nobody can tell without the engine.
     #[cfg(not(feature = "engine"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "with the engine it reads and judges")]
     fn spends(&self, _: &[u8], _: (u32, u32), _: &FileReader, _: Record) -> io::Result<Option<Hash>> {
         Ok(None)
     }
