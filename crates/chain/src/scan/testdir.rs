@@ -122,6 +122,7 @@ pub(super) fn block_with(prev: Hash, salt: u32, outpoints: &[(Hash, u32)]) -> (T
 }
 
 /// What a transaction of `block_of_words` spends and makes.
+#[cfg(feature = "engine")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spend {
     /// What the input must say; 0: nothing.
@@ -133,6 +134,7 @@ pub(super) struct Spend {
 }
 
 /// A block with a transaction for each of `spends`, and its undo record.
+#[cfg(feature = "engine")]
 pub(super) fn block_of_words(prev: Hash, salt: u32, spends: &[Spend]) -> (TestBlock, Vec<u8>) {
     let mut transactions = vec![transaction(&[([0; 32], u32::MAX)], salt)];
     let mut body = Vec::new();
