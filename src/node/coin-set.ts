@@ -8,6 +8,7 @@ import { hintsFileName, snapshotFileName, sumsFileName } from '../metainfo/segme
 import {
   type CoinCulprit,
   type CoinTotals,
+  type CoreSnapshot,
   coreSnapshots,
   type Network,
   networkParams,
@@ -212,12 +213,11 @@ export async function checkSnapshot(
     throw new BlockswarmError('ERR_USAGE', '--blocks belongs to --datadir');
   const chain = hasChain ? await openChain(options, signal, report) : null;
   const { blockHash, totals } = await readOf(file, network, options.threads, signal, report);
-  const known = coreSnapshots(network.name).find((snapshot) => sameBytes(snapshot.blockHash, blockHash));
   const result = {
     network: network.name,
     file,
     blockHash,
-    height: known?.height ?? null,
+    height: knownAt(network, blockHash)?.height ?? null,
     totals,
     knownToCore: isKnown(network, blockHash, totals),
     isOfChain: null,
@@ -269,7 +269,11 @@ async function readOf(
   );
 }
 
+function knownAt({ name }: Network, blockHash: Uint8Array): CoreSnapshot | undefined {
+  return coreSnapshots(name).find((snapshot) => sameBytes(snapshot.blockHash, blockHash));
+}
+
 function isKnown(network: Network, blockHash: Uint8Array, totals: CoinTotals): boolean | null {
-  const known = coreSnapshots(network.name).find((snapshot) => sameBytes(snapshot.blockHash, blockHash));
+  const known = knownAt(network, blockHash);
   return known ? sameBytes(known.hashSerialized, totals.hashSerialized) : null;
 }

@@ -4,22 +4,14 @@
  */
 import { rm } from 'node:fs/promises';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { type ResumeDb, Store } from '../native.js';
+import { Store } from '../native.js';
 import type { Swarm } from '../swarm/swarm.js';
-import type { PeerNode } from './peer-node.js';
 import { resumeKey } from './resume.js';
+import type { SegmentDownloadOptions } from './segment-download.js';
 import { pieceWriteError } from './write-error.js';
 
-export interface SpentDownloadOptions {
-  readonly torrent: Metainfo;
-  readonly scratchPath: string;
-  /** What is in the scratch file, for a run after this one. */
-  readonly resumeDb: ResumeDb;
-  readonly peerNode: PeerNode;
-  readonly signal: AbortSignal;
-  /** Told after each piece, and when it fails. */
-  readonly changed: () => void;
-}
+/** As of the blocks file; nothing says what a spent file must hold but its torrent. */
+export type SpentDownloadOptions = Omit<SegmentDownloadOptions, 'network' | 'chain' | 'index'>;
 
 export class SpentDownload {
   readonly torrent: Metainfo;

@@ -105,6 +105,9 @@ export async function validateChain(
     const plan = planOf({ ...options, hints }, join(state.path, 'run.redb'));
     const run = options.datadir === undefined ? segmentsRun : datadirRun;
     const verdict = await run(network, options, plan, indexPath, signal, report);
+    // The search reads the hints as well, those that were made for this run among them.
+    const isOfCoins = failure === undefined && verdict.failure?.blame === 'coins';
+    const culprits = isOfCoins ? await coins.culprits(plan, verdict) : [];
     await coins.forget();
     if (failure instanceof Error) {
       // The run reads the same blocks, and says more of what is wrong with them.
@@ -113,7 +116,6 @@ export async function validateChain(
     }
     if (failure)
       return await outcome({ ...verdict, failure: verdict.failure ?? coinsFailure(verdict) }, failure);
-    const culprits = verdict.failure?.blame === 'coins' ? await coins.culprits(plan, verdict) : [];
     return await outcome(verdict, culprits);
   } finally {
     state.close();
