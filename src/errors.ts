@@ -61,6 +61,11 @@ export class BlockswarmError extends Error {
   }
 }
 
+/** That the command line is wrong: `message` says what was expected. */
+export function usage(message: string): BlockswarmError {
+  return new BlockswarmError('ERR_USAGE', message);
+}
+
 /** Whether a text is one of our codes: narrows what crosses from native code. */
 export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERROR_CODES, text);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { BlockswarmError, ERROR_CODES, type ErrorCode, exitCode, isErrorCode } from '../src/errors.js';
+import { BlockswarmError, ERROR_CODES, type ErrorCode, exitCode, isErrorCode, usage } from '../src/errors.js';
 
 t.test('an error keeps its code, message and cause', async (t) => {
   const cause = new Error('below');
@@ -8,6 +8,7 @@ t.test('an error keeps its code, message and cause', async (t) => {
   t.match(error, { name: 'BlockswarmError', code: 'ERR_IO', message: 'cannot read' });
   t.equal(error.cause, cause);
   t.notOk('cause' in new BlockswarmError('ERR_IO', 'no cause'));
+  t.match(usage('expected a folder'), { code: 'ERR_USAGE', message: 'expected a folder' });
 });
 
 t.test('every code has a meaning and an exit code between 1 and 8', async (t) => {

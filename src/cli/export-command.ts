@@ -1,6 +1,6 @@
 /** `blockswarm export`: segments as files of their own, or all blocks in one for `bitcoind -loadblock`. */
 import { fstatSync } from 'node:fs';
-import { BlockswarmError } from '../errors.js';
+import { usage } from '../errors.js';
 import {
   type BootstrapExportOptions,
   type BootstrapExportResult,
@@ -62,10 +62,6 @@ async function bootstrapExport(
   const result = await exportBootstrap({ ...options, file, isStream }, env.signal, jobReport(output));
   if (isStream) output.note(bootstrapText(result));
   else output.result(result, () => bootstrapText(result));
-}
-
-function usage(message: string): BlockswarmError {
-  return new BlockswarmError('ERR_USAGE', message);
 }
 
 function resultJson({ network, folder, files, withoutSpent }: SegmentExportResult) {

@@ -2,7 +2,7 @@
  * `blockswarm seed`: serves a data directory until it is stopped; or torrents (torrent-seed-command.ts), or the chain from
  * other files (archive-seed-command.ts).
  */
-import { BlockswarmError } from '../errors.js';
+import { usage } from '../errors.js';
 import { publishCatalogue, publishingDht } from '../node/publish.js';
 import { readPublisherKey } from '../node/publisher-key.js';
 import { Seeder, type SeedOptions } from '../node/seed.js';
@@ -73,10 +73,6 @@ export async function seedCommand(context: CommandContext<Options>): Promise<voi
   if (archive) await archiveSeedCommand(context, archive);
   else if (datadir === undefined) await torrentSeedCommand(context);
   else await datadirSeedCommand({ ...context, options: { ...options, datadir } });
-}
-
-function usage(message: string): BlockswarmError {
-  return new BlockswarmError('ERR_USAGE', message);
 }
 
 async function datadirSeedCommand({ env, output, options }: CommandContext<DatadirOptions>): Promise<void> {

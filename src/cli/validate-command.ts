@@ -1,5 +1,5 @@
 /** `blockswarm validate`: proves a chain that is here. */
-import { BlockswarmError, exitCode } from '../errors.js';
+import { exitCode, usage } from '../errors.js';
 import { type Level, type Proven, type Validated, validateChain } from '../node/validate.js';
 import { displayHash, formatDuration } from '../units.js';
 import { culpritJson, culpritLines } from './culprits.js';
@@ -81,10 +81,6 @@ function checkOptions(options: Options): void {
     throw usage('--from-snapshot goes with --snapshot: the coins before the first block and after the last');
   }
   if (to !== undefined && to < from) throw usage(`--to ${to} is below --from ${from}`);
-}
-
-function usage(message: string): BlockswarmError {
-  return new BlockswarmError('ERR_USAGE', message);
 }
 
 function json(result: Validated) {

@@ -10,7 +10,7 @@ import {
   parseHostPort,
   parsePeerAddress,
 } from '../connector.js';
-import { BlockswarmError } from '../errors.js';
+import { usage } from '../errors.js';
 
 /**
  * `open`: straight. `proxy`: all through a SOCKS5 proxy. `tor`: likewise through Tor, with nothing that Tor cannot carry,
@@ -213,8 +213,4 @@ function decoded(text: string): string {
   } catch {
     throw usage("the proxy's user or password is not URL-encoded");
   }
-}
-
-function usage(message: string): BlockswarmError {
-  return new BlockswarmError('ERR_USAGE', message);
 }

@@ -13,7 +13,7 @@ import {
   type RpcLogin,
 } from '../bridge/core-rpc.js';
 import { datadirPaths } from '../bridge/datadir.js';
-import { BlockswarmError } from '../errors.js';
+import { usage } from '../errors.js';
 import type { Report } from './report.js';
 
 /** How the node is asked, as a job's options say it. */
@@ -142,10 +142,6 @@ function rpcSource(core: CoreRpc, address: string): HintSource {
 
 function restSource(core: CoreRest, address: string): HintSource {
   return { name: `the node's REST interface at ${address}`, view: (signal) => core.view(signal) };
-}
-
-function usage(text: string): BlockswarmError {
-  return new BlockswarmError('ERR_USAGE', text);
 }
 
 /** A login or a path in it would end up in what is shown. */
