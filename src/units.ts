@@ -1,5 +1,5 @@
 /**
- * Numbers and hashes as text, at the edge of the program: IEC sizes, rates, durations, hex, and Bitcoin's
+ * Numbers and hashes as text, at the edge of the program: IEC sizes, rates, durations, hex, base32, and Bitcoin's
  * reversed hash text. Inside, hashes are bytes in internal order and sizes are plain numbers of bytes.
  */
 
@@ -54,6 +54,24 @@ export function fromHex(text: string, lengthBytes?: number): Uint8Array | null {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return null;
   if (lengthBytes !== undefined && text.length !== lengthBytes * 2) return null;
   return new Uint8Array(Buffer.from(text, 'hex'));
+}
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
+
+/** Lower-case base32 without padding (RFC 4648). */
+export function toBase32(bytes: Uint8Array): string {
+  const bits = Array.from(bytes, (byte) => byte.toString(2).padStart(8, '0')).join('');
+  const groups = bits.match(/.{1,5}/g) ?? [];
+  return groups.map((group) => BASE32[Number.parseInt(group.padEnd(5, '0'), 2)]).join('');
+}
+
+/** `lengthBytes` bytes of a base32 text in either case without padding, or `null` when it is none of that length. */
+export function fromBase32(text: string, lengthBytes: number): Uint8Array | null {
+  if (text.length !== Math.ceil((lengthBytes * 8) / 5) || !/^[a-z2-7]*$/i.test(text)) return null;
+  const groups = Array.from(text.toLowerCase(), (character) => BASE32.indexOf(character));
+  const bits = groups.map((group) => group.toString(2).padStart(5, '0')).join('');
+  const byteAt = (index: number) => Number.parseInt(bits.slice(8 * index, 8 * index + 8), 2);
+  return Uint8Array.from({ length: lengthBytes }, (_, index) => byteAt(index));
 }
 
 /** A Bitcoin hash as people read it: the hex of its bytes reversed. `hash` is 32 bytes in internal order. */

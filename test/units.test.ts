@@ -5,9 +5,11 @@ import {
   formatBytes,
   formatDuration,
   formatRate,
+  fromBase32,
   fromHex,
   parseHash,
   sameBytes,
+  toBase32,
   toHex,
 } from '../src/units.js';
 
@@ -68,6 +70,28 @@ t.test('hex goes there and back, and only hex does', async (t) => {
   );
   for (const text of ['0', 'zz', '0x00', ' 00', '00 ', '0g']) t.equal(fromHex(text), null, text);
   t.equal(fromHex('0011', 1), null);
+});
+
+t.test('base32 is that of RFC 4648 without padding', async (t) => {
+  const vectors = ['', 'my', 'mzxq', 'mzxw6', 'mzxw6yq', 'mzxw6ytb', 'mzxw6ytboi'];
+  for (const [length, text] of vectors.entries()) {
+    const bytes = Buffer.from('foobar').subarray(0, length);
+    t.equal(toBase32(bytes), text);
+    t.same(fromBase32(text.toUpperCase(), length), new Uint8Array(bytes));
+  }
+  for (const [text, lengthBytes] of [
+    ['mzxw6', 2],
+    ['mzxw', 3],
+    ['mzxw0', 3],
+    ['mzxw\n', 3],
+  ] as const)
+    t.equal(fromBase32(text, lengthBytes), null, text);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+      const back = fromBase32(toBase32(bytes), bytes.length);
+      return back !== null && sameBytes(back, bytes);
+    }),
+  );
 });
 
 t.test('a view into a larger buffer is shown as the view alone', async (t) => {

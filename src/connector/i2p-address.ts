@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { PeerAddress } from '../connector.js';
 import { BlockswarmError } from '../errors.js';
+import { toBase32 } from '../units.js';
 
 /** I2P has no ports that matter: where one must stand, it is this. */
 export const I2P_PORT = 6881;
@@ -28,16 +29,7 @@ export function isI2pHash(host: string): boolean {
 
 /** The name of 32 bytes of hash. */
 export function i2pHashName(hash: Uint8Array): string {
-  let bits = 0;
-  let value = 0;
-  let text = '';
-  for (const byte of hash) {
-    value = ((value << 8) | byte) & 0xfff;
-    bits += 8;
-    for (; bits >= 5; bits -= 5) text += 'abcdefghijklmnopqrstuvwxyz234567'[(value >> (bits - 5)) & 31];
-  }
-  if (bits > 0) text += 'abcdefghijklmnopqrstuvwxyz234567'[(value << (5 - bits)) & 31];
-  return `${text}.b32.i2p`;
+  return `${toBase32(hash)}.b32.i2p`;
 }
 
 /** The address that a name or a destination stands for, with a port or without; `null` for what is neither. */

@@ -5,7 +5,7 @@
  */
 
 import { BlockswarmError } from '../errors.js';
-import { fromHex, toHex } from '../units.js';
+import { fromBase32, fromHex, toHex } from '../units.js';
 import type { InfoHashes } from './infohash.js';
 import { isTrackerUrl, isWebSeedUrl } from './peer-sources.js';
 import { safeName } from './safe-path.js';
@@ -49,7 +49,7 @@ export function parseMagnet(text: string): Magnet {
     if (scheme === undefined || hash === undefined) continue;
     if (scheme.toLowerCase() === 'btih') {
       if (infoHashV1 !== null) throw bad('two v1 infohashes');
-      infoHashV1 = fromHex(hash, 20) ?? fromBase32(hash);
+      infoHashV1 = fromHex(hash, 20) ?? fromBase32(hash, 20);
       if (infoHashV1 === null) throw bad('`btih` is not 40 hex or 32 base32 characters');
     } else {
       if (infoHashV2 !== null) throw bad('two v2 infohashes');
@@ -123,24 +123,6 @@ function readSelection(text: string | null): FileRange[] | null {
     else merged[merged.length - 1] = { first: before.first, end: Math.max(before.end, end) };
   }
   return merged;
-}
-
-/** RFC 4648 base32 of 20 bytes: 32 characters, no padding. */
-function fromBase32(text: string): Uint8Array | null {
-  if (!/^[a-z2-7]{32}$/i.test(text)) return null;
-  const bytes = new Uint8Array(20);
-  let bits = 0;
-  let value = 0;
-  let offset = 0;
-  for (const character of text.toLowerCase()) {
-    value = ((value << 5) | 'abcdefghijklmnopqrstuvwxyz234567'.indexOf(character)) & 0xfff;
-    bits += 5;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes[offset++] = value >> bits;
-    }
-  }
-  return bytes;
 }
 
 function bad(what: string): BlockswarmError {
