@@ -1,4 +1,4 @@
-// Peers from PyPI, in virtual environments in the cache: libtorrent for the tests, and makers of torrents that
+// Peers from PyPI, in virtual environments in the cache: libtorrent and libzmq for the tests, and makers of torrents that
 // benchmarks are held against.
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,11 @@ import { attempt, fail, output, say } from './run.mjs';
 /** The Python that can `import libtorrent`. */
 export function ensureLibtorrent() {
   return withPackages('libtorrent==2.1.1') || fail('libtorrent cannot be installed');
+}
+
+/** The Python that can `import zmq`, or '' where it cannot be had. */
+export function ensurePyzmq() {
+  return withPackages('pyzmq==27.3.0');
 }
 
 /** The Python that can `import torf` and `import torrentfile`, or '' where they cannot be had. */

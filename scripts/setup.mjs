@@ -1,13 +1,13 @@
 // Everything between a fresh clone and a running program; quick when nothing is missing.
 //   node scripts/setup.mjs build   packages, Core's engine, the addon, dist/
 //   node scripts/setup.mjs start   the same, for `npm start`
-//   node scripts/setup.mjs test    and what the tests need: bitcoind, libtorrent, aria2, transmission
+//   node scripts/setup.mjs test    and what the tests need: bitcoind, libtorrent, libzmq, aria2, transmission
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fingerprint, onceFor, root } from './cache.mjs';
 import { ensureDebianPeers } from './debian-peers.mjs';
 import { configureCargo, ensureEngine } from './engine.mjs';
-import { ensureLibtorrent } from './python-peers.mjs';
+import { ensureLibtorrent, ensurePyzmq } from './python-peers.mjs';
 import { run, say } from './run.mjs';
 import { ensureToolchain } from './toolchain.mjs';
 
@@ -57,7 +57,9 @@ export function setup(purpose) {
       run('node_modules/.bin/tsc', ['-p', 'src']);
     },
   );
-  return testing ? { bitcoind, python: ensureLibtorrent(), ...ensureDebianPeers() } : {};
+  return testing
+    ? { bitcoind, python: ensureLibtorrent(), pyzmq: ensurePyzmq(), ...ensureDebianPeers() }
+    : {};
 }
 
 if (import.meta.filename === process.argv[1]) setup(process.argv[2] ?? 'build');

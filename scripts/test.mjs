@@ -10,12 +10,13 @@ import { findRqbit } from './rqbit.mjs';
 import { say } from './run.mjs';
 import { setup } from './setup.mjs';
 
-const { bitcoind, python, aria2, transmission, opentracker, tor } = setup('test');
+const { bitcoind, python, pyzmq, aria2, transmission, opentracker, tor } = setup('test');
 // Where the tests find their peers; empty means that there is none, and its tests are skipped.
 const env = {
   ...process.env,
   BLOCKSWARM_BITCOIND: bitcoind,
   BLOCKSWARM_PYTHON: python,
+  BLOCKSWARM_PYZMQ: pyzmq,
   BLOCKSWARM_ARIA2: aria2,
   BLOCKSWARM_TRANSMISSION: transmission,
   BLOCKSWARM_OPENTRACKER: opentracker,

@@ -156,7 +156,11 @@ export function hintOptions(command: Command): Command {
     .option('--rpc-cookie <file>', "its cookie file (default: .cookie in the network's folder of --datadir)")
     .option('--rpc-user <name>', 'a user of its rpcauth, instead of the cookie')
     .addOption(new Option('--rpc-password-file <file>', "that user's password").argParser(passwordFile))
-    .option('--rest <host:port>', "the node's REST interface (-rest), likewise");
+    .option('--rest <host:port>', "the node's REST interface (-rest), likewise")
+    .option(
+      '--zmq <host:port>',
+      "where the node's ZMQ publishes hashblock (-zmqpubhashblock): it says at once that there is a new block; one that it does not say is seen within a second all the same",
+    );
 }
 
 /** `peers`: gives a command the options of whoever meets peers. */

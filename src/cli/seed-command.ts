@@ -39,6 +39,7 @@ const datadirOnly = [
   'publish',
   'rpc',
   'rest',
+  'zmq',
   'rewriteUndo',
 ] as const satisfies readonly (keyof Options)[];
 

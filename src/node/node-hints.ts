@@ -13,6 +13,8 @@ import {
   type RpcLogin,
 } from '../bridge/core-rpc.js';
 import { datadirPaths } from '../bridge/datadir.js';
+import { ZmtpSubscriber } from '../bridge/zmtp-subscriber.js';
+import { parseHostPort } from '../connector.js';
 import { usage } from '../errors.js';
 import type { Report } from './report.js';
 
@@ -27,6 +29,8 @@ export interface NodeHintsChoice {
   readonly rpcPasswordFile?: string;
   /** `host:port` of its REST interface. */
   readonly rest?: string;
+  /** `host:port` where it publishes `hashblock`, also as ZeroMQ writes it: `tcp://host:port`. */
+  readonly zmq?: string;
 }
 
 export interface NodeHintsOptions {
@@ -34,10 +38,16 @@ export interface NodeHintsOptions {
   /** There may be a new block. */
   readonly heard: () => void;
   readonly report: Pick<Report, 'warn'>;
+  /** After no answer; default 5000. */
+  readonly againMs?: number;
+  /** Milliseconds that never go back. */
+  readonly clock?: () => number;
 }
 
+export type HintSource = AskedSource | TellingSource;
+
 /** Somebody to ask. */
-export interface HintSource {
+export interface AskedSource {
   /** For a person. */
   readonly name: string;
   view(signal: AbortSignal): Promise<NodeView | NoAnswer>;
@@ -45,19 +55,30 @@ export interface HintSource {
   waitForBlock?(forMs: number, signal: AbortSignal): Promise<{ tipHash: string } | NoAnswer>;
 }
 
+/** Somebody who tells unasked. */
+export interface TellingSource {
+  /** For a person. */
+  readonly name: string;
+  /** Calls `heard` once it is sure to be told of the next block, and at each; resolves when that ends. */
+  listen(heard: () => void, signal: AbortSignal): Promise<NoAnswer>;
+}
+
 /** Between two questions, however quickly blocks come. */
 const PACE_MS = 250;
 const POLL_MS = 1000;
 const WAIT_MS = 10_000;
-/** After no answer. */
 const AGAIN_MS = 5000;
 
 export class NodeHints {
   readonly #options: NodeHintsOptions;
-  readonly #views = new Map<HintSource, NodeView | null>();
+  readonly #againMs: number;
+  readonly #clock: () => number;
+  readonly #views = new Map<AskedSource, NodeView | null>();
 
   constructor(options: NodeHintsOptions) {
     this.#options = options;
+    this.#againMs = options.againMs ?? AGAIN_MS;
+    this.#clock = options.clock ?? (() => performance.now());
   }
 
   /** Whether the node is in its initial block download; null while it has not said. */
@@ -66,21 +87,38 @@ export class NodeHints {
     return null;
   }
 
-  /** Asks until the signal fires. Never rejects. */
+  /** Asks and listens until the signal fires. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all(this.#options.sources.map((source) => this.#ask(source, signal).catch(() => {})));
+    const run = (source: HintSource) =>
+      'listen' in source ? this.#listen(source, signal) : this.#ask(source, signal);
+    await Promise.all(this.#options.sources.map((source) => run(source).catch(() => {})));
   }
 
-  async #ask(source: HintSource, signal: AbortSignal): Promise<void> {
+  async #listen(source: TellingSource, signal: AbortSignal): Promise<void> {
+    let said: string | null = null;
+    while (!signal.aborted) {
+      let heardMs: number | null = null;
+      const { failure } = await source.listen(() => {
+        heardMs ??= this.#clock();
+        this.#options.heard();
+      }, signal);
+      if (signal.aborted) return;
+      // What held is no fault: a node that starts again is back by the next try.
+      if (heardMs !== null && this.#clock() - heardMs >= this.#againMs) said = null;
+      else said = this.#warn(source, failure, said);
+      await delay(this.#againMs, undefined, { signal });
+    }
+  }
+
+  async #ask(source: AskedSource, signal: AbortSignal): Promise<void> {
     let said: string | null = null;
     let waits = source.waitForBlock !== undefined;
     while (!signal.aborted) {
       const view = await source.view(signal);
       if ('failure' in view) {
         this.#views.set(source, null);
-        if (said !== view.failure) this.#options.report.warn(`no hints from ${source.name}: ${view.failure}`);
-        said = view.failure;
-        await delay(AGAIN_MS, undefined, { signal });
+        said = this.#warn(source, view.failure, said);
+        await delay(this.#againMs, undefined, { signal });
         continue;
       }
       said = null;
@@ -98,6 +136,12 @@ export class NodeHints {
       await delay(PACE_MS, undefined, { signal });
     }
   }
+
+  /** Tells why there are no hints, but not twice in a row. */
+  #warn({ name }: HintSource, failure: string, said: string | null): string {
+    if (said !== failure) this.#options.report.warn(`no hints from ${name}: ${failure}`);
+    return failure;
+  }
 }
 
 /**
@@ -108,18 +152,18 @@ export function hintSources(
   choice: NodeHintsChoice & { readonly datadir: string; readonly network: string; readonly privacy?: string },
 ): (ask: AskHttp) => HintSource[] {
   const { rpc, rpcCookie, rpcUser, rpcPasswordFile: rpcPassword, rest, privacy = 'open' } = choice;
-  const isAsked = rpc !== undefined || rest !== undefined;
+  const zmq = choice.zmq?.replace(/^tcp:\/\//, '');
   if (rpc === undefined && [rpcCookie, rpcUser, rpcPassword].some((value) => value !== undefined))
     throw usage('--rpc-cookie, --rpc-user and --rpc-password-file belong to --rpc HOST:PORT');
   if ((rpcUser === undefined) !== (rpcPassword === undefined))
     throw usage('--rpc-user and --rpc-password-file belong together');
   if (rpcUser !== undefined && rpcCookie !== undefined)
     throw usage('--rpc-cookie and --rpc-user exclude each other');
-  if (isAsked && privacy !== 'open')
-    throw usage(`--rpc and --rest would be asked through the proxy of --privacy ${privacy}: leave them out`);
-  for (const [option, address] of [['--rpc', rpc] as const, ['--rest', rest] as const]) {
-    if (address !== undefined && !isAddress(address))
-      throw usage(`${option} expected host:port and nothing else`);
+  for (const [option, address] of Object.entries({ '--rpc': rpc, '--rest': rest, '--zmq': zmq })) {
+    if (address === undefined) continue;
+    if (privacy !== 'open')
+      throw usage(`${option} is not for --privacy ${privacy}: the node is on this side of the proxy`);
+    if (!isAddress(address)) throw usage(`${option} expected host:port and nothing else`);
   }
   const { netDir } = datadirPaths(choice.datadir, choice.network);
   const login: RpcLogin =
@@ -129,10 +173,11 @@ export function hintSources(
   return (ask) => [
     ...(rpc === undefined ? [] : [rpcSource(new CoreRpc(ask, rpc, login), rpc)]),
     ...(rest === undefined ? [] : [restSource(new CoreRest(ask, rest), rest)]),
+    ...(zmq === undefined ? [] : [zmqSource(zmq)]),
   ];
 }
 
-function rpcSource(core: CoreRpc, address: string): HintSource {
+function rpcSource(core: CoreRpc, address: string): AskedSource {
   return {
     name: `the node's RPC at ${address}`,
     view: (signal) => core.view(signal),
@@ -140,11 +185,24 @@ function rpcSource(core: CoreRpc, address: string): HintSource {
   };
 }
 
-function restSource(core: CoreRest, address: string): HintSource {
+function restSource(core: CoreRest, address: string): AskedSource {
   return { name: `the node's REST interface at ${address}`, view: (signal) => core.view(signal) };
+}
+
+function zmqSource(address: string): TellingSource {
+  const subscriber = new ZmtpSubscriber(parseHostPort(address), 'hashblock');
+  return {
+    name: `the node's ZMQ at ${address}`,
+    listen: (heard, signal) => subscriber.listen(heard, signal),
+  };
 }
 
 /** A login or a path in it would end up in what is shown. */
 function isAddress(text: string): boolean {
-  return /^(?:[\w.-]+|\[[0-9a-f:.]+\]):\d{1,5}$/i.test(text);
+  try {
+    parseHostPort(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,6 @@
-/** What a node says of itself is heard through RPC and REST; secrets stay where they are. */
+/** What a node says of itself is heard through RPC, REST and ZMQ; secrets stay where they are. */
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -10,6 +11,7 @@ import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from '.
 import { PeerNode } from '../../src/node/peer-node.js';
 import { startBitcoind, withoutBitcoind } from '../helpers/bitcoind.js';
 import { tempFolder } from '../helpers/temp.js';
+import { hashBlock, ZmtpPublisher } from '../helpers/zmtp-publisher.js';
 
 const { signal } = new AbortController();
 const where = { datadir: '/nowhere', network: 'regtest' };
@@ -102,6 +104,81 @@ t.test('a new tip is a hint; a failure is said once, and makes the rest unknown'
   await running;
 });
 
+t.test('who tells unasked is listened to again; one outage is said once', async (t) => {
+  const stop = new AbortController();
+  let nowMs = 0;
+  const refused = () => 'refused';
+  const closedAfter = (ms: number) => (heard: () => void) => {
+    heard();
+    heard();
+    nowMs += ms;
+    return 'closed';
+  };
+  const tries = [refused, refused, closedAfter(1), refused, closedAfter(0), closedAfter(0)];
+  let heard = 0;
+  const warnings: string[] = [];
+  const hints = new NodeHints({
+    sources: [
+      {
+        name: 'a node',
+        listen: async (heard) => {
+          const next = tries.shift();
+          if (!next) stop.abort();
+          return { failure: next?.(heard) ?? 'ended', isRefused: false };
+        },
+      },
+    ],
+    heard: () => heard++,
+    report: { warn: (text) => warnings.push(text) },
+    againMs: 1,
+    clock: () => nowMs,
+  });
+  await hints.run(stop.signal);
+  t.equal(heard, 6);
+  t.equal(hints.isInitialBlockDownload, null, 'of which it says nothing');
+  t.same(warnings, [
+    'no hints from a node: refused',
+    'no hints from a node: refused',
+    'no hints from a node: closed',
+  ]);
+});
+
+t.test('a node that publishes its blocks is heard, also when it has started again', async (t: Test) => {
+  const publisher = new ZmtpPublisher(t);
+  await publisher.start();
+  let tell = () => {};
+  publisher.subscribed = (socket) => {
+    tell = () => socket.write(hashBlock());
+  };
+  const sources = hintSources({ ...where, zmq: `tcp://${publisher.address}` })(server([]).ask);
+  t.match(sources, [{ name: `the node's ZMQ at ${publisher.address}` }]);
+  const hints = new EventEmitter();
+  const warnings: string[] = [];
+  let nowMs = 0;
+  const nodeHints = new NodeHints({
+    sources,
+    heard: () => hints.emit('heard'),
+    report: { warn: (text) => warnings.push(text) },
+    againMs: 10,
+    clock: () => (nowMs += 10),
+  });
+  const stop = new AbortController();
+  const running = nodeHints.run(stop.signal);
+  for (const isFirst of [true, false]) {
+    if (!isFirst) await publisher.start();
+    await once(hints, 'heard');
+    await publisher.until(() => publisher.subscriptions.length === (isFirst ? 1 : 2));
+    const told = once(hints, 'heard');
+    tell();
+    await told;
+    await publisher.stop();
+  }
+  stop.abort();
+  await running;
+  const refused = `no hints from the node's ZMQ at ${publisher.address}: refused`;
+  t.ok(warnings.length <= 2 && warnings.every((text) => text === refused), `${warnings}`);
+});
+
 t.test('options that do not go together are refused, and secrets are not shown', async (t) => {
   for (const choice of [
     { rpcUser: 'a', rpcPasswordFile: 'b' },
@@ -111,6 +188,11 @@ t.test('options that do not go together are refused, and secrets are not shown',
     { rpc: '127.0.0.1:1', privacy: 'tor' },
     { rpc: 'user:s3cret@127.0.0.1:1' },
     { rest: 'http://127.0.0.1:1/' },
+    { zmq: 'ipc:///tmp/node' },
+    { zmq: 'tcp://127.0.0.1' },
+    { zmq: '127.0.0.1:99999' },
+    { zmq: 'tcp://a:s3cret@127.0.0.1:1' },
+    { zmq: '127.0.0.1:1', privacy: 'i2p' },
   ] as readonly (NodeHintsChoice & { privacy?: string })[]) {
     try {
       hintSources({ ...where, ...choice });
