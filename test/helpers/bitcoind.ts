@@ -2,7 +2,7 @@
  * A real `bitcoind` over a data directory, cut off from every network: the last judge of what we wrote.
  * Found by `BLOCKSWARM_BITCOIND`, which the test runner sets.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,6 +33,15 @@ export function withoutBitcoind(): string | false {
   const path = process.env['BLOCKSWARM_BITCOIND'];
   if (!path) return 'BLOCKSWARM_BITCOIND names no bitcoind (scripts/test.mjs builds one and sets it)';
   return existsSync(path) ? false : `BLOCKSWARM_BITCOIND: ${path} does not exist`;
+}
+
+/** The same for tests that need one with ZMQ, as those that people install have; the one that is built here has none. */
+export function withoutZmqBitcoind(): string | false {
+  const path = process.env['BLOCKSWARM_BITCOIND'] ?? '';
+  const without = withoutBitcoind();
+  if (without !== false) return without;
+  const { stdout } = spawnSync(path, ['-help'], { encoding: 'utf8' });
+  return stdout.includes('-zmqpubhashblock=') ? false : `${path} is built without ZMQ`;
 }
 
 /** Starts it and waits, at most a minute, until it answers. */

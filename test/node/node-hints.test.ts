@@ -9,7 +9,8 @@ import { privacyOf } from '../../src/connector/privacy.js';
 import type { HttpResult } from '../../src/native.js';
 import { type HintSource, hintSources, NodeHints, type NodeHintsChoice } from '../../src/node/node-hints.js';
 import { PeerNode } from '../../src/node/peer-node.js';
-import { startBitcoind, withoutBitcoind } from '../helpers/bitcoind.js';
+import { startBitcoind, withoutBitcoind, withoutZmqBitcoind } from '../helpers/bitcoind.js';
+import { freePort } from '../helpers/free-port.js';
 import { tempFolder } from '../helpers/temp.js';
 import { hashBlock, ZmtpPublisher } from '../helpers/zmtp-publisher.js';
 
@@ -239,3 +240,35 @@ t.test(
     }
   },
 );
+
+t.test('a real node publishes its blocks', { skip: withoutZmqBitcoind() }, async (t: Test) => {
+  const datadir = tempFolder(t);
+  const zmq = `tcp://127.0.0.1:${await freePort()}`;
+  const start = () => startBitcoind({ datadir, network: 'regtest', args: [`-zmqpubhashblock=${zmq}`] });
+  const hints = new EventEmitter();
+  const nodeHints = new NodeHints({
+    sources: hintSources({ ...where, zmq })(server([]).ask),
+    heard: () => hints.emit('heard'),
+    report: { warn: (text) => t.match(text, /the node's ZMQ at .*: (refused|the connection was closed)$/) },
+    againMs: 50,
+  });
+  const stop = new AbortController();
+  let listens = once(hints, 'heard');
+  const running = nodeHints.run(stop.signal);
+  for (let run = 0; run < 2; run++) {
+    const node = await start();
+    t.teardown(() => node.stop());
+    await listens;
+    // Nothing is said of the first one, which ends the initial block download.
+    if (run === 0) await node.rpc('generatetodescriptor', [1, 'raw(51)']);
+    for (let blocks = 0; blocks < 5; blocks++) {
+      const heard = once(hints, 'heard');
+      await node.rpc('generatetodescriptor', [1, 'raw(51)']);
+      await heard;
+    }
+    listens = once(hints, 'heard');
+    await node.stop();
+  }
+  stop.abort();
+  await running;
+});
