@@ -24,6 +24,8 @@ const PIECES: usize = 48;
 const HOT_BYTES: usize = 512 << 10;
 const COPY_BYTES: usize = 256 << 10;
 const HEADER_BYTES: usize = 80;
+/// Lengths of transactions as blocks have them: most are short, few are alike.
+const TRANSACTION_BYTES: [usize; 8] = [192, 222, 340, 225, 1_010, 370, 226, 520];
 /// The name that stands for the programs beside ours instead of one of our ways.
 const OTHERS: &str = "others";
 
@@ -98,7 +100,10 @@ impl Bench {
                 black_box(sha256_each(hot, 64));
             }),
             self.row("sha256d headers", "sha2", HOT_BYTES, || {
-                black_box(sha256d_each(hot));
+                black_box(sha256d_each(&headers(hot)));
+            }),
+            self.row("sha256d transactions", "sha2", HOT_BYTES, || {
+                black_box(sha256d_each(&transactions(hot)));
             }),
         ]
     }
@@ -109,7 +114,7 @@ impl Bench {
         }
         let hot = &self.data[..HOT_BYTES];
         let nodes = hot.as_chunks::<32>().0;
-        let headers: Vec<&[u8]> = hot.chunks_exact(HEADER_BYTES).collect();
+        let (headers, transactions) = (headers(hot), transactions(hot));
         let subject = format!("blockswarm {name}");
 
         let pieces = || -> Vec<[u8; 20]> {
@@ -135,15 +140,16 @@ impl Bench {
             sha::sha256_pairs(black_box(nodes), &mut out);
             out
         };
-        let double = || {
-            let mut out = vec![[0; 32]; headers.len()];
-            sha::sha256d_many(black_box(&headers), &mut out);
+        let double = |messages: &[&[u8]]| {
+            let mut out = vec![[0; 32]; messages.len()];
+            sha::sha256d_many(black_box(messages), &mut out);
             out
         };
         let same = pieces() == self.sha1_pieces()
             && leaves() == sha256_each(hot, LEAF_BYTES)
             && pairs() == sha256_each(hot, 64)
-            && double() == sha256d_each(hot);
+            && double(&headers) == sha256d_each(&headers)
+            && double(&transactions) == sha256d_each(&transactions);
         if !same {
             return Err(format!("{name} hashes differently than the crates").into());
         }
@@ -151,7 +157,8 @@ impl Bench {
             self.row("sha1 pieces", &subject, self.data.len(), || drop(black_box(pieces()))),
             self.row("sha256 leaves", &subject, HOT_BYTES, || drop(black_box(leaves()))),
             self.row("sha256 pairs", &subject, HOT_BYTES, || drop(black_box(pairs()))),
-            self.row("sha256d headers", &subject, HOT_BYTES, || drop(black_box(double()))),
+            self.row("sha256d headers", &subject, HOT_BYTES, || drop(black_box(double(&headers)))),
+            self.row("sha256d transactions", &subject, HOT_BYTES, || drop(black_box(double(&transactions)))),
         ])
     }
 
@@ -178,10 +185,25 @@ fn sha256_each(data: &[u8], bytes: usize) -> Vec<Hash> {
     data.chunks(bytes).map(|part| Sha256::digest(black_box(part)).into()).collect()
 }
 
-fn sha256d_each(data: &[u8]) -> Vec<Hash> {
-    data.chunks_exact(HEADER_BYTES)
-        .map(|header| Sha256::digest(Sha256::digest(black_box(header))).into())
-        .collect()
+fn sha256d_each(messages: &[&[u8]]) -> Vec<Hash> {
+    messages.iter().map(|message| Sha256::digest(Sha256::digest(black_box(message))).into()).collect()
+}
+
+fn headers(data: &[u8]) -> Vec<&[u8]> {
+    data.chunks_exact(HEADER_BYTES).collect()
+}
+
+/// The data in messages of the lengths of transactions, in no order.
+fn transactions(mut data: &[u8]) -> Vec<&[u8]> {
+    let mut messages = Vec::new();
+    for place in 0.. {
+        let longer = messages.len() % 61;
+        let bytes = TRANSACTION_BYTES[place * place % 7 + usize::from(place % 3 == 0)] + longer;
+        let Some((message, rest)) = data.split_at_checked(bytes) else { break };
+        messages.push(message);
+        data = rest;
+    }
+    messages
 }
 
 fn noise(length: usize) -> Vec<u8> {

@@ -7,8 +7,8 @@ use super::{Hashing, hashing};
 pub(super) const BLOCK: usize = 64;
 /// The most streams that any implementation compresses at once.
 pub(super) const MAX_LANES: usize = 16;
-/// Messages that are worked on together: the lanes of any implementation are full most of the time.
-pub(super) const BATCH: usize = 64;
+/// Messages of one length that are worked on together: they fill the lanes of every implementation.
+pub(super) const BATCH: usize = 48;
 
 /// A hash function with a state of `W` words.
 pub(super) struct Function<const W: usize> {
@@ -62,27 +62,72 @@ impl<const W: usize> Function<W> {
 
     /// The state after each message, with its place among them.
     pub(super) fn digest_all(&self, messages: &[&[u8]], mut digest: impl FnMut(usize, [u32; W])) {
-        // Those of as many blocks go together: the count of blocks above, the place below.
+        let hashing = hashing();
+        // The longest first, and each lane takes the next message when it has done with one: all lanes are full until
+        // nearly the end, and those of as many blocks begin and end together. The count of blocks above, the place below.
         let mut order: Vec<u64> =
             (0..).zip(messages).map(|(place, message)| (blocks(message) << 32) | place).collect();
         order.sort_unstable();
-        let place = |key: &u64| *key as u32 as usize;
-        for batch in order.chunks(BATCH) {
-            let heads = batch
-                .iter()
-                .map(|key| messages[place(key)].split_at((key >> 32).saturating_sub(2) as usize * BLOCK));
-            let tails: Vec<Tail> = batch
-                .iter()
-                .zip(heads.clone())
-                .map(|(key, (_, rest))| Tail::new(rest, messages[place(key)].len() as u64))
-                .collect();
-            let heads: Vec<&[u8]> = heads.map(|(head, _)| head).collect();
-            let tails: Vec<&[u8]> = tails.iter().map(Tail::as_slice).collect();
-            let mut states = vec![self.start; batch.len()];
-            self.compress_all(&mut states, &heads);
-            self.compress_all(&mut states, &tails);
-            batch.iter().zip(states).for_each(|(key, state)| digest(place(key), state));
+        let mut next = || {
+            let place = order.pop()? as u32 as usize;
+            messages.get(place).map(|message| Lane::new(place, message))
+        };
+        let mut lanes: Vec<Lane<'_>> = std::iter::from_fn(&mut next).take((self.lanes)(hashing)).collect();
+        let mut states = [self.start; MAX_LANES];
+        while let Some(bytes) = lanes.iter().map(|lane| lane.rest().len()).min() {
+            let mut inputs: [&[u8]; MAX_LANES] = [&[]; MAX_LANES];
+            for (input, lane) in inputs.iter_mut().zip(&lanes) {
+                *input = &lane.rest()[..bytes];
+            }
+            (self.compress)(hashing, &mut states[..lanes.len()], &inputs[..lanes.len()]);
+            // From behind, as the last lane takes the place of one that ends for good.
+            for at in (0..lanes.len()).rev() {
+                let lane = &mut lanes[at];
+                if lane.pass(bytes) {
+                    continue;
+                }
+                digest(lane.place, states[at]);
+                states[at] = self.start;
+                if let Some(new) = next() {
+                    *lane = new;
+                } else {
+                    lanes.swap_remove(at);
+                    states.swap(at, lanes.len());
+                }
+            }
         }
+    }
+}
+
+/// A message on its way through one lane.
+struct Lane<'a> {
+    place: usize,
+    /// Whole blocks of the message that are still to come.
+    head: &'a [u8],
+    /// What comes after them, and how much of it is done.
+    tail: Tail,
+    done: usize,
+}
+
+impl<'a> Lane<'a> {
+    fn new(place: usize, message: &'a [u8]) -> Self {
+        let (head, rest) = message.split_at(message.len() / BLOCK * BLOCK);
+        Self { place, head, tail: Tail::new(rest, message.len() as u64), done: 0 }
+    }
+
+    /// What is compressed next; empty at the end.
+    fn rest(&self) -> &[u8] {
+        if self.head.is_empty() { &self.tail.as_slice()[self.done..] } else { self.head }
+    }
+
+    /// Passes over so much of the rest; whether any is left.
+    fn pass(&mut self, bytes: usize) -> bool {
+        if self.head.is_empty() {
+            self.done += bytes;
+        } else {
+            self.head = &self.head[bytes..];
+        }
+        self.done < self.tail.length
     }
 }
 
@@ -92,6 +137,7 @@ fn blocks(message: &[u8]) -> u64 {
 }
 
 /// The end of a message: its last bytes, the bit after them and the length. One block or two.
+#[derive(Clone, Copy)]
 pub(super) struct Tail {
     bytes: [u8; 2 * BLOCK],
     length: usize,
@@ -110,6 +156,12 @@ impl Tail {
 
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// With other bytes in place of the first.
+    pub(super) fn with_start(&mut self, bytes: &[u8; 32]) -> &[u8] {
+        self.bytes[..32].copy_from_slice(bytes);
+        self.as_slice()
     }
 }
 

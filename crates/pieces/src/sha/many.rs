@@ -18,44 +18,44 @@ pub fn sha256_leaves(data: &[u8], out: &mut Vec<[u8; 32]>) {
 
 /// SHA-256 of each two neighbouring nodes: one level of a BEP 52 tree. An odd last node is passed over. Appends.
 pub fn sha256_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
+    let padding = Tail::new(&[], BLOCK as u64);
     for pairs in nodes.as_chunks::<2>().0.chunks(BATCH) {
-        out.extend(pair_states(pairs).into_iter().map(bytes_of::<8, 32>));
+        let mut states = [SHA256.start; BATCH];
+        let mut inputs: [&[u8]; BATCH] = [&[]; BATCH];
+        let (states, inputs) = (&mut states[..pairs.len()], &mut inputs[..pairs.len()]);
+        inputs.iter_mut().zip(pairs).for_each(|(input, pair)| *input = pair.as_flattened());
+        SHA256.compress_all(states, inputs);
+        inputs.fill(padding.as_slice());
+        SHA256.compress_all(states, inputs);
+        out.extend(states.iter().copied().map(bytes_of::<8, 32>));
     }
 }
 
 /// Double SHA-256 of each input, as Bitcoin hashes headers and transactions; `out` is as long as `inputs`.
 pub fn sha256d_many(inputs: &[&[u8]], out: &mut [[u8; 32]]) {
     sha256_many(inputs, out);
-    for hashes in out.chunks_mut(BATCH) {
-        hash_hashes(hashes);
-    }
+    hash_hashes(out);
 }
 
 /// Double SHA-256 of each two neighbouring nodes: one level of a Bitcoin Merkle tree. An odd last node is passed
 /// over. Appends.
 pub fn sha256d_pairs(nodes: &[[u8; 32]], out: &mut Vec<[u8; 32]>) {
-    for pairs in nodes.as_chunks::<2>().0.chunks(BATCH) {
-        let start = out.len();
-        out.extend(pair_states(pairs).into_iter().map(bytes_of::<8, 32>));
-        hash_hashes(&mut out[start..]);
-    }
-}
-
-/// The states after messages of 64 bytes each.
-fn pair_states(pairs: &[[[u8; 32]; 2]]) -> Vec<[u32; 8]> {
-    let inputs: Vec<&[u8]> = pairs.iter().map(|pair| pair.as_flattened()).collect();
-    let padding = Tail::new(&[], BLOCK as u64);
-    let mut states = vec![SHA256.start; pairs.len()];
-    SHA256.compress_all(&mut states, &inputs);
-    SHA256.compress_all(&mut states, &vec![padding.as_slice(); pairs.len()]);
-    states
+    let start = out.len();
+    sha256_pairs(nodes, out);
+    hash_hashes(&mut out[start..]);
 }
 
 /// Replaces hashes by their own.
 fn hash_hashes(hashes: &mut [[u8; 32]]) {
-    let tails: Vec<Tail> = hashes.iter().map(|hash| Tail::new(hash, 32)).collect();
-    let tails: Vec<&[u8]> = tails.iter().map(Tail::as_slice).collect();
-    let mut states = vec![SHA256.start; hashes.len()];
-    SHA256.compress_all(&mut states, &tails);
-    hashes.iter_mut().zip(states).for_each(|(hash, state)| *hash = bytes_of(state));
+    // A hash and what pads it are one block, of which only the hash changes.
+    let mut blocks = [Tail::new(&[0; 32], 32); BATCH];
+    for hashes in hashes.chunks_mut(BATCH) {
+        let mut states = [SHA256.start; BATCH];
+        let mut inputs: [&[u8]; BATCH] = [&[]; BATCH];
+        for ((hash, block), input) in hashes.iter().zip(&mut blocks).zip(&mut inputs) {
+            *input = block.with_start(hash);
+        }
+        SHA256.compress_all(&mut states[..hashes.len()], &inputs[..hashes.len()]);
+        hashes.iter_mut().zip(states).for_each(|(hash, state)| *hash = bytes_of(state));
+    }
 }
