@@ -1,6 +1,7 @@
 // Several programs that do the same to the same bytes, in turn: rate, CPU, memory, the share of the bare loop, and how
 // far ours is ahead of each other.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import { dropFromPageCache } from './cold.mjs';
 
 export const ours = 'blockswarm';
 
@@ -80,12 +81,4 @@ export async function contest({
     });
   }
   return figures;
-}
-
-/** Drops files from the page cache; fails when they stay. */
-function dropFromPageCache(paths) {
-  const script = new URL('cold.py', import.meta.url).pathname;
-  const { cachedShare } = JSON.parse(execFileSync('python3', [script, ...paths], { encoding: 'utf8' }));
-  if (cachedShare > 0.01)
-    throw new Error(`${Math.round(100 * cachedShare)} % of ${paths} stays in the page cache`);
 }

@@ -69,7 +69,8 @@ async function measure(names) {
     const folder = mkdtempSync(
       join(process.env['BLOCKSWARM_BENCH_DIR'] ?? tmpdir(), `blockswarm-bench-${name}-`),
     );
-    const tidy = () => rmSync(folder, { recursive: true, force: true });
+    // A program that was just killed may still write.
+    const tidy = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     process.once('exit', tidy);
     const report = new Report(name, write);
     const { run } = await benches[name]();

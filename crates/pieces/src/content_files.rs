@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -13,12 +12,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use rustix::fs::{Advice, OFlags, fadvise};
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::cache_map::{CacheMap, is_cached};
 use crate::error::at_path;
 use crate::hash_pass::{PieceReader, PieceSource};
+use crate::will_need::will_need;
 use crate::{FileChange, FileIdentity, Geometry, PiecesError};
 
 /// Files that one thread keeps open at most; a batch reads from no more at a time.
@@ -236,8 +236,7 @@ impl PieceReader for Reader<'_> {
         for part in files.geometry.parts(range) {
             let Ok(handle) = self.opened(part.file) else { continue };
             if !is_cached(handle, &part.range) {
-                let length = NonZeroU64::new(part.range.end - part.range.start);
-                let _ = fadvise(handle, part.range.start, length, Advice::WillNeed);
+                will_need(handle, part.range);
             }
         }
     }

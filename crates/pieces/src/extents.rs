@@ -1,17 +1,15 @@
 //! A torrent's bytes where they lie: runs over files, in the torrent's order.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::Advice;
-
 use crate::files::OpenFile;
 use crate::nowait::{self, NowRead};
 use crate::scatter::Scatter;
+use crate::will_need::will_need;
 use crate::{FileId, Files, PiecesError, undo_xor};
 
 /// One run; it ends where the next one starts.
@@ -215,10 +213,7 @@ impl Extents {
         for Span { place, length } in spans {
             let Place::File(file, offset) = place else { continue };
             let Some(open) = self.files.opened(file) else { continue };
-            for step in (offset..offset + length).step_by(ADVICE_BYTES as usize) {
-                let bytes = ADVICE_BYTES.min(offset + length - step);
-                let _ = rustix::fs::fadvise(&open.file, step, NonZeroU64::new(bytes), Advice::WillNeed);
-            }
+            will_need(&open.file, offset..offset + length);
         }
     }
 
@@ -308,8 +303,6 @@ impl Extents {
     }
 }
 
-/// Linux passes over what goes beyond the largest operation of the disk, which is often 512 KiB.
-const ADVICE_BYTES: u64 = 512 * 1024;
 /// Bytes read at a time where the XOR is undone: they are still in the nearest caches then.
 const XOR_STEP_BYTES: usize = 256 * 1024;
 

@@ -45,6 +45,7 @@ mod torrent_hashes;
 mod tree;
 mod verdict;
 mod watch;
+mod will_need;
 mod write_behind;
 mod xor;
 
@@ -76,4 +77,5 @@ pub use resume::{
 pub use store::{Allocation, HashesTaken, PiecePlace, Store, StoreOptions, SyncPolicy};
 pub use torrent_hashes::{TorrentKind, hash_bytes, hash_extents, hash_extents_paced, hash_files};
 pub use verdict::{PieceOutcome, PieceVerdict};
+pub use will_need::will_need;
 pub use xor::undo_xor;

@@ -1,5 +1,5 @@
 //! One file of a blocks directory read forwards in small steps, the XOR of `xor.dat` undone.
-use blockswarm_pieces::undo_xor;
+use blockswarm_pieces::{undo_xor, will_need};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -105,6 +105,11 @@ impl FileReader {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has the disk begin with what [`Self::fill`] will want.
+    pub fn will_fill(&self, offset: u64, length: u64) {
+        will_need(&self.file, offset..offset.saturating_add(length).min(self.length));
     }
 
     /// The next place at or after `offset` where `magic` stands. Padding is zero *on disk*: Core allocates it

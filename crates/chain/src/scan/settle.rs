@@ -84,6 +84,9 @@ impl BlockIndex {
                 if let (Some(pace), Some(found)) = (pace, self.found(height)) {
                     pace.take(HEAD_BYTES + u64::from(found.frame.record().size), cancelled);
                 }
+                if kind == SegmentKind::Blocks {
+                    self.read_ahead(&mut open, height.saturating_add(AHEAD_BLOCKS));
+                }
                 let settled = self.settle_height(&mut open, height, kind, cancelled);
                 if settled.is_err() {
                     next.store(end, Ordering::Relaxed);
@@ -103,6 +106,17 @@ impl BlockIndex {
         });
         let Outcome { settled, failed } = outcome.into_inner();
         failed.map_or(Ok(settled), |(_, error)| Err(error))
+    }
+
+    /// Has the disk begin with a block, also one of the next segment: it goes on while this one is hashed.
+    fn read_ahead(&self, open: &mut OpenFiles, height: u32) {
+        if let Some(found) = self.found(height)
+            && !found.file.is_gone
+            && let Ok(reader) = open.get(self, &found.file.pair.blocks_path)
+        {
+            let record = found.frame.record();
+            reader.will_fill(record.offset + HEAD_BYTES, record.size.into());
+        }
     }
 
     /// The file whose undo records are known better now, if any.
@@ -260,6 +274,8 @@ fn damaged(found: &Found<'_>, height: u32, reason: &str) -> ScanError {
     }
 }
 
+/// What lies between the block that is read and the one that the disk is asked for: some 100 MiB of full blocks.
+const AHEAD_BLOCKS: u32 = 64;
 /// More threads than this only fight for the disk.
 const THREADS_LIMIT: usize = 8;
 
