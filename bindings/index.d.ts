@@ -9,6 +9,40 @@
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** A run that is given segments in any order. Its calls on workers wait for each other. */
+export declare class ArrivingValidation {
+  /**
+   * Begins over the segments of a chain, whose headers it copies, or goes on where the plan's record ends; on a worker.
+   * Without an end the plan goes up to that of its hints or snapshot, or of the headers.
+   *
+   * Errors: ERR_SEGMENT_RANGE, ERR_HINTS, ERR_SNAPSHOT, ERR_USAGE, ERR_IO.
+   */
+  static open(headers: HeaderChain, plan: ValidationPlan): Promise<ArrivingValidation>
+  /** The numbers of the segments that no earlier run has judged, rising. */
+  get left(): Array<number>
+  /** How far it is now, earlier runs included. */
+  counts(): ValidationCounts
+  /**
+   * Judges a segment, on the threads of the plan. What is wrong, at the lowest height of all segments so far, is a result;
+   * above it nothing is judged. After an error the segment may be given again.
+   *
+   * Errors: ERR_SEGMENT_RANGE, ERR_SPENT_MISSING, ERR_BLOCK_DAMAGED, ERR_UNDO_OLD, ERR_DATADIR_UNREADABLE, ERR_HINTS,
+   * ERR_ENGINE, ERR_IO, ERR_INTERRUPTED.
+   */
+  judge(paths: SegmentPaths, cancel?: CancelFlag | undefined | null): Promise<ValidationFailure | null>
+  /** What was found so far, on a worker; nothing of the set. */
+  verdict(): Promise<ValidationVerdict>
+  /**
+   * The verdict, on a worker. When all segments are valid, snapshots are read for that on the set, and the record of the run
+   * is dropped.
+   *
+   * Errors: ERR_SNAPSHOT, ERR_IO, ERR_INTERRUPTED.
+   */
+  finish(cancel?: CancelFlag | undefined | null): Promise<ValidationVerdict>
+  /** Lets go of the record, on a worker, when no other call is under way. */
+  close(): Promise<void>
+}
+
 /** Where each block of btcd's files or a `bootstrap.dat` lies. */
 export declare class BlockArchive {
   /** Number of blocks, copies included. */
@@ -899,6 +933,14 @@ export interface HeaderFault {
   message: string
 }
 
+/** Heights, half-open. */
+export interface HeightRange {
+  /** The first. */
+  firstHeight: number
+  /** The height behind the last. */
+  endHeight: number
+}
+
 /** What we say when a link opens. */
 export interface Hello {
   /** 20 bytes, sent as it is: v1, or v2 cut to 20 (to a v1 peer with the v2 bit: the upgrade of BEP 52). */
@@ -1510,6 +1552,8 @@ export interface ValidationVerdict {
   newInputs: number
   /** The height below which every block is valid as far as was asked for. */
   provenEndHeight: number
+  /** All heights whose blocks are, in order: more ranges than one while segments are missing. */
+  valid: Array<HeightRange>
   /** Whether the sums over all coins are equal. */
   set: boolean
   /** What is wrong, at the lowest height. */

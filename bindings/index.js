@@ -773,7 +773,8 @@ if (
   }
 }
 
-const { BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, decodeBlock, differingCoinSegments, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, makeCoinSums, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
+const { ArrivingValidation, BlockArchive, BlocksJudge, CancelFlag, ChainRecords, Datadir, Engine, ExtentsHandle, HashPace, HeaderChain, KeptFiles, LockHandle, Progress, Reactor, ResumeDb, SegmentFile, SegmentFiles, Store, ValidationProgress, checkTorrent, coreSnapshots, decodeBlock, differingCoinSegments, findCoinCulprits, hashExtents, hashingWarning, hashTorrent, lockFile, makeCoinHints, makeCoinSnapshot, makeCoinSums, networkParams, openBlockArchive, openSegmentFiles, readCoinSnapshot, scanDatadir, undoAge, validateSegments } = nativeBinding
+export { ArrivingValidation }
 export { BlockArchive }
 export { BlocksJudge }
 export { CancelFlag }

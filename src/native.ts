@@ -56,8 +56,10 @@ export {
 } from './native/torrent-files.js';
 export { type RewrittenUndo, undoAge } from './native/undo.js';
 export {
+  ArrivingValidation,
   type SegmentPaths,
   type ValidationCounts,
+  type ValidationFailure,
   type ValidationOptions,
   type ValidationPlan,
   type ValidationVerdict,

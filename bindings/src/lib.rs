@@ -1,5 +1,7 @@
 //! The N-API surface of blockswarm: convert, call, convert. No logic lives here.
 #![expect(clippy::needless_pass_by_value, reason = "napi hands arguments over by value")]
+#[cfg(feature = "engine")]
+mod arriving;
 mod block_files;
 mod chain;
 mod chain_records;

@@ -7,7 +7,7 @@ use crate::task::Job;
 use blockswarm_chain::chain_records::ChainRecords;
 use blockswarm_chain::headers;
 use blockswarm_chain::params::Params;
-use blockswarm_chain::scan::{NodeRecords, SegmentFiles, SegmentRecords};
+use blockswarm_chain::scan::{NodeRecords, ScanError, SegmentFiles, SegmentRecords};
 use blockswarm_chain::validation::{Failure, Plan, Progress, SetPlan, Survivors, Verdict, validate};
 use napi::bindgen_prelude::{AsyncTask, Buffer};
 use napi_derive::napi;
@@ -54,6 +54,15 @@ pub struct ValidationFailure {
     pub blame: String,
 }
 
+/// Heights, half-open.
+#[napi(object, object_from_js = false)]
+pub struct HeightRange {
+    /// The first.
+    pub first_height: u32,
+    /// The height behind the last.
+    pub end_height: u32,
+}
+
 /// What a run has found.
 #[napi(object, object_from_js = false, use_nullable = true)]
 pub struct ValidationVerdict {
@@ -71,6 +80,8 @@ pub struct ValidationVerdict {
     pub new_inputs: i64,
     /// The height below which every block is valid as far as was asked for.
     pub proven_end_height: u32,
+    /// All heights whose blocks are, in order: more ranges than one while segments are missing.
+    pub valid: Vec<HeightRange>,
     /// Whether the sums over all coins are equal.
     pub set: bool,
     /// What is wrong, at the lowest height.
@@ -97,6 +108,17 @@ pub struct ValidationProgress {
     progress: Arc<Progress>,
 }
 
+impl From<&Progress> for ValidationCounts {
+    fn from(progress: &Progress) -> Self {
+        let Progress { blocks, inputs, end_height, .. } = progress;
+        Self {
+            blocks: number(blocks.load(Ordering::Relaxed)),
+            inputs: number(inputs.load(Ordering::Relaxed)),
+            end_height: end_height.load(Ordering::Relaxed),
+        }
+    }
+}
+
 #[napi]
 impl ValidationProgress {
     /// Nothing done yet.
@@ -108,12 +130,7 @@ impl ValidationProgress {
     /// How far it is now.
     #[napi(catch_unwind)]
     pub fn counts(&self) -> ValidationCounts {
-        let Progress { blocks, inputs, end_height, .. } = &*self.progress;
-        ValidationCounts {
-            blocks: number(blocks.load(Ordering::Relaxed)),
-            inputs: number(inputs.load(Ordering::Relaxed)),
-            end_height: end_height.load(Ordering::Relaxed),
-        }
+        (&*self.progress).into()
     }
 }
 
@@ -126,6 +143,13 @@ pub struct SegmentPaths {
     pub blocks: String,
     /// The spent file.
     pub spent: Option<String>,
+}
+
+impl SegmentPaths {
+    pub(crate) fn open(self, params: &Params) -> Result<SegmentFiles, ScanError> {
+        let spent = self.spent.map(PathBuf::from);
+        SegmentFiles::open(params, self.segment, Path::new(&self.blocks), spent.as_deref())
+    }
 }
 
 #[napi]
@@ -168,11 +192,11 @@ pub fn validate_segments(
     let (cancelled, progress) = (flag(cancel), Arc::clone(&progress.progress));
     Ok(AsyncTask::new(Job::new(move || {
         let plan = Plan::from(plan);
-        let open = |paths: SegmentPaths| {
-            let spent = paths.spent.map(PathBuf::from);
-            SegmentFiles::open(&params, paths.segment, Path::new(&paths.blocks), spent.as_deref())
-        };
-        let files: Vec<_> = segments.into_iter().map(open).collect::<Result<_, _>>().map_err(refused)?;
+        let files: Vec<_> = segments
+            .into_iter()
+            .map(|paths| paths.open(&params))
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
         let headers = match known {
             Some(headers) => headers,
             None => match judged(&params, &files) {
@@ -196,7 +220,7 @@ fn judged(params: &Params, files: &[SegmentFiles]) -> Result<headers::HeaderChai
 fn run(
     chain: &dyn ChainRecords,
     plan: &Plan,
-    progress: &Progress,
+    progress: &Arc<Progress>,
     cancelled: &Arc<AtomicBool>,
 ) -> napi::Result<ValidationVerdict> {
     let verdict = validate(chain, plan, progress, cancelled);
@@ -246,6 +270,11 @@ impl From<Verdict> for ValidationVerdict {
             inputs: number(verdict.inputs),
             new_inputs: number(verdict.new_inputs),
             proven_end_height: verdict.proven_end,
+            valid: verdict
+                .valid
+                .into_iter()
+                .map(|heights| HeightRange { first_height: heights.start, end_height: heights.end })
+                .collect(),
             set: verdict.set,
             failure: verdict.failure.map(Into::into),
             warnings: verdict.warnings,

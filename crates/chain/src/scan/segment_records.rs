@@ -16,7 +16,7 @@ const OPEN_FILES: usize = 128;
 
 /// Neighbouring segments of one chain. About 32 bytes a block.
 pub struct SegmentRecords {
-    headers: HeaderChain,
+    headers: Arc<HeaderChain>,
     files: Arc<Files>,
     first_segment: u32,
     segments: Vec<Places>,
@@ -35,7 +35,8 @@ impl SegmentRecords {
     /// files from head to head.
     ///
     /// `ERR_BLOCK_DAMAGED` when a header is another, `ERR_SPENT_MISSING` when a spent file has other records.
-    pub fn new(headers: HeaderChain, segments: Vec<SegmentFiles>) -> Result<Self, ScanError> {
+    pub fn new(headers: impl Into<Arc<HeaderChain>>, segments: Vec<SegmentFiles>) -> Result<Self, ScanError> {
+        let headers = headers.into();
         let files = Files::new(OPEN_FILES);
         let first_segment = segments.first().map_or(0, |first| first.segment);
         let mut places = Vec::with_capacity(segments.len());

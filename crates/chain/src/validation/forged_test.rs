@@ -77,7 +77,7 @@ fn prove(chain: &MemoryChain, survives: impl Fn(u32) -> Vec<u32>) -> Verdict {
     write_hints(&path, survives);
     let set = SetPlan { survivors: Survivors::Hints(path), start: None };
     let plan = Plan { scripts: true, set: Some(set), ..Plan::default() };
-    validate(chain, &plan, &Progress::default(), &Arc::default()).unwrap()
+    validate(chain, &plan, &Arc::default(), &Arc::default()).unwrap()
 }
 
 fn refused(verdict: Verdict) -> (Level, Blame) {
@@ -149,12 +149,33 @@ fn a_repeated_coinbase_is_refused_at_the_later_block_also_when_only_that_is_aske
     let chain = chain(&Vec::new(), Some((115, 15)));
     let at = |first_height| {
         let plan = Plan { first_height, scripts: true, ..Plan::default() };
-        let failure =
-            validate(&chain, &plan, &Progress::default(), &Arc::default()).unwrap().failure.unwrap();
+        let failure = validate(&chain, &plan, &Arc::default(), &Arc::default()).unwrap().failure.unwrap();
         (failure.height, failure.reason)
     };
     assert_eq!(at(0), (115, "bad-txns-BIP30".to_owned()));
     assert_eq!(at(100), (115, "bad-txns-BIP30".to_owned()));
     let before = Plan { end_height: Some(115), scripts: true, ..Plan::default() };
-    assert_eq!(validate(&chain, &before, &Progress::default(), &Arc::default()).unwrap().failure, None);
+    assert_eq!(validate(&chain, &before, &Arc::default(), &Arc::default()).unwrap().failure, None);
+}
+
+#[test]
+fn a_repeated_coinbase_is_refused_in_whichever_order_the_segments_come_and_after_a_restart() {
+    let chain = chain(&Vec::new(), Some((115, 15)));
+    let interval = chain.headers.params().interval;
+    let (early, late) = (15 / interval, 115 / interval);
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan { scripts: true, record: Some(dir.path().join("run.redb")), ..Plan::default() };
+    let open = || Validation::open(&chain.headers, &chain.heights(), &plan, &Arc::default()).unwrap();
+    for order in [[early, late], [late, early]] {
+        let mut validation = open();
+        validation.judge(&chain, &order[..1], &Arc::default()).unwrap();
+        assert_eq!(validation.verdict().failure, None);
+        drop(validation);
+        let mut validation = open();
+        validation.judge(&chain, &order[1..], &Arc::default()).unwrap();
+        let verdict = validation.verdict();
+        assert_eq!(verdict.failure.map(|failure| failure.height), Some(115), "{order:?}");
+        drop(validation);
+        std::fs::remove_file(dir.path().join("run.redb")).unwrap();
+    }
 }

@@ -3,10 +3,13 @@
 //! Each block is judged by itself against what it spends as claimed (`validate`); the sums over all coins say whether the
 //! claims are true. Blocks are taken in chunks by rising height, one at a time for each thread, and the tally of a segment
 //! is kept when its last chunk is done: a kill costs what was under way. A block that fails ends the run at its height:
-//! all below it are judged to the end, so that the lowest one is told.
+//! all below it are judged to the end, so that the lowest one is told. Segments may also come one by one, in any order
+//! ([`Validation`]): a tally adds up whenever it comes.
 //!
 //! Memory: for each thread a block, its record and its coins; 36 bytes for each block where BIP 30 counts; 8 for each
 //! block that hints speak of.
+#[cfg(test)]
+mod arriving_test;
 mod block_work;
 mod coin_sets;
 mod failure;
@@ -14,22 +17,22 @@ mod failure;
 mod forged_test;
 #[cfg(test)]
 mod memory_chain;
+mod pass;
 mod record;
-mod run;
 #[cfg(test)]
 mod tests;
+#[expect(clippy::module_inception, reason = "the run is what the module is about")]
+mod validation;
 
 pub use coin_sets::{SetPlan, Survivors};
 pub use failure::{Blame, Failure, Level, ValidationError};
+pub use validation::Validation;
 
 use crate::chain_records::ChainRecords;
 use crate::encode::Hash;
 use crate::headers::{HeaderChain, HeaderFault};
 use crate::sums::SaltedSum;
 use crate::u256::U256;
-use coin_sets::CoinSets;
-use record::Record;
-use run::Run;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,6 +73,25 @@ pub struct Progress {
     pub end_height: AtomicU32,
 }
 
+impl Progress {
+    fn count(&self, tally: &Tally) {
+        self.blocks.fetch_add(tally.blocks, Ordering::Relaxed);
+        self.transactions.fetch_add(tally.transactions, Ordering::Relaxed);
+        self.inputs.fetch_add(tally.inputs, Ordering::Relaxed);
+    }
+
+    /// Blocks, transactions and inputs.
+    fn counts(&self) -> [u64; 3] {
+        [&self.blocks, &self.transactions, &self.inputs].map(|count| count.load(Ordering::Relaxed))
+    }
+
+    fn reset(&self, counts: [u64; 3]) {
+        for (count, value) in [&self.blocks, &self.transactions, &self.inputs].into_iter().zip(counts) {
+            count.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What a run has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -85,6 +107,8 @@ pub struct Verdict {
     pub new_inputs: u64,
     /// The height below which every block is valid as far as was asked for.
     pub proven_end: u32,
+    /// All heights whose blocks are, in order: more ranges than one while segments are missing.
+    pub valid: Vec<Range<u32>>,
     /// Whether the sums over all coins are equal.
     pub set: bool,
     /// What is wrong, at the lowest height.
@@ -104,6 +128,7 @@ impl Verdict {
             inputs: 0,
             new_inputs: 0,
             proven_end: plan.first_height,
+            valid: Vec::new(),
             set: false,
             failure: Some(failure),
             warnings: Vec::new(),
@@ -133,55 +158,29 @@ impl Tally {
     }
 }
 
-/// Validates blocks of a chain. Runs long, on a pool of its own; `cancelled` ends it within an input.
+/// Validates blocks of a chain that is here. Runs long, on a pool of its own; `cancelled` ends it within an input.
 pub fn validate(
     chain: &dyn ChainRecords,
     plan: &Plan,
-    progress: &Progress,
+    progress: &Arc<Progress>,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<Verdict, ValidationError> {
-    let heights = heights(chain, plan)?;
-    progress.end_height.store(heights.end, Ordering::Relaxed);
-    let sets = plan.set.as_ref().map(|set| CoinSets::open(set, chain.headers(), &heights)).transpose()?;
-    let hints = sets.as_ref().and_then(CoinSets::hints);
-    let key = record::key(chain.headers(), plan, &heights, hints);
-    let (record, salt, done) = Record::open(plan.record.as_deref(), &key)?;
-    let run = Run::new(chain, plan, &heights, sets.as_ref().map(|sets| (&salt, sets)), progress, cancelled);
-    let (total, new_inputs, mut failure) = run.finish(&record, &done)?;
-    let proven_end = failure.as_ref().map_or(heights.end, |failure| failure.height.max(heights.start));
-    let mut set = false;
-    if let (None, Some(sets)) = (&failure, &sets) {
-        failure = sets.prove(total.balance, &salt, heights.end, cancelled)?;
-        set = failure.is_none();
-        // Sums that have served: another run draws another salt.
-        record.forget();
-    } else if failure.is_none() {
-        record.forget();
-    }
-    Ok(Verdict {
-        heights,
-        blocks: progress.blocks.load(Ordering::Relaxed),
-        transactions: progress.transactions.load(Ordering::Relaxed),
-        inputs: progress.inputs.load(Ordering::Relaxed),
-        new_inputs,
-        proven_end,
-        set,
-        failure,
-        warnings: [work_warning(chain.headers()), record.warnings()].concat(),
-    })
+    let mut validation = Validation::open(chain.headers(), &chain.heights(), plan, progress)?;
+    let left = validation.left();
+    validation.judge(chain, &left, cancelled)?;
+    validation.finish(cancelled)
 }
 
 /// The heights that are meant: held, and at least one.
-fn heights(chain: &dyn ChainRecords, plan: &Plan) -> Result<Range<u32>, ValidationError> {
-    let held = chain.heights();
+fn heights(headers: &HeaderChain, held: &Range<u32>, plan: &Plan) -> Result<Range<u32>, ValidationError> {
     let end = match (plan.end_height, &plan.set) {
         (Some(end), _) => end,
-        (None, Some(set)) => set.end_height(chain.headers())?,
+        (None, Some(set)) => set.end_height(headers)?,
         (None, None) => held.end,
     };
     let wanted = plan.first_height..end;
     if wanted.is_empty() || wanted.start < held.start || wanted.end > held.end {
-        return Err(ValidationError::Heights { wanted, held });
+        return Err(ValidationError::Heights { wanted, held: held.clone() });
     }
     Ok(wanted)
 }

@@ -20,29 +20,52 @@ const RUN: TableDefinition<'static, u32, &'static [u8]> = TableDefinition::new("
 /// By number of the segment.
 const SEGMENTS: TableDefinition<'static, u32, &'static [u8]> = TableDefinition::new("segments");
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Readable by its owner only: whoever knew the salt could forge a set.
 const MODE: u32 = 0o600;
 /// Coinbases of a segment that a record may have; bounds the memory that a damaged one takes.
 const COINBASES_LIMIT: u32 = 1 << 20;
 
-/// What a run is known by: another chain, range, level or hints make another run.
+/// What a run is known by: another network, level or hints make another run, and so does another range when sums are kept,
+/// because only all of it adds up. Otherwise a segment is as good in a run over others.
 pub(super) fn key(
     chain: &HeaderChain,
     plan: &Plan,
     heights: &Range<u32>,
     hints: Option<&(PathBuf, HintsFile)>,
 ) -> Hash {
-    let last = chain.hash_at(heights.end.saturating_sub(1)).unwrap_or_default();
-    let key = Sha256::new_with_prefix(b"blockswarm validation 1 ")
+    let mut key = Sha256::new_with_prefix(b"blockswarm validation 2 ")
         .chain_update(chain.params().genesis_hash)
         .chain_update(chain.params().magic)
-        .chain_update([plan.scripts.into(), plan.set.is_some().into(), hints.is_some().into()])
-        .chain_update(heights.start.to_le_bytes())
-        .chain_update(heights.end.to_le_bytes())
-        .chain_update(last)
-        .chain_update(digest_of(hints));
+        .chain_update([plan.scripts.into(), plan.set.is_some().into(), hints.is_some().into()]);
+    if plan.set.is_some() {
+        let Part { heights, last } = Part::of(chain, heights);
+        key.update(heights.start.to_le_bytes());
+        key.update(heights.end.to_le_bytes());
+        key.update(last);
+        key.update(digest_of(hints));
+    }
     key.finalize().into()
+}
+
+/// Blocks of one chain: the hash of the last says which.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    heights: Range<u32>,
+    last: Hash,
+}
+
+impl Part {
+    pub fn of(chain: &HeaderChain, heights: &Range<u32>) -> Self {
+        let last = chain.hash_at(heights.end.saturating_sub(1)).unwrap_or_default();
+        Self { heights: heights.clone(), last }
+    }
+}
+
+/// The part of a segment that is done.
+pub(super) struct Kept {
+    pub part: Part,
+    pub tally: Tally,
 }
 
 /// The record of a run in a file, or nowhere.
@@ -55,7 +78,7 @@ impl Record {
     pub fn open(
         path: Option<&Path>,
         key: &Hash,
-    ) -> Result<(Self, Salt, BTreeMap<u32, Tally>), ValidationError> {
+    ) -> Result<(Self, Salt, BTreeMap<u32, Kept>), ValidationError> {
         let fresh = |what: &str, cause| ValidationError::Io { what: what.to_owned(), cause };
         let mut bytes = [0; SALT_BYTES];
         getrandom::fill(&mut bytes)
@@ -75,10 +98,10 @@ impl Record {
             let Some(salt) = run.and_then(|run| read_run(&run, key)) else { return Ok(None) };
             let mut done = BTreeMap::new();
             for entry in transaction.open_table(SEGMENTS)?.iter()? {
-                let (segment, tally) = entry?;
+                let (segment, kept) = entry?;
                 // One that is damaged is done again.
-                if let Some(tally) = read_tally(tally.value()) {
-                    done.insert(segment.value(), tally);
+                if let Some(kept) = read_kept(kept.value()) {
+                    done.insert(segment.value(), kept);
                 }
             }
             Ok(Some((salt, done)))
@@ -98,9 +121,9 @@ impl Record {
     }
 
     /// Keeps the tally of a segment; on the medium when this returns.
-    pub fn keep(&self, segment: u32, tally: &Tally) {
+    pub fn keep(&self, segment: u32, part: &Part, tally: &Tally) {
         if let Some(file) = &self.file {
-            let bytes = write_tally(tally);
+            let bytes = write_kept(part, tally);
             file.write(|transaction| {
                 transaction.open_table(SEGMENTS)?.insert(segment, bytes.as_slice())?;
                 Ok(())
@@ -138,8 +161,11 @@ fn read_run(bytes: &[u8], key: &Hash) -> Option<[u8; SALT_BYTES]> {
     is_this.then_some(salt)
 }
 
-fn write_tally(tally: &Tally) -> Vec<u8> {
+fn write_kept(part: &Part, tally: &Tally) -> Vec<u8> {
     let mut out = RecordWriter::new(VERSION);
+    out.u32(part.heights.start);
+    out.u32(part.heights.end);
+    out.bytes(&part.last);
     out.bytes(&tally.balance.to_bytes());
     out.u64(tally.blocks);
     out.u64(tally.transactions);
@@ -152,14 +178,15 @@ fn write_tally(tally: &Tally) -> Vec<u8> {
     out.finish()
 }
 
-fn read_tally(bytes: &[u8]) -> Option<Tally> {
+fn read_kept(bytes: &[u8]) -> Option<Kept> {
     let mut fields = RecordReader::new(bytes, VERSION)?;
+    let part = Part { heights: fields.u32()?..fields.u32()?, last: fields.array()? };
     let balance = SaltedSum::from_bytes(&fields.array()?);
     let (blocks, transactions, inputs) = (fields.u64()?, fields.u64()?, fields.u64()?);
     let count = fields.u32().filter(|count| *count <= COINBASES_LIMIT)?;
     let coinbases = (0..count).map(|_| Some((fields.u32()?, fields.array()?))).collect::<Option<_>>()?;
     fields.end()?;
-    Some(Tally { balance, blocks, transactions, inputs, coinbases })
+    Some(Kept { part, tally: Tally { balance, blocks, transactions, inputs, coinbases } })
 }
 
 #[cfg(test)]
@@ -170,6 +197,10 @@ mod tests {
     fn tally() -> Tally {
         let balance = SaltedSum::from_bytes(&[9; 32]);
         Tally { balance, blocks: 3, transactions: 5, inputs: 7, coinbases: vec![(1, [2; 32]), (4, [5; 32])] }
+    }
+
+    fn part() -> Part {
+        Part { heights: 8..11, last: [6; 32] }
     }
 
     fn done(path: &Path, key: u8) -> Vec<u32> {
@@ -183,14 +214,15 @@ mod tests {
         let path = dir.path().join("run.redb");
         let (record, _, none) = Record::open(Some(&path), &[1; 32]).unwrap();
         assert!(none.is_empty());
-        record.keep(4, &tally());
-        record.keep(2, &tally());
+        record.keep(4, &part(), &tally());
+        record.keep(2, &part(), &tally());
         drop(record);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, MODE);
         let (record, _, kept) = Record::open(Some(&path), &[1; 32]).unwrap();
         assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [2, 4]);
-        assert_eq!(write_tally(&kept[&4]), write_tally(&tally()));
+        let Kept { part: of, tally: found } = &kept[&4];
+        assert_eq!((of, write_kept(of, found)), (&part(), write_kept(&part(), &tally())));
         drop(record);
         assert_eq!(done(&path, 2), Vec::<u32>::new());
         assert_eq!(done(&path, 1), Vec::<u32>::new(), "it was dropped");
@@ -205,13 +237,13 @@ mod tests {
         let path = dir.path().join("run.redb");
         fs::write(&path, [7; 9000]).unwrap();
         let (record, _, none) = Record::open(Some(&path), &[1; 32]).unwrap();
-        record.keep(4, &tally());
+        record.keep(4, &part(), &tally());
         assert!(none.is_empty());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         assert_eq!(record.warnings().len(), 1);
         drop(record);
         assert_eq!(done(&path, 1), [4]);
-        let bytes = write_tally(&tally());
-        assert!((0..bytes.len()).all(|at| read_tally(&bytes[..at]).is_none()));
+        let bytes = write_kept(&part(), &tally());
+        assert!((0..bytes.len()).all(|at| read_kept(&bytes[..at]).is_none()));
     }
 }

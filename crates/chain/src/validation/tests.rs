@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const SPENDING: u32 = 170;
 
 fn run(chain: &MemoryChain, plan: &Plan) -> Result<Verdict, ValidationError> {
-    validate(chain, plan, &Progress::default(), &Arc::default())
+    validate(chain, plan, &Arc::default(), &Arc::default())
 }
 
 fn failure(chain: &MemoryChain, plan: &Plan) -> (Level, u32, String, Blame) {
@@ -257,7 +257,7 @@ fn a_run_that_was_stopped_goes_on_where_it_was_and_a_finished_one_leaves_nothing
     let mut broken = chain.clone();
     *broken.blocks[6100].last_mut().unwrap() ^= 1;
     assert_eq!(failure(&broken, &plan).1, 6100);
-    let progress = Progress::default();
+    let progress = Arc::<Progress>::default();
     let verdict = validate(&chain, &plan, &progress, &Arc::default()).unwrap();
     assert_eq!((verdict.blocks, verdict.inputs, verdict.set), (14_132, 865, true));
     assert!(verdict.new_inputs < 865 && verdict.new_inputs > 0);
@@ -274,6 +274,6 @@ fn a_run_that_was_stopped_goes_on_where_it_was_and_a_finished_one_leaves_nothing
 fn a_run_that_is_cancelled_ends() {
     let Some(chain) = mainnet() else { return };
     let cancelled = Arc::new(AtomicBool::new(true));
-    let error = validate(&chain, &scripts(), &Progress::default(), &cancelled).err().unwrap();
+    let error = validate(&chain, &scripts(), &Arc::default(), &cancelled).err().unwrap();
     assert_eq!(error.code(), "ERR_INTERRUPTED");
 }
