@@ -8,7 +8,7 @@ import {
   bootstrap,
   type ProvenRange,
 } from '../node/bootstrap.js';
-import type { Level } from '../node/validate.js';
+import type { Level } from '../node/proof.js';
 import { formatBytes, formatDuration } from '../units.js';
 import { coreDatadir, stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
@@ -88,7 +88,7 @@ function ownText({ valid, inputs, failure }: ScriptsVerdict): string {
     const { height, reason, blame } = failure;
     return `NOT VALID as judged here: block ${height}: ${reason} (to blame: ${blame})`;
   }
-  if (valid.length === 0) return 'judged here too: nothing in this run';
+  if (valid.length === 0) return 'judged here too: nothing';
   const heights = valid.map(({ firstHeight, endHeight }) => `${firstHeight} to ${endHeight - 1}`);
   return `judged here too for heights ${heights.join(', ')}: ${inputs} inputs (spent outputs not yet proven)`;
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { segmentHeights } from '../chain/segment.js';
 import { BlockswarmError } from '../errors.js';
 import type { Metainfo } from '../metainfo/metainfo.js';
-import { type HeaderChain, type Network, type ResumeDb, validateSegments } from '../native.js';
+import { ArrivingValidation, type HeaderChain, type Network, type ResumeDb } from '../native.js';
 import { displayHash } from '../units.js';
 import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
@@ -21,6 +21,8 @@ export interface ArrivingScriptsOptions {
   readonly network: Network;
   readonly chain: HeaderChain;
   readonly scratch: string;
+  /** What was judged is kept there: a later run does not do it again, and tells it too. */
+  readonly recordPath: string;
   readonly resumeDb: ResumeDb;
   readonly peerNode: PeerNode;
   /** A segment goes without a verdict after so long without a new piece of its spent file. */
@@ -39,7 +41,7 @@ export interface ScriptsFailure {
   readonly blame: string;
 }
 
-/** What was found of the segments that came in this run. */
+/** What was found of the segments, in this run and in earlier ones. */
 export interface ScriptsVerdict {
   readonly inputs: number;
   /** Heights whose every script is valid if what they spend is as claimed. In order, joined where they touch. */
@@ -58,23 +60,36 @@ interface Job {
 
 export class ArrivingScripts {
   readonly #options: ArrivingScriptsOptions;
+  readonly #validation: ArrivingValidation;
   readonly #jobs = new Map<number, Job>();
   readonly #waker = new Waker();
-  readonly #valid: HeightRange[] = [];
-  #inputs = 0;
+  /** Segments without a verdict. */
+  readonly #left: Set<number>;
   #failure: ScriptsFailure | null = null;
 
-  constructor(options: ArrivingScriptsOptions) {
+  private constructor(options: ArrivingScriptsOptions, validation: ArrivingValidation) {
     this.#options = options;
+    this.#validation = validation;
+    this.#left = new Set(validation.left);
   }
 
-  get verdict(): ScriptsVerdict {
-    return { inputs: this.#inputs, valid: joined(this.#valid), failure: this.#failure };
+  static async open(options: ArrivingScriptsOptions, signal: AbortSignal): Promise<ArrivingScripts> {
+    const { chain, recordPath } = options;
+    const sets = { hints: null, snapshot: null, startSnapshot: null };
+    const plan = { firstHeight: 0, endHeight: null, scripts: true, ...sets, threads: 0, recordPath };
+    return new ArrivingScripts(options, await ArrivingValidation.open(chain, plan, signal));
+  }
+
+  async verdict(): Promise<ScriptsVerdict> {
+    const { inputs, valid } = await this.#validation.verdict();
+    return { inputs, valid, failure: this.#failure };
   }
 
   /** Begins to fetch what the blocks of a segment spend. */
   async begin(blocks: SegmentDownload, torrent: Metainfo, signal: AbortSignal): Promise<void> {
-    const { scratch, resumeDb, peerNode } = this.#options;
+    const { network, scratch, resumeDb, peerNode } = this.#options;
+    const { firstHeight } = segmentHeights(blocks.index, network.interval);
+    if (!this.#left.has(blocks.index) || (this.#failure && this.#failure.height <= firstHeight)) return;
     const scratchPath = join(scratch, torrent.name);
     const changed = () => {
       const job = this.#jobs.get(blocks.index);
@@ -105,10 +120,15 @@ export class ArrivingScripts {
     signal.throwIfAborted();
   }
 
+  /** Keeps what was judged; a judgement under way ends. */
+  close(): Promise<void> {
+    return this.#validation.close();
+  }
+
   /** Judges until the signal fires. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const job = [...this.#jobs.values()].find(({ blocks, spent }) => isWhole(blocks) && spent.isWhole);
+      const job = [...this.#jobs.values()].find(({ blocks, spent }) => blocks.isWhole && spent.isWhole);
       const idle = this.#givenUp();
       if (job) await this.#judge(job, signal);
       else if (idle) await this.#leave(idle, idle.spent.failure?.message ?? 'nobody gives it');
@@ -128,32 +148,28 @@ export class ArrivingScripts {
     const now = performance.now();
     return [...this.#jobs.values()].find(
       ({ blocks, spent, newsMs }) =>
-        isWhole(blocks) && !spent.isWhole && (spent.failure !== null || now - newsMs > patienceMs),
+        blocks.isWhole && !spent.isWhole && (spent.failure !== null || now - newsMs > patienceMs),
     );
   }
 
   async #judge(job: Job, signal: AbortSignal): Promise<void> {
-    const { network, chain, report } = this.#options;
+    const { network, report } = this.#options;
     const { index, scratchPath: blocks, torrent } = job.blocks;
-    const { firstHeight, endHeight } = segmentHeights(index, network.interval);
-    const paths = [{ segment: index, blocks, spent: job.spent.scratchPath }];
-    const sets = { hints: null, snapshot: null, startSnapshot: null };
-    const plan = { firstHeight, endHeight, scripts: true, ...sets, threads: 0, recordPath: null };
+    const { endHeight } = segmentHeights(index, network.interval);
     try {
-      const progress = () => {};
-      const verdict = await validateSegments(network.name, paths, chain, plan, { progress, signal });
-      const { inputs, provenEndHeight, failure } = verdict;
-      this.#inputs += inputs;
-      if (provenEndHeight > firstHeight) this.#valid.push({ firstHeight, endHeight: provenEndHeight });
-      if (failure) {
+      const before = this.#validation.counts().inputs;
+      const spent = job.spent.scratchPath;
+      const failure = await this.#validation.judge({ segment: index, blocks, spent }, signal);
+      if (failure && failure.height !== this.#failure?.height) {
         const { height, reason, txid, input, blame } = failure;
-        const found = { height, reason, txid: txid && displayHash(txid), input, blame };
-        if (!this.#failure || height < this.#failure.height) this.#failure = found;
+        this.#failure = { height, reason, txid: txid && displayHash(txid), input, blame };
         report.warn(`block ${height} is not valid as ${torrent.name} and its spent file have it: ${reason}`);
-      } else {
+      } else if (!failure) {
+        const inputs = this.#validation.counts().inputs - before;
         const event = { event: 'scripts', segment: index, endHeight, inputs };
         report.event(event, `scripts of segment ${index} are valid: ${inputs} inputs`);
       }
+      this.#left.delete(index);
       await this.#end(job);
     } catch (error) {
       if (!signal.aborted)
@@ -173,19 +189,4 @@ export class ArrivingScripts {
     await job.spent.discard().catch(() => {});
     job.settle();
   }
-}
-
-function isWhole({ provenBytes, torrent }: SegmentDownload): boolean {
-  return provenBytes === torrent.lengthBytes;
-}
-
-function joined(ranges: readonly HeightRange[]): HeightRange[] {
-  const inOrder = [...ranges].sort((a, b) => a.firstHeight - b.firstHeight);
-  const all: HeightRange[] = [];
-  for (const { firstHeight, endHeight } of inOrder) {
-    const last = all.at(-1);
-    if (last?.endHeight === firstHeight) all[all.length - 1] = { firstHeight: last.firstHeight, endHeight };
-    else all.push({ firstHeight, endHeight });
-  }
-  return all;
 }

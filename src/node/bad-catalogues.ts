@@ -48,8 +48,8 @@ export class BadCatalogues {
 
   /** @throws BlockswarmError ERR_CATALOGUE when one of the records names a bad torrent */
   check(records: readonly CatalogueRecord[]): void {
-    for (const { index, blocks } of records) {
-      const reason = this.reason(blocks.infoHashV1);
+    for (const { index, blocks, spent } of records) {
+      const reason = this.reason(blocks.infoHashV1) ?? this.reason(spent.infoHashV1);
       if (reason === null) continue;
       throw new BlockswarmError(
         'ERR_CATALOGUE',

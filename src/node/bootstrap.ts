@@ -18,32 +18,22 @@ import { BlockswarmError } from '../errors.js';
 import { PIECE_LENGTH_BYTES } from '../metainfo/hybrid.js';
 import { type HeaderChain, type Network, networkParams, ResumeDb } from '../native.js';
 import { displayHash, formatBytes, sameBytes, toHex } from '../units.js';
-import { ArrivingScripts, type ScriptsVerdict } from './arriving-scripts.js';
-import { BadCatalogues } from './bad-catalogues.js';
+import { ArrivingScripts, type ArrivingScriptsOptions, type ScriptsVerdict } from './arriving-scripts.js';
 import { chainWorkFloor } from './catalogue.js';
-import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
-import { catalogueSources } from './catalogue-sources/named.js';
+import { CatalogueChoice, type CatalogueJob, type CatalogueWish, tryCatalogues } from './catalogue-choice.js';
 import { NewDatadir } from './new-datadir.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
-import { Rendezvous } from './rendezvous.js';
 import type { Report } from './report.js';
 import { resumeFileName } from './resume.js';
 import { SegmentDownload } from './segment-download.js';
 import { StateFolder } from './state.js';
 
-export interface BootstrapOptions extends PeerNodeChoice {
+export interface BootstrapOptions extends PeerNodeChoice, CatalogueWish {
   readonly datadir: string;
   readonly network: string;
-  /** Sources of the catalogue: see `catalogueSources`. The defaults when absent. */
-  readonly catalogue?: readonly string[] | undefined;
-  /** Where Core keeps its data when nobody says otherwise: the source `datadir`. */
-  readonly coreDatadir?: string;
   readonly minChainWork?: string | undefined;
   readonly scratch?: string | undefined;
-  readonly stateDir: string;
-  /** Gives up after this long without a new piece. */
-  readonly timeoutSeconds: number;
   /** Pieces that may wait on disk for the engine; one segment is always open. */
   readonly scratchBytes: number;
   /**
@@ -72,7 +62,7 @@ export interface BootstrapResult {
   readonly height: number;
   readonly tipHash: string;
   readonly levels: Readonly<Record<'bytes' | 'chain' | 'scripts' | 'set', readonly ProvenRange[]>>;
-  /** What was found here of the segments that came in this run, beside Core's engine; null when it was not asked for. */
+  /** What was found here of the segments, beside Core's engine and in earlier runs too; null when it was not asked for. */
   readonly ownScripts: ScriptsVerdict | null;
   /** Core may have skipped the scripts up to this block, whose hash is built into it; else null. */
   readonly assumedValidBelow: { readonly height: number; readonly hash: string } | null;
@@ -96,12 +86,8 @@ const wantedAheadBytes = 256 * 2 ** 20;
 /** As much of the segment that the engine waits for is fetched at a time, so that it comes nearly in order. */
 const leadPieces = wantedAheadBytes / PIECE_LENGTH_BYTES;
 
-/** Catalogues tried one after the other: their authors lied about torrents, which only their blocks can show. */
-const maxCatalogues = 5;
 /** Patience for a spent file when the blocks are there: the engine waits. */
 const spentPatienceSeconds = 300;
-/** Patience for a segment about which sources disagree: perhaps nobody has what was made up. */
-const disputedSeconds = 60;
 
 /**
  * Runs the whole job. Interrupted (`signal`) or failed, it leaves what the next run resumes from.
@@ -112,37 +98,7 @@ export async function bootstrap(
   signal: AbortSignal,
   report: Report,
 ): Promise<BootstrapResult> {
-  // A catalogue whose torrents turn out to be bad, or that nobody has, makes way for another one with the same headers.
-  const avoid = new Set<string>();
-  for (let tries = 1; ; tries++) {
-    const job = new Bootstrap(options, avoid, signal, report);
-    const outcome = await attempt(job, signal);
-    if ('result' in outcome) return outcome.result;
-    if (!job.hasOtherCatalogue || tries >= maxCatalogues) throw outcome.error;
-    report.warn(
-      `${outcome.error instanceof Error ? outcome.error.message : outcome.error} Another one is tried.`,
-    );
-  }
-}
-
-async function attempt(
-  job: Bootstrap,
-  signal: AbortSignal,
-): Promise<{ result: BootstrapResult } | { error: unknown }> {
-  try {
-    return { result: await job.run() };
-  } catch (error) {
-    if (!signal.aborted) return { error };
-    throw new BlockswarmError(
-      'ERR_INTERRUPTED',
-      'interrupted; run the same command to go on where this ended',
-      {
-        cause: error,
-      },
-    );
-  } finally {
-    await job.close();
-  }
+  return tryCatalogues((avoid) => new Bootstrap(options, avoid, signal, report), signal, report);
 }
 
 /** What the loop over the segments works with. */
@@ -155,7 +111,7 @@ interface Parts {
   readonly resumeDb: ResumeDb;
 }
 
-class Bootstrap {
+class Bootstrap implements CatalogueJob<BootstrapResult> {
   readonly #options: BootstrapOptions;
   readonly #network: Network;
   readonly #report: Report;
@@ -173,11 +129,7 @@ class Bootstrap {
   readonly #avoid: Set<string>;
   /** Null when nobody asked for it. */
   #scripts: ArrivingScripts | null = null;
-  #disputed: ReadonlySet<number> = new Set();
-  #chosen: ChosenCatalogue | null = null;
-  #bad: BadCatalogues | null = null;
-  #sourceCount = 0;
-  #gaveUp = false;
+  #catalogue: CatalogueChoice | null = null;
 
   constructor(options: BootstrapOptions, avoid: Set<string>, signal: AbortSignal, report: Report) {
     this.#options = options;
@@ -189,16 +141,20 @@ class Bootstrap {
     this.#signal.addEventListener('abort', () => this.#wake?.());
   }
 
-  /** It failed for its catalogue, and there are sources to ask for another one. */
   get hasOtherCatalogue(): boolean {
-    return this.#gaveUp && this.#sourceCount > 0;
+    return this.#catalogue?.hasOther ?? false;
   }
 
   async run(): Promise<BootstrapResult> {
     const { datadir, finished } = this.#options;
     const { statePath, scratch, netDir, blocksDir, resumeDb } = await this.#claim();
     const peerNode = await this.#listen(statePath);
-    const catalogue = await this.#catalogue(peerNode, scratch, statePath);
+    const [network, floor, avoid] = [this.#network, this.#floor, this.#avoid];
+    const [report, signal] = [this.#report, this.#signal];
+    const needs = { network, floor, folder: scratch, statePath, peerNode, avoid, report, signal };
+    this.#catalogue = await CatalogueChoice.search(this.#options, needs);
+    this.#catalogue.tell(report);
+    const catalogue = this.#catalogue.reader;
     const engine = await this.#startEngine(netDir);
     const fresh = new NewDatadir({
       network: this.#network,
@@ -212,8 +168,10 @@ class Bootstrap {
     const opened = height > 0 ? `resumed at height ${height}` : "Core's engine is open";
     this.#report.event({ event: 'engine', height }, opened);
     this.#height = height;
-    if (this.#options.proveScripts)
-      this.#judgeScripts({ chain: catalogue.chain, scratch, resumeDb, peerNode });
+    if (this.#options.proveScripts) {
+      const recordPath = join(statePath, 'scripts.redb');
+      await this.#judgeScripts({ chain: catalogue.chain, scratch, recordPath, resumeDb, peerNode });
+    }
     await this.#takeSegments({ catalogue, engine, fresh, peerNode, scratch, resumeDb });
     const end = await this.#flushed(engine, catalogue.chain);
     await engine.close();
@@ -221,8 +179,10 @@ class Bootstrap {
     if (this.#options.scratch) await rm(scratch, { recursive: true, force: true });
     await releaseDatadir(datadir);
     const { downloadedBytes, uploadedBytes } = peerNode.stats();
-    const result = this.#result(end, { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers });
-    this.#tellCatalogue(peerNode);
+    const ownScripts = (await this.#scripts?.verdict()) ?? null;
+    const traffic = { downloadedBytes, uploadedBytes, peers: peerNode.provenPeers };
+    const result = this.#result(end, traffic, ownScripts);
+    this.#catalogue.recommend(peerNode, network);
     await finished?.(result);
     return result;
   }
@@ -276,56 +236,6 @@ class Bootstrap {
     return peerNode;
   }
 
-  async #catalogue(peerNode: PeerNode, folder: string, statePath: string): Promise<CatalogueReader> {
-    const { catalogue: names, timeoutSeconds, stateDir, coreDatadir = null } = this.#options;
-    const network = this.#network;
-    const bad = await BadCatalogues.open(statePath);
-    this.#bad = bad;
-    const sources = catalogueSources(names, { network, peerNode, stateDir, datadir: coreDatadir });
-    // A file alone, or a torrent that the user named alone, has no other to make way for.
-    const isOpen = sources.length > 1 || sources[0]?.name === 'rendezvous';
-    this.#sourceCount = isOpen ? sources.length : 0;
-    const chosen = await searchCatalogue({
-      network,
-      floor: this.#floor,
-      folder,
-      peerNode,
-      bad,
-      sources,
-      avoid: this.#avoid,
-      timeoutSeconds,
-      report: this.#report,
-      signal: this.#signal,
-    });
-    this.#disputed = chosen.disputed;
-    this.#chosen = chosen;
-    const { records, chain } = chosen.reader;
-    const height = chain.height();
-    this.#report.event(
-      {
-        event: 'catalogue',
-        segments: records.length,
-        height,
-        tipHash: displayHash(chain.hashAt(height)),
-        source: chosen.from,
-      },
-      `catalogue: ${records.length} segments, headers to height ${height}, work above the floor (${chosen.from})`,
-    );
-    return chosen.reader;
-  }
-
-  /** All of it was proven: whoever looks for a catalogue hears of this one, when it came from peers and is served. */
-  #tellCatalogue(peerNode: PeerNode): void {
-    const fetched = this.#chosen?.fetched;
-    if (!fetched) return;
-    const { torrent, reader } = fetched;
-    const { infoHashV1, infoHashV2, lengthBytes } = torrent;
-    if (!infoHashV1 || !infoHashV2) return;
-    const work = reader.chain.workAt(reader.chain.height());
-    const claim = { infoHashV1, infoHashV2, lengthBytes, count: reader.records.length, work };
-    Rendezvous.at(peerNode, this.#network).tell([claim]);
-  }
-
   async #startEngine(datadirNet: string): Promise<EngineProcess> {
     const engine = await EngineProcess.start({
       datadirNet,
@@ -340,17 +250,18 @@ class Bootstrap {
     return engine;
   }
 
-  #judgeScripts(parts: {
-    chain: HeaderChain;
-    scratch: string;
-    resumeDb: ResumeDb;
-    peerNode: PeerNode;
-  }): void {
+  async #judgeScripts(
+    parts: Pick<ArrivingScriptsOptions, 'chain' | 'scratch' | 'recordPath' | 'resumeDb' | 'peerNode'>,
+  ): Promise<void> {
     const patienceMs = Math.min(this.#options.timeoutSeconds, spentPatienceSeconds) * 1000;
     const [network, report] = [this.#network, this.#report];
-    this.#scripts = new ArrivingScripts({ ...parts, network, patienceMs, report });
-    const running = this.#scripts.run(this.#signal);
-    this.#closers.push(() => running);
+    const scripts = await ArrivingScripts.open({ ...parts, network, patienceMs, report }, this.#signal);
+    this.#scripts = scripts;
+    const running = scripts.run(this.#signal);
+    this.#closers.push(async () => {
+      await running;
+      await scripts.close();
+    });
   }
 
   /** Segment after segment: opens the window behind it, feeds it, and lets the engine's files replace its scratch. */
@@ -504,13 +415,16 @@ class Bootstrap {
   /** Waits until more than `beyondBytes` from the start of a segment are proven. */
   async #proven(download: SegmentDownload, beyondBytes: number, engine: EngineProcess): Promise<number> {
     const { timeoutSeconds } = this.#options;
-    const isDisputed = this.#disputed.has(download.index);
-    const patienceSeconds = isDisputed ? Math.min(timeoutSeconds, disputedSeconds) : timeoutSeconds;
+    const patienceSeconds = this.#catalogue?.patienceSeconds(download.index) ?? timeoutSeconds;
     const patienceMs = patienceSeconds * 1000;
     for (;;) {
       this.#signal.throwIfAborted();
       if (engine.failure) throw engine.failure;
-      for (const each of this.#downloads.values()) if (each.failure) throw await this.#failed(each);
+      for (const { failure, torrent } of this.#downloads.values()) {
+        if (!failure) continue;
+        await this.#catalogue?.refused(failure, torrent);
+        throw failure;
+      }
       if (download.provenBytes > beyondBytes) return download.provenBytes;
       const woken = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), patienceMs);
@@ -522,10 +436,7 @@ class Bootstrap {
       this.#wake = null;
       if (woken) continue;
       const { name, infoHashV1 } = download.torrent;
-      if (isDisputed && infoHashV1) {
-        this.#gaveUp = !this.#avoid.has(toHex(infoHashV1));
-        this.#avoid.add(toHex(infoHashV1));
-      }
+      this.#catalogue?.nobodyHas(download.index, download.torrent);
       throw new BlockswarmError(
         'ERR_NO_PEERS',
         `no new piece for ${patienceSeconds} s; next is ${name} (infohash ${infoHashV1 && toHex(infoHashV1)}). ` +
@@ -534,18 +445,10 @@ class Bootstrap {
     }
   }
 
-  /** What ended a download; a torrent that is not the chain's is remembered. */
-  async #failed({ failure, torrent }: SegmentDownload): Promise<unknown> {
-    if (failure instanceof BlockswarmError && failure.code === 'ERR_TORRENT_BAD' && torrent.infoHashV1) {
-      this.#gaveUp = true;
-      await this.#bad?.add(torrent.infoHashV1, failure.message);
-    }
-    return failure;
-  }
-
   #result(
     tip: EngineTip,
     traffic: { readonly downloadedBytes: number; readonly uploadedBytes: number; readonly peers: number },
+    ownScripts: ScriptsVerdict | null,
   ): BootstrapResult {
     const endHeight = tip.height + 1;
     const skipped = tip.assumedValidHeight;
@@ -564,7 +467,7 @@ class Bootstrap {
         scripts: range(scriptsFrom, "Core's engine, in order"),
         set: range(0, "Core's engine, in order"),
       },
-      ownScripts: this.#scripts?.verdict ?? null,
+      ownScripts,
       assumedValidBelow:
         skipped === null || !assumed ? null : { height: skipped, hash: displayHash(assumed) },
       chainWorkFloorLowered: Buffer.compare(this.#floor, this.#network.minChainWork) < 0,

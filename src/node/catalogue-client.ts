@@ -4,32 +4,25 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { privacyOf } from '../connector/privacy.js';
 import { type Network, networkParams } from '../native.js';
-import { BadCatalogues } from './bad-catalogues.js';
 import { chainWorkFloor } from './catalogue.js';
-import { type ChosenCatalogue, searchCatalogue } from './catalogue-search.js';
-import { catalogueSources } from './catalogue-sources/named.js';
+import { CatalogueChoice, type CatalogueWish } from './catalogue-choice.js';
 import { openPeerNode, type PeerNodeChoice } from './open-peer-node.js';
 import type { PeerNode } from './peer-node.js';
 import type { Report } from './report.js';
 import { StateFolder } from './state.js';
 
-export interface CatalogueClientOptions extends PeerNodeChoice {
+export interface CatalogueClientOptions extends PeerNodeChoice, CatalogueWish {
   readonly network: string;
-  /** Sources of the catalogue: see `catalogueSources`. The defaults when absent. */
-  readonly catalogue?: readonly string[] | undefined;
-  readonly coreDatadir?: string;
   readonly minChainWork?: string | undefined;
-  readonly stateDir: string;
-  readonly timeoutSeconds: number;
 }
 
 export class CatalogueClient {
   readonly network: Network;
   readonly peerNode: PeerNode;
-  readonly catalogue: ChosenCatalogue;
+  readonly catalogue: CatalogueChoice;
   readonly state: StateFolder;
 
-  private constructor(network: Network, peerNode: PeerNode, catalogue: ChosenCatalogue, state: StateFolder) {
+  private constructor(network: Network, peerNode: PeerNode, catalogue: CatalogueChoice, state: StateFolder) {
     this.network = network;
     this.peerNode = peerNode;
     this.catalogue = catalogue;
@@ -37,7 +30,8 @@ export class CatalogueClient {
   }
 
   /**
-   * Takes the state folder of `subject` (a folder, made when missing), listens, and finds the catalogue.
+   * Takes the state folder of `subject` (a folder, made when missing), listens, and finds the catalogue. `avoid`: see
+   * `CatalogueNeeds`.
    * @throws BlockswarmError as `StateFolder.open`, `PeerNode` and `searchCatalogue`
    */
   static async open(
@@ -45,6 +39,7 @@ export class CatalogueClient {
     subject: string,
     signal: AbortSignal,
     report: Report,
+    avoid: Set<string> = new Set(),
   ): Promise<CatalogueClient> {
     const network = networkParams(options.network);
     const floor = chainWorkFloor(network, options.minChainWork, report);
@@ -61,11 +56,9 @@ export class CatalogueClient {
         ...{ signal, report },
       });
       try {
-        const { catalogue: names, coreDatadir: datadir = null, stateDir, timeoutSeconds } = options;
-        const bad = await BadCatalogues.open(state.path);
-        const sources = catalogueSources(names, { network, peerNode, stateDir, datadir });
-        const shared = { network, floor, folder, peerNode, bad, sources, timeoutSeconds, report, signal };
-        return new CatalogueClient(network, peerNode, await searchCatalogue(shared), state);
+        const statePath = state.path;
+        const needs = { network, floor, folder, statePath, peerNode, avoid, report, signal };
+        return new CatalogueClient(network, peerNode, await CatalogueChoice.search(options, needs), state);
       } catch (error) {
         await peerNode.close();
         throw error;

@@ -17,6 +17,7 @@ import type { Swarm } from '../swarm/swarm.js';
 import { badTorrent, segmentJudge } from './chain-check.js';
 import type { PeerNode } from './peer-node.js';
 import { hasPiece, resumeKey, scrub } from './resume.js';
+import { deleteScratch } from './scratch-file.js';
 import { pieceWriteError } from './write-error.js';
 
 export interface SegmentDownloadOptions {
@@ -42,7 +43,8 @@ export class SegmentDownload {
   #judge: BlocksJudge;
   #report: JudgeReport;
   #failure: unknown = null;
-  #moved = false;
+  /** The scratch file is not needed any more. */
+  #isOver = false;
   #leads = false;
   /** Pieces of an earlier run that nobody has looked at in this one, unless there are none. */
   #trusted: Uint8Array | null = null;
@@ -80,7 +82,7 @@ export class SegmentDownload {
         complete: () => void download.save(true),
         ioError: (message) => download.#fail(pieceWriteError(torrent.name, message)),
         // What the engine has taken harms whoever asks for it, not this job.
-        fault: ({ message }) => download.#moved || download.#fail(pieceWriteError(torrent.name, message)),
+        fault: ({ message }) => download.#isOver || download.#fail(pieceWriteError(torrent.name, message)),
       },
     });
     void download.#scrub();
@@ -90,6 +92,11 @@ export class SegmentDownload {
   /** Contiguous bytes from the start whose whole frames are proven at `chain` level. */
   get provenBytes(): number {
     return this.#report.walkedBytes;
+  }
+
+  /** All blocks are proven. */
+  get isWhole(): boolean {
+    return this.provenBytes === this.torrent.lengthBytes;
   }
 
   /** Blocks proven at `chain` level, in any order. */
@@ -119,15 +126,23 @@ export class SegmentDownload {
 
   /** The engine has the blocks: from now on the same pieces are served from its files. */
   async moveTo(extents: ExtentsHandle): Promise<void> {
-    this.#moved = true;
+    this.#isOver = true;
     this.store.moveTo(extents);
     await rm(this.scratchPath, { force: true });
     await this.#options.resumeDb.forget(this.#key);
   }
 
+  /** Nobody needs the blocks any more. */
+  async discard(): Promise<void> {
+    this.#isOver = true;
+    this.swarm?.close();
+    await this.#options.resumeDb.forget(this.#key);
+    await deleteScratch(this.scratchPath);
+  }
+
   /** Records what is on disk, once it is; `open`: more pieces come. Never rejects: a full disk fails the job itself. */
   async save(open: boolean): Promise<void> {
-    if (!this.#moved) await this.store.save(this.#options.resumeDb, this.#key, open).catch(() => {});
+    if (!this.#isOver) await this.store.save(this.#options.resumeDb, this.#key, open).catch(() => {});
   }
 
   #newJudge(): BlocksJudge {
@@ -146,10 +161,10 @@ export class SegmentDownload {
     if (!this.#trusted) return;
     try {
       const wrong = await scrub(this.store, this.torrent, this.#trusted, this.#options.signal);
-      if (wrong.length > 0 && !this.#moved) await this.#refetch();
+      if (wrong.length > 0 && !this.#isOver) await this.#refetch();
       this.#trusted = null;
     } catch (error) {
-      this.#fail(error);
+      if (!this.#isOver) this.#fail(error);
     }
   }
 

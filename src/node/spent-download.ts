@@ -2,11 +2,11 @@
  * One segment's spent file on its way from the swarm, for its scripts to be judged. Nothing of it goes to the engine, which
  * makes its own: it lies in a scratch file for as long as it is needed.
  */
-import { rm } from 'node:fs/promises';
 import type { Metainfo } from '../metainfo/metainfo.js';
 import { Store } from '../native.js';
 import type { Swarm } from '../swarm/swarm.js';
 import { resumeKey } from './resume.js';
+import { deleteScratch } from './scratch-file.js';
 import type { SegmentDownloadOptions } from './segment-download.js';
 import { pieceWriteError } from './write-error.js';
 
@@ -57,6 +57,17 @@ export class SpentDownload {
     return this.#store.servableCount() === this.torrent.pieceCount;
   }
 
+  /** Bytes of whole verified pieces. */
+  get hadBytes(): number {
+    const { lengthBytes, pieceLengthBytes } = this.torrent;
+    return Math.min(lengthBytes, this.#store.servableCount() * pieceLengthBytes);
+  }
+
+  /** Connections. */
+  get links(): number {
+    return this.#swarm?.status().links ?? 0;
+  }
+
   /** What ended it, if anything did. */
   get failure(): Error | null {
     return this.#failure;
@@ -71,6 +82,6 @@ export class SpentDownload {
   async discard(): Promise<void> {
     this.#swarm?.close();
     await this.#options.resumeDb.forget(this.#key);
-    await rm(this.scratchPath, { force: true });
+    await deleteScratch(this.scratchPath);
   }
 }
