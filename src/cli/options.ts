@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type ProxyLogin, proxyLogin } from '../connector/privacy.js';
 import { BlockswarmError } from '../errors.js';
-import type { Level } from '../node/validate.js';
+import type { Level } from '../node/proof.js';
 
 /** `user:password`, the first line of a file. */
 export function loginFile(path: string): ProxyLogin {

@@ -15,6 +15,7 @@ import {
 } from './peer-commands.js';
 import { printable } from './printable.js';
 import { addTorrentCommands } from './torrent-commands.js';
+import { addValidateCommand } from './validate-options.js';
 import { version } from './version.js';
 
 const exitCodesText = `
@@ -132,39 +133,7 @@ function buildProgram(env: Env, outcome: Outcome): Command {
     async () => (await import('./doctor-command.js')).doctorCommand,
   );
 
-  add(
-    program
-      .command('validate')
-      .description('prove a chain that is here: every block by every rule, on all cores, in any order')
-      .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
-      .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
-      .option('--segments <dir>', 'or a folder of segment files, blocks and spent outputs')
-      .option(
-        '--catalogue <file>',
-        'with --segments: whose headers the files are of (default: judge their own)',
-      )
-      .addOption(networkOption())
-      .option(
-        '--prove <levels>',
-        'some of chain,scripts,set (default: chain,scripts, and set with --hints or --snapshot)',
-        levelSet,
-      )
-      .option('--from <height>', 'the first block (default: 0)', wholeNumber(0, 99_999_999))
-      .option('--to <height>', 'the last block (default: the last that is held)', wholeNumber(0, 99_999_999))
-      .option(
-        '--hints <file>',
-        'for set: which outputs survive the last block (default: found in a pass before)',
-      )
-      .option('--snapshot <file>', "for set: the coins after the last block, Core's `dumptxoutset`")
-      .option(
-        '--sums <file>',
-        'for set: names the segments that differ from it when it is not proven; `sums make` makes it',
-      )
-      .option('--from-snapshot <file>', 'for set with --from: the coins before the first block')
-      .option('--threads <n>', 'threads that judge (default: one a core)', wholeNumber(1, 256))
-      .addOption(stateDirOption()),
-    async () => (await import('./validate-command.js')).validateCommand,
-  );
+  addValidateCommand(program, add, peers, networkOption);
 
   const catalogue = program
     .command('catalogue')
@@ -307,6 +276,8 @@ export interface CommandContext<Options> {
   readonly output: Output;
   readonly options: Options;
   readonly args: readonly string[];
+  /** The options that stand on the command line: flag by name. */
+  readonly given: ReadonlyMap<string, string>;
   /** Set its exit code when its result is that something is not as it should be. */
   readonly outcome: Outcome;
 }
@@ -339,11 +310,18 @@ function addCommand<Options>(
         const native = await import('../native.js').catch(() => null);
         const slow = native?.hashingWarning();
         if (slow) output.warn(slow);
-        await action({ env, output, options, args: command.args, outcome });
+        await action({ env, output, options, args: command.args, given: givenOptions(command), outcome });
       } finally {
         output.progress.clear();
       }
     });
+}
+
+function givenOptions(command: Command): Map<string, string> {
+  const given = command.options.filter(
+    (option) => command.getOptionValueSource(option.attributeName()) === 'cli',
+  );
+  return new Map(given.map((option) => [option.attributeName(), option.long ?? option.flags]));
 }
 
 function configure(command: Command, env: Env): void {

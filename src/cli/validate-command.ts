@@ -1,19 +1,22 @@
-/** `blockswarm validate`: proves a chain that is here. */
+/** `blockswarm validate`: proves a chain, here or from the swarm. */
 import { exitCode, usage } from '../errors.js';
-import { type Level, type Proven, type Validated, validateChain } from '../node/validate.js';
+import type { PeerNodeChoice } from '../node/open-peer-node.js';
+import type { Level, Proven, Validated } from '../node/proof.js';
+import { validateChain } from '../node/validate.js';
+import { validateArriving } from '../node/validate-arriving.js';
 import { displayHash, formatDuration } from '../units.js';
 import { culpritJson, culpritLines } from './culprits.js';
-import { stateDir } from './env.js';
+import { coreDatadir, stateDir } from './env.js';
 import { jobReport } from './job-report.js';
 import { levelSet } from './options.js';
 import type { OutputOptions } from './output.js';
 import type { CommandContext } from './program.js';
 
-interface Options extends OutputOptions {
+interface Options extends OutputOptions, PeerNodeChoice {
   readonly datadir?: string;
   readonly blocks?: string;
   readonly segments?: string;
-  readonly catalogue?: string;
+  readonly catalogue?: readonly string[];
   readonly network: string;
   readonly prove?: ReadonlySet<Level>;
   readonly from?: number;
@@ -24,54 +27,63 @@ interface Options extends OutputOptions {
   readonly fromSnapshot?: string;
   readonly threads?: number;
   readonly stateDir?: string;
+  readonly minChainWork?: string;
+  readonly scratch?: string;
+  /** MiB. */
+  readonly scratchSize: number;
+  readonly timeout: number;
 }
 
 export async function validateCommand({
   env,
   output,
   options,
+  given,
   outcome,
 }: CommandContext<Options>): Promise<void> {
-  checkOptions(options);
-  const { from, to, fromSnapshot } = options;
-  const isSet = options.hints !== undefined || options.snapshot !== undefined;
-  const settings = {
-    ...options,
+  const { datadir, segments, catalogue, from, to, hints, snapshot } = options;
+  const isArriving = datadir === undefined && segments === undefined && catalogue !== undefined;
+  checkSource(options);
+  checkLevels(options);
+  if (isArriving) checkArriving(options, given);
+  else checkHere(options, given);
+  const isSet = hints !== undefined || snapshot !== undefined;
+  const proof = {
     levels: options.prove ?? levelSet(isSet ? 'chain,scripts,set' : 'chain,scripts'),
     firstHeight: from,
     endHeight: to === undefined ? undefined : to + 1,
-    startSnapshot: fromSnapshot,
+    startSnapshot: options.fromSnapshot,
     stateDir: stateDir(env, options.stateDir),
   };
-  const result = await validateChain(settings, env.signal, jobReport(output));
+  const report = jobReport(output);
+  const result = isArriving
+    ? await validateArriving(
+        {
+          ...options,
+          ...proof,
+          coreDatadir: coreDatadir(env),
+          timeoutSeconds: options.timeout,
+          scratchBytes: options.scratchSize * 2 ** 20,
+        },
+        env.signal,
+        report,
+      )
+    : await validateChain({ ...options, ...proof, catalogue: catalogue?.[0] }, env.signal, report);
   output.result(json(result), () => text(result));
   if (result.failure) outcome.exitCode = exitCode('ERR_BLOCK_INVALID');
 }
 
-function checkOptions(options: Options): void {
-  const {
-    datadir,
-    blocks,
-    segments,
-    catalogue,
-    prove,
-    hints,
-    snapshot,
-    fromSnapshot,
-    from = 0,
-    to,
-  } = options;
-  if (datadir === undefined && segments === undefined) {
-    throw usage(
-      catalogue === undefined
-        ? 'name what to validate: --datadir DIR or --segments DIR'
-        : '--catalogue alone has no blocks: name a folder of segment files (--segments DIR), or let `bootstrap` fetch and prove the chain',
-    );
-  }
+function checkSource({ datadir, blocks, segments, catalogue }: Options): void {
+  if (datadir === undefined && segments === undefined && catalogue === undefined)
+    throw usage('name what to validate: --datadir DIR, --segments DIR or --catalogue SOURCE');
   if (datadir !== undefined && segments !== undefined)
     throw usage('--datadir and --segments exclude each other');
+  if (datadir !== undefined && catalogue !== undefined)
+    throw usage('--catalogue is for --segments, or stands alone');
   if (blocks !== undefined && datadir === undefined) throw usage('--blocks belongs to --datadir');
-  if (catalogue !== undefined && segments === undefined) throw usage('--catalogue belongs to --segments');
+}
+
+function checkLevels({ prove, hints, snapshot, fromSnapshot, from = 0, to }: Options): void {
   if (hints !== undefined && snapshot !== undefined) throw usage('--hints and --snapshot exclude each other');
   const coins = hints ?? snapshot ?? fromSnapshot;
   if (coins !== undefined && prove && !prove.has('set')) {
@@ -82,6 +94,34 @@ function checkOptions(options: Options): void {
   }
   if (to !== undefined && to < from) throw usage(`--to ${to} is below --from ${from}`);
 }
+
+/** What only a chain that is here can be asked. */
+function checkArriving({ prove, hints, snapshot }: Options, given: ReadonlyMap<string, string>): void {
+  if (given.has('sums')) throw usage('--sums is for a chain that is here: --datadir DIR or --segments DIR');
+  if (prove?.has('set') && hints === undefined && snapshot === undefined) {
+    throw usage(
+      'set takes --hints FILE or --snapshot FILE here: which coins survive is found only over a chain that is here. ' +
+        '`hints make` makes the hints; `get` fetches their torrent',
+    );
+  }
+}
+
+/** What an option means where nothing comes from peers: nothing. */
+function checkHere({ catalogue = [] }: Options, given: ReadonlyMap<string, string>): void {
+  const [file = '', ...others] = catalogue;
+  if (others.length > 0) throw usage('--segments takes one --catalogue FILE');
+  if (/^(https?:\/\/|dht:|datadir(:|$)|(rendezvous|known)$)/i.test(file))
+    throw usage(`--segments takes a catalogue's file, got \`${file}\``);
+  for (const [name, flag] of given) {
+    if (!ofAnyChain.has(name)) throw usage(`${flag} is for a chain from peers: --catalogue SOURCE alone`);
+  }
+}
+
+const ofAnyChain: ReadonlySet<string> = new Set([
+  ...['json', 'jsonLines', 'quiet', 'stateDir', 'network', 'threads'],
+  ...['datadir', 'blocks', 'segments', 'catalogue'],
+  ...['prove', 'from', 'to', 'hints', 'snapshot', 'sums', 'fromSnapshot'],
+]);
 
 function json(result: Validated) {
   const { network, firstHeight, endHeight, blocks, transactions, inputs, seconds, proven, failure } = result;

@@ -20,15 +20,13 @@ import {
 import { displayHash } from '../units.js';
 import { readCatalogueFile } from './catalogue.js';
 import { type OpenChain, openChain } from './chain-records.js';
+import { type ProofOptions, planOf, provenOf, type Validated } from './proof.js';
 import type { Report } from './report.js';
 import { findSegmentFiles } from './segment-folder.js';
 import { Source } from './source.js';
 import { StateFolder } from './state.js';
 
-/** What can be proven; `chain` always is. */
-export type Level = 'chain' | 'scripts' | 'set';
-
-export interface ValidateOptions {
+export interface ValidateOptions extends ProofOptions {
   readonly network: string;
   /** What `bitcoind -datadir` takes; or `segments`. */
   readonly datadir?: string | undefined;
@@ -38,37 +36,9 @@ export interface ValidateOptions {
   readonly segments?: string | undefined;
   /** A catalogue's file: its headers say which chain the segment files are of. */
   readonly catalogue?: string | undefined;
-  readonly levels: ReadonlySet<Level>;
-  /** The first height; 0 when absent. */
-  readonly firstHeight?: number | undefined;
-  /** The height behind the last; of the hints or the snapshot, or of what is held, when absent. */
-  readonly endHeight?: number | undefined;
-  readonly hints?: string | undefined;
-  readonly snapshot?: string | undefined;
   /** What each segment creates and spends, as somebody says: names the segment when the set is not proven. */
   readonly sums?: string | undefined;
-  /** The coins before the first block, when that is not genesis. */
-  readonly startSnapshot?: string | undefined;
-  readonly threads?: number | undefined;
   readonly stateDir: string;
-}
-
-/** Levels that hold for heights. */
-export interface Proven {
-  readonly firstHeight: number;
-  readonly endHeight: number;
-  readonly levels: readonly Level[];
-}
-
-export interface Validated extends Omit<ValidationVerdict, 'set' | 'warnings'> {
-  readonly network: string;
-  readonly path: string;
-  readonly seconds: number;
-  readonly proven: readonly Proven[];
-  /** Which coins do not add up, when the set is not proven: at most ten, the lowest height first. */
-  readonly culprits: readonly CoinCulprit[];
-  /** The segments that come to something else than `sums` says; null when that was not looked at. */
-  readonly differingSegments: readonly number[] | null;
 }
 
 /** A run's part of the state folder: a seed of the same directory keeps the rest. */
@@ -120,13 +90,6 @@ export async function validateChain(
   } finally {
     state.close();
   }
-}
-
-function planOf(options: ValidateOptions, recordPath: string): ValidationPlan {
-  const { levels, firstHeight = 0, endHeight = null, startSnapshot = null, threads = 0 } = options;
-  const { hints = null, snapshot = null } = levels.has('set') ? options : {};
-  const scripts = levels.has('scripts');
-  return { firstHeight, endHeight, scripts, hints, snapshot, startSnapshot, threads, recordPath };
 }
 
 /** What only the coins of the whole chain tell: which survive, and which do not add up. */
@@ -308,13 +271,4 @@ function shown({ firstHeight }: ValidationPlan, report: Report) {
       unit: 'heights',
       detail: `${inputs} inputs`,
     });
-}
-
-function provenOf(verdict: ValidationVerdict, asked: ReadonlySet<Level>): Proven[] {
-  const { firstHeight, provenEndHeight: endHeight, set } = verdict;
-  if (endHeight <= firstHeight) return [];
-  const levels: Level[] = ['chain'];
-  if (asked.has('scripts')) levels.push('scripts');
-  if (set) levels.push('set');
-  return [{ firstHeight, endHeight, levels }];
 }

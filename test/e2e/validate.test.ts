@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { Validated } from '../../src/node/validate.js';
+import type { Validated } from '../../src/node/proof.js';
 import { cli, cliJson, startCli, startSeed } from '../helpers/cli.js';
 import { recordOffsets, samplePath, sampleTipHeight } from '../helpers/engine.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
@@ -189,8 +189,16 @@ t.test('what is asked for wrongly is told', async (t) => {
   const datadir = await sampleDatadir();
   const node = ['--datadir', datadir];
   const cases: [string[], RegExp][] = [
-    [[], /--datadir DIR or --segments DIR/],
-    [['--catalogue', 'c.dat'], /--catalogue alone has no blocks/],
+    [[], /--datadir DIR, --segments DIR or --catalogue SOURCE/],
+    [[...node, '--catalogue', 'c.dat'], /--catalogue is for --segments, or stands alone/],
+    [['--segments', datadir, '--catalogue', 'c.dat', '--catalogue', 'd.dat'], /one --catalogue FILE/],
+    [['--segments', datadir, '--catalogue', 'rendezvous'], /a catalogue's file, got `rendezvous`/],
+    [['--segments', datadir, '--peer', '127.0.0.1:1'], /--peer is for a chain from peers/],
+    [[...node, '--scratch-size', '1'], /--scratch-size is for a chain from peers/],
+    [[...node, '--no-dht'], /--no-dht is for a chain from peers/],
+    [['--catalogue', 'c.dat', '--prove', 'set'], /set takes --hints FILE or --snapshot FILE here/],
+    [['--catalogue', 'c.dat', '--sums', 'f'], /--sums is for a chain that is here/],
+    [['--catalogue', 'c.dat', '--blocks', 'f'], /--blocks belongs to --datadir/],
     [[...node, '--segments', datadir], /exclude each other/],
     [[...node, '--prove', 'chain,everything'], /some of chain,scripts,set/],
     [[...node, '--prove', 'set', '--from', '7'], /--from-snapshot FILE and --snapshot FILE/],
