@@ -75,7 +75,7 @@ impl ArrivingValidation {
             let mut validation = validation.lock();
             let validation = validation.as_mut().ok_or_else(closed)?;
             validation.judge(&records, &[segment], &cancelled).map_err(unproven)?;
-            Ok(validation.verdict().failure.map(Into::into))
+            Ok(validation.failure().cloned().map(Into::into))
         }))
     }
 

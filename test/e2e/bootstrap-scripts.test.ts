@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import t from 'tap';
 import { networkParams } from '../../src/native.js';
 import type { BootstrapResult } from '../../src/node/bootstrap.js';
-import { bootstrap } from '../helpers/bootstrap.js';
+import { bootstrap, startBootstrap } from '../helpers/bootstrap.js';
 import { cli, cliJson, startSeed } from '../helpers/cli.js';
 import { forgedCatalogue } from '../helpers/forged-spent.js';
 import { regtestChain } from '../helpers/regtest-chain.js';
+import { sampleDatadir } from '../helpers/sample-datadir.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const regtest = networkParams('regtest');
@@ -40,6 +41,36 @@ t.test('every script is judged here too while segments arrive, and both verdicts
   t.match(result, { ownScripts: { valid: [all], failure: null }, levels: { scripts: [all], set: [all] } });
   t.ok((result.ownScripts?.inputs ?? 0) > 0);
   t.notOk(existsSync(join(folder, 'scratch', 'new')), 'nothing is left of what was fetched for it');
+});
+
+t.test('after a kill the verdict names what earlier runs have proven, also before BIP 34', async (t) => {
+  const datadir = await sampleDatadir();
+  const seed = await startSeed(t, ['--datadir', datadir, '--no-dht']);
+  const catalogue = join(tempFolder(t), 'catalogue.dat');
+  await cliJson(t, ['catalogue', 'make', '--datadir', datadir, '--out', catalogue]);
+  const folder = tempFolder(t);
+  const options = {
+    datadir: join(folder, 'new'),
+    stateDir: join(folder, 'state'),
+    catalogue,
+    peers: [seed.listen],
+    more: [...PROVE, '--scratch-size', '0'],
+  };
+  const program = startBootstrap(t, options);
+  // By then the scripts of the first segment were judged.
+  await program.printed(/"event":"segment"/);
+  program.kill('SIGKILL');
+  await program.finished;
+  const judged = [...program.stdout.matchAll(/"event":"scripts","segment":(\d+)/g)].map(([, index]) => index);
+  t.ok(judged.includes('0'));
+  const again = startBootstrap(t, options);
+  const { code, stdout, stderr } = await again.finished;
+  t.equal(code, 0, stderr);
+  for (const index of judged) t.notMatch(stdout, new RegExp(`"event":"scripts","segment":${index},`));
+  t.match(
+    stdout,
+    /"ownScripts":\{"inputs":769,"valid":\[\{"firstHeight":0,"endHeight":12096\}\],"failure":null\}/,
+  );
 });
 
 t.test("a forged spent file is found out, and does not keep Core's engine from the chain", async (t) => {

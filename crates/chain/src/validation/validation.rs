@@ -163,7 +163,12 @@ impl Validation {
         error.map_or(Ok(()), Err)
     }
 
-    /// What was found so far; nothing of `set`.
+    /// What is wrong, at the lowest height so far.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// What was found so far; nothing of `set`. Warnings about the record are told once.
     pub fn verdict(&self) -> Verdict {
         let limit = self.limit();
         let mut valid: Vec<Range<u32>> = Vec::new();
