@@ -348,15 +348,21 @@ class ArrivingChain implements CatalogueJob<Validated> {
     firstHeight: number,
   ): void {
     const needed = new Set(this.#needed);
-    let [done, total, connections] = [0, 0, 0];
+    let [doneBytes, totalBytes, connections] = [0, 0, 0];
     for (const [index, lengthBytes] of lengths) {
       const segment = this.#open.get(index);
-      total += lengthBytes;
-      done += needed.has(index) ? (segment?.hadBytes ?? 0) : lengthBytes;
+      totalBytes += lengthBytes;
+      doneBytes += needed.has(index) ? (segment?.hadBytes ?? 0) : lengthBytes;
       connections += segment?.links ?? 0;
     }
     const { blocks, inputs, endHeight } = validation.counts();
-    const detail = `${blocks} of ${endHeight - firstHeight} blocks judged, ${inputs} inputs  connections ${connections}`;
-    this.#report.progress({ stage: 'fetching', done, total, unit: 'bytes', detail });
+    const fetched = `${formatBytes(doneBytes)} of ${formatBytes(totalBytes)} fetched`;
+    this.#report.progress({
+      stage: 'validating',
+      done: blocks,
+      total: endHeight - firstHeight,
+      unit: 'heights',
+      detail: `${inputs} inputs  ${fetched}  connections ${connections}`,
+    });
   }
 }
