@@ -3,6 +3,8 @@
 //! Reads only. Core's `serialize.h` is the reference. A number that is not in its shortest form is a
 //! fault, because a block has exactly one canonical encoding.
 
+use std::io;
+
 use sha2::{Digest, Sha256};
 
 /// 32 bytes of a hash in internal order (the reverse of what block explorers show).
@@ -246,6 +248,14 @@ impl Varint {
         }
         self.value += 1;
         Ok(None)
+    }
+}
+
+/// Fills `bytes`; `false` when the source ends before.
+pub(crate) fn fill(mut source: impl io::Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match source.read_exact(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        filled => filled.map(|()| true),
     }
 }
 

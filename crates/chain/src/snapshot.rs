@@ -7,7 +7,7 @@
 use crate::block::MAX_BLOCK_BYTES;
 use crate::coins::{Coin, OutPoint};
 use crate::compressor::{CoinFault, push_coin, read_coin};
-use crate::encode::{EncodingFault, Hash, Reader, push_compact_size, push_varint};
+use crate::encode::{EncodingFault, Hash, Reader, fill, push_compact_size, push_varint};
 use crate::sums::push_preimage;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
@@ -77,8 +77,8 @@ impl<R: Read> SnapshotReader<R> {
     /// Reads the head.
     pub fn new(mut source: R) -> Result<Self, SnapshotFault> {
         let mut bytes = [0; HEAD_BYTES];
-        source.read_exact(&mut bytes)?;
-        let head = read_head(&bytes).ok_or(SnapshotFault::Foreign)?;
+        let is_whole = fill(&mut source, &mut bytes)?;
+        let head = read_head(&bytes).filter(|_| is_whole).ok_or(SnapshotFault::Foreign)?;
         Ok(Self {
             source,
             head,

@@ -4,6 +4,7 @@
 //! bytes each. A file is a prefix of the one with a segment more. Believed by nobody: where it differs from what a segment
 //! itself comes to, one of both is wrong.
 use super::muhash::{MUHASH_BYTES, MuHash};
+use crate::encode::fill;
 use std::io::{self, Read, Write};
 
 const HEAD: [u8; 8] = *b"bsums01\n";
@@ -42,12 +43,10 @@ pub struct SegmentSums {
 /// Reads the sums of all segments of a file: 768 bytes of memory each.
 pub fn read_sums(mut source: impl Read, magic: [u8; 4]) -> Result<Vec<SegmentSums>, SumsFault> {
     let (mut head, mut network) = ([0; 8], [0; 4]);
-    source.read_exact(&mut head)?;
-    if head != HEAD {
+    if !fill(&mut source, &mut head)? || head != HEAD {
         return Err(SumsFault::Foreign);
     }
-    source.read_exact(&mut network)?;
-    if network != magic {
+    if !fill(&mut source, &mut network)? || network != magic {
         return Err(SumsFault::Network);
     }
     let (mut sums, mut bytes) = (Vec::new(), Vec::new());

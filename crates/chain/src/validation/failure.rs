@@ -159,21 +159,13 @@ impl ValidationError {
         match self {
             Self::Scan(error) => error.code(),
             Self::Heights { .. } => "ERR_SEGMENT_RANGE",
-            Self::Hints { fault: HintsFault::Io(error), .. }
-                if error.kind() != io::ErrorKind::UnexpectedEof =>
-            {
-                "ERR_IO"
-            }
-            Self::Snapshot { fault: SnapshotFault::Io(error), .. }
-                if error.kind() != io::ErrorKind::UnexpectedEof =>
-            {
-                "ERR_IO"
-            }
+            Self::Hints { fault: HintsFault::Io(_), .. }
+            | Self::Snapshot { fault: SnapshotFault::Io(_), .. }
+            | Self::Io { .. } => "ERR_IO",
             Self::Hints { .. } => "ERR_HINTS",
             Self::Snapshot { .. } | Self::Foreign { .. } => "ERR_SNAPSHOT",
             Self::Needs(_) => "ERR_USAGE",
             Self::Engine { .. } => "ERR_ENGINE",
-            Self::Io { .. } => "ERR_IO",
             Self::Cancelled => "ERR_INTERRUPTED",
         }
     }

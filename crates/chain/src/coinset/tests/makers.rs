@@ -149,6 +149,6 @@ fn hints_for_other_blocks_make_no_snapshot() {
     assert!(matches!(&error, CoinSetError::Culprits(culprits) if culprits[0].height == 12), "{error}");
     std::fs::write(&hints, b"UTXO\0\x1e\0\0\0\x01").unwrap();
     let error = make_snapshot(&job, end, Some(&hints), &chain.path("made.utxo")).unwrap_err();
-    assert_eq!(error.code(), "ERR_IO", "{error}");
+    assert_eq!(error.code(), "ERR_HINTS", "{error}");
     assert_eq!(chain.names(), ["expected.hints"]);
 }
