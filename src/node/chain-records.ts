@@ -1,8 +1,12 @@
 /** A chain whose blocks and undo records can be read by height: of a node's data directory, or of segment files. */
 import { mkdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { BlockswarmError } from '../errors.js';
+import { segmentFileName } from '../metainfo/segment.js';
 import { ChainRecords, type CoinSetOptions, type Network, networkParams } from '../native.js';
+import { checkFreeSpace } from './free-space.js';
 import type { Report } from './report.js';
 import { Source } from './source.js';
 import { StateFolder } from './state.js';
@@ -25,6 +29,8 @@ export interface ChainOptions {
 export interface OpenChain {
   readonly network: Network;
   readonly records: ChainRecords;
+  /** Bytes of the blocks below a height, as their records have them: about, where only files say it. */
+  blocksLengthBytes(endHeight: number): Promise<number>;
   /** The options of a pass that reports its progress as `stage`, `heights` of them in all. */
   pass(stage: string, heights: number): CoinSetOptions;
   /** Keeps what is known of the files for the next run. */
@@ -33,6 +39,10 @@ export interface OpenChain {
 
 /** For rows that are sorted. Blocks in work take some more. */
 const MEMORY_BYTES = 256 * 2 ** 20;
+/**
+ * Sorted rows on disk for each byte of blocks: 40 GB for mainnet's 750, and less than that is no reason to refuse.
+ */
+const ROWS_SHARE = 0.04;
 
 /**
  * Opens the one of both that the options name.
@@ -49,12 +59,19 @@ export async function openChain(
     const source = await Source.open({ ...options, datadir }, signal, options.indexPath);
     for (const warning of source.datadir.warnings()) report.warn(warning);
     const records = await source.datadir.chainRecords(signal);
-    return { ...opened(network, records, options, datadir, signal, report), close: () => source.close() };
+    return {
+      ...opened(network, records, options, datadir, signal, report),
+      blocksLengthBytes: async (endHeight) => source.datadir.recordsLength(0, endHeight) ?? 0,
+      close: () => source.close(),
+    };
   }
   if (segments !== undefined && datadir === undefined) {
     if (options.blocks !== undefined) throw new BlockswarmError('ERR_USAGE', '--blocks belongs to --datadir');
     const records = await ChainRecords.ofSegments(segments, network.name, signal);
-    return opened(network, records, options, segments, signal, report);
+    return {
+      ...opened(network, records, options, segments, signal, report),
+      blocksLengthBytes: (endHeight) => segmentsLengthBytes(segments, network, endHeight),
+    };
   }
   throw new BlockswarmError('ERR_USAGE', 'say where the chain is: --datadir DIR or --segments DIR');
 }
@@ -66,7 +83,7 @@ function opened(
   subject: string,
   signal: AbortSignal,
   report: Report,
-): OpenChain {
+): Omit<OpenChain, 'blocksLengthBytes'> {
   const scratch = StateFolder.pathOf(options.stateDir, subject);
   try {
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
@@ -91,4 +108,23 @@ function opened(
     }),
     close: async () => {},
   };
+}
+
+async function segmentsLengthBytes(folder: string, network: Network, endHeight: number): Promise<number> {
+  let lengthBytes = 0;
+  for (let index = 0; index * network.interval < endHeight; index++) {
+    const found = await stat(join(folder, segmentFileName(network.name, index, 'blocks'))).catch(() => null);
+    lengthBytes += found?.size ?? 0;
+  }
+  return lengthBytes;
+}
+
+/**
+ * Whether a folder can take the rows that are sorted to find out which outputs survive. Less than what is taken in the end is
+ * asked for: whoever has hardly enough is let try.
+ * @throws BlockswarmError ERR_DISK_FULL
+ */
+export async function checkRowsSpace(scratch: string, blocksLengthBytes: number): Promise<void> {
+  const rowsBytes = Math.max(0, blocksLengthBytes * ROWS_SHARE - MEMORY_BYTES);
+  await checkFreeSpace(scratch, rowsBytes, 'finding which outputs survive');
 }

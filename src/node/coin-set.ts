@@ -16,7 +16,7 @@ import {
   readSnapshot,
 } from '../native.js';
 import { displayHash, sameBytes } from '../units.js';
-import { type ChainOptions, type OpenChain, openChain } from './chain-records.js';
+import { type ChainOptions, checkRowsSpace, type OpenChain, openChain } from './chain-records.js';
 import type { Report } from './report.js';
 import { checkWritable } from './whole-file.js';
 
@@ -58,7 +58,9 @@ export async function makeHints(
       throw new BlockswarmError('ERR_USAGE', text);
     }
   }
-  const made = await chain.records.makeHints(endHeight, snapshot, file, chain.pass('reading', endHeight - 1));
+  const reading = chain.pass('reading', endHeight - 1);
+  if (snapshot === undefined) await checkRowsSpace(reading.scratch, await chain.blocksLengthBytes(endHeight));
+  const made = await chain.records.makeHints(endHeight, snapshot, file, reading);
   const { survivors, lengthBytes, culprits } = made;
   return {
     network: network.name,

@@ -19,7 +19,7 @@ import {
 } from '../native.js';
 import { displayHash } from '../units.js';
 import { readCatalogueFile } from './catalogue.js';
-import { type OpenChain, openChain } from './chain-records.js';
+import { checkRowsSpace, type OpenChain, openChain } from './chain-records.js';
 import { type ProofOptions, planOf, provenOf, type Validated } from './proof.js';
 import type { Report } from './report.js';
 import { findSegmentFiles } from './segment-folder.js';
@@ -125,7 +125,7 @@ class ChainCoins {
       const text = `to prove \`set\` from block ${firstHeight} on takes the coins before it and after the last: --from-snapshot FILE and --snapshot FILE`;
       throw new BlockswarmError('ERR_USAGE', text);
     }
-    return this.#withChain(async ({ records, pass }) => {
+    return this.#withChain(async ({ records, pass, blocksLengthBytes }) => {
       const end = endHeight ?? records.endHeight();
       const tip = records.hashAt(end - 1);
       // Beyond the chain: the run says so.
@@ -133,7 +133,9 @@ class ChainCoins {
       const file = join(this.#statePath, `survivors-${displayHash(tip)}.dat`);
       this.#made = file;
       if (existsSync(file)) return { hints: file };
-      const { culprits } = await records.makeHints(end, undefined, file, pass('finding survivors', end - 1));
+      const finding = pass('finding survivors', end - 1);
+      await checkRowsSpace(finding.scratch, await blocksLengthBytes(end));
+      const { culprits } = await records.makeHints(end, undefined, file, finding);
       return culprits.length > 0 ? { hints: undefined, failure: culprits } : { hints: file };
     }).catch((error: unknown) => {
       if (!isAboutBlocks(error)) throw error;
