@@ -9,6 +9,7 @@ import {
   type ProvenRange,
 } from '../node/bootstrap.js';
 import type { Level } from '../node/proof.js';
+import type { HeightRange } from '../node/source.js';
 import { formatBytes, formatDuration } from '../units.js';
 import { coreDatadir, stateDir, stopped } from './env.js';
 import { jobReport } from './job-report.js';
@@ -70,7 +71,7 @@ export function bootstrapText(result: BootstrapResult): string {
     `  bytes     ${levelText(levels.bytes)}`,
     `  chain     ${levelText(levels.chain)}`,
     `  scripts   ${levelText(levels.scripts)}`,
-    ...(ownScripts ? [`            ${ownText(ownScripts)}`] : []),
+    ...(ownScripts ? [`            ${ownText(ownScripts, result.height + 1)}`] : []),
     ...(assumedValidBelow
       ? [`            assumed valid below ${assumedValidBelow.hash} (height ${assumedValidBelow.height})`]
       : []),
@@ -83,14 +84,28 @@ export function bootstrapText(result: BootstrapResult): string {
   ].join('\n');
 }
 
-function ownText({ valid, inputs, failure }: ScriptsVerdict): string {
+function ownText({ valid, inputs, failure }: ScriptsVerdict, endHeight: number): string {
   if (failure) {
     const { height, reason, blame } = failure;
     return `NOT VALID as judged here: block ${height}: ${reason} (to blame: ${blame})`;
   }
-  if (valid.length === 0) return 'judged here too: nothing';
-  const heights = valid.map(({ firstHeight, endHeight }) => `${firstHeight} to ${endHeight - 1}`);
-  return `judged here too for heights ${heights.join(', ')}: ${inputs} inputs (spent outputs not yet proven)`;
+  // A run that failed or was killed may have left some to the engine alone.
+  const others = gaps(valid, endHeight);
+  const not = others.length > 0 ? `; NOT judged valid here: ${heightsText(others)}` : '';
+  if (valid.length === 0) return `judged here too: nothing${not}`;
+  return `judged here too for heights ${heightsText(valid)}: ${inputs} inputs (spent outputs not yet proven)${not}`;
+}
+
+/** Heights up to an end that are in none of the ranges, which are in order. */
+function gaps(ranges: readonly HeightRange[], endHeight: number): HeightRange[] {
+  const starts = [0, ...ranges.map((range) => range.endHeight)];
+  const ends = [...ranges.map((range) => range.firstHeight), endHeight];
+  const between = starts.map((firstHeight, at) => ({ firstHeight, endHeight: ends[at] ?? endHeight }));
+  return between.filter((range) => range.firstHeight < range.endHeight);
+}
+
+function heightsText(ranges: readonly HeightRange[]): string {
+  return ranges.map(({ firstHeight, endHeight }) => `${firstHeight} to ${endHeight - 1}`).join(', ');
 }
 
 function levelText(ranges: readonly ProvenRange[]): string {
