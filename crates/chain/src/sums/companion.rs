@@ -43,10 +43,11 @@ pub struct SegmentSums {
 /// Reads the sums of all segments of a file: 768 bytes of memory each.
 pub fn read_sums(mut source: impl Read, magic: [u8; 4]) -> Result<Vec<SegmentSums>, SumsFault> {
     let (mut head, mut network) = ([0; 8], [0; 4]);
-    if !fill(&mut source, &mut head)? || head != HEAD {
+    let is_whole = fill(&mut source, &mut head)? && fill(&mut source, &mut network)?;
+    if !is_whole || head != HEAD {
         return Err(SumsFault::Foreign);
     }
-    if !fill(&mut source, &mut network)? || network != magic {
+    if network != magic {
         return Err(SumsFault::Network);
     }
     let (mut sums, mut bytes) = (Vec::new(), Vec::new());

@@ -106,7 +106,7 @@ fn the_segment_whose_record_was_altered_is_told_by_its_products() {
     chain.retell(height, 0, 0, |coin| coin.value ^= 1);
     assert_eq!(differing_segments(&chain.job(1 << 20, 3), &sums).unwrap(), [1]);
     std::fs::write(&sums, b"bsums01\n").unwrap();
-    assert_eq!(differing_segments(&chain.job(1 << 20, 3), &sums).unwrap_err().code(), "ERR_IO");
+    assert_eq!(differing_segments(&chain.job(1 << 20, 3), &sums).unwrap_err().code(), "ERR_SUMS");
     std::fs::write(&sums, [0; 800]).unwrap();
     assert_eq!(differing_segments(&chain.job(1 << 20, 3), &sums).unwrap_err().code(), "ERR_SUMS");
 }
