@@ -46,11 +46,11 @@ to nothing: they are opened when one comes.`;
 export const listenText =
   'where to listen for peers and the DHT, port 0 for any free one (default: 0.0.0.0:0; with --privacy: nowhere)';
 
-/** Where the catalogue comes from. */
-export function catalogueOption(): Option {
+/** Where the catalogue comes from; `remark` says what it is when nobody says. */
+export function catalogueOption(remark = ' (default: rendezvous and known)'): Option {
   const kinds =
     'rendezvous, known, dht:KEY, a file, an infohash, https://…, datadir[:DIR]; may be given often';
-  return new Option('--catalogue <source>', `${kinds} (default: rendezvous and known)`).argParser(collect);
+  return new Option('--catalogue <source>', `${kinds}${remark}`).argParser(collect);
 }
 
 /** Gives a command the options of whoever meets peers. */

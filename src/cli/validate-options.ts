@@ -29,7 +29,7 @@ export function addValidateCommand(
     .option('--datadir <dir>', "a node's data directory: what `bitcoind -datadir` takes")
     .option('--blocks <dir>', 'where blk*.dat and rev*.dat lie, when not below the data directory')
     .option('--segments <dir>', 'or a folder of segment files, blocks and spent outputs')
-    .addOption(catalogueOption())
+    .addOption(catalogueOption('; with --segments a file, whose headers theirs must be'))
     .addOption(networkOption())
     .option(
       '--prove <levels>',

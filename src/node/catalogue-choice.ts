@@ -167,6 +167,21 @@ export class CatalogueChoice {
     await this.#bad.add(infoHashV1, error.message);
   }
 
+  /**
+   * The chain is not valid as a segment's torrent has it. Whether a source that disagrees about the segment is to be asked before
+   * that is believed; the torrent is remembered as bad then.
+   */
+  async contradicted(
+    index: number,
+    { infoHashV1 }: Pick<Metainfo, 'infoHashV1'>,
+    why: string,
+  ): Promise<boolean> {
+    if (!this.#isDisputed(index) || !this.#hasOthers || !infoHashV1) return false;
+    this.#gaveUp = true;
+    await this.#bad.add(infoHashV1, why);
+    return true;
+  }
+
   /** Nobody gives a segment's torrent: when sources disagree about it, that of another one may be had. */
   nobodyHas(index: number, { infoHashV1 }: Pick<Metainfo, 'infoHashV1'>): void {
     if (!this.#isDisputed(index) || !infoHashV1) return;

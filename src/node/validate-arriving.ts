@@ -21,7 +21,8 @@ import {
   type ValidationPlan,
 } from '../native.js';
 import { formatBytes, toHex } from '../units.js';
-import { ArrivingSegment } from './arriving-segment.js';
+import type { ArrivingSegment } from './arriving-segment.js';
+import { ArrivingWindow } from './arriving-window.js';
 import type { CatalogueChoice, CatalogueJob } from './catalogue-choice.js';
 import { tryCatalogues } from './catalogue-choice.js';
 import { CatalogueClient, type CatalogueClientOptions } from './catalogue-client.js';
@@ -40,12 +41,6 @@ export interface ValidateArrivingOptions extends CatalogueClientOptions, ProofOp
 const progressMs = 200;
 /** Between two records of what is on disk, as in a bootstrap. */
 const saveMs = 30_000;
-/** No further segment is begun before peers would have less than this to send. */
-const wantedAheadBytes = 256 * 2 ** 20;
-/** After so long without a piece a segment keeps nobody from beginning others. */
-const stalledMs = 30_000;
-/** After so long without any, one that has nothing makes room for others, and is begun again behind them. */
-const setAsideMs = 120_000;
 const lookMs = 1000;
 
 /**
@@ -63,9 +58,10 @@ export function validateArriving(
 
 /** What the loop works with. */
 interface Parts {
-  readonly client: CatalogueClient;
+  readonly catalogue: CatalogueChoice;
   readonly resumeDb: ResumeDb;
   readonly validation: ArrivingValidation;
+  readonly window: ArrivingWindow;
 }
 
 class ArrivingChain implements CatalogueJob<Validated> {
@@ -80,17 +76,13 @@ class ArrivingChain implements CatalogueJob<Validated> {
   readonly #waker = new Waker();
   /** Of this network and this place for scratch: the state folder goes by it, so that one run at a time has them. */
   readonly #folder: string;
-  readonly #needsSpent: boolean;
-  readonly #open = new Map<number, ArrivingSegment>();
-  /** Segments without a verdict, in the order in which they are begun. */
-  #needed: number[] = [];
-  #opening: Promise<void> | null = null;
   /** When a piece, or a verdict, came last. */
   #newsMs = performance.now();
   #failure: ValidationFailure | null = null;
   #client: CatalogueClient | null = null;
   #resumeDb: ResumeDb | null = null;
   #validation: ArrivingValidation | null = null;
+  #window: ArrivingWindow | null = null;
 
   constructor(options: ValidateArrivingOptions, avoid: Set<string>, signal: AbortSignal, report: Report) {
     this.#options = options;
@@ -99,7 +91,6 @@ class ArrivingChain implements CatalogueJob<Validated> {
     this.#avoid = avoid;
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
     this.#folder = join(options.scratch ?? options.stateDir, `validate-${this.#network.name}`);
-    this.#needsSpent = options.levels.has('scripts') || options.levels.has('set');
   }
 
   get hasOtherCatalogue(): boolean {
@@ -121,7 +112,22 @@ class ArrivingChain implements CatalogueJob<Validated> {
     this.#resumeDb = resumeDb;
     const plan = planOf(this.#options, join(state.path, 'run.redb'));
     const validation = await this.#begin(plan, catalogue.reader.chain);
-    await this.#judgeAll({ client, resumeDb, validation }, plan);
+    const { levels, scratchBytes } = this.#options;
+    const window = new ArrivingWindow({
+      network: this.#network,
+      catalogue,
+      peerNode: client.peerNode,
+      resumeDb,
+      folder: this.#folder,
+      withSpent: levels.has('scripts') || levels.has('set'),
+      scratchBytes,
+      wanted: validation.left,
+      changed: () => this.#waker.wake(),
+      failed: (error) => this.#stop.abort(error),
+      signal: this.#signal,
+    });
+    this.#window = window;
+    await this.#judgeAll({ catalogue, resumeDb, validation, window }, plan);
     const verdict = await validation.finish(this.#signal);
     for (const warning of verdict.warnings) this.#report.warn(warning);
     await rm(this.#folder, { recursive: true, force: true });
@@ -140,10 +146,10 @@ class ArrivingChain implements CatalogueJob<Validated> {
   /** Closes everything in the reverse order of opening. */
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#opening;
+    await this.#window?.settled();
     // Nobody writes any more after that.
     await this.#client?.peerNode.close();
-    for (const segment of this.#open.values()) await segment.save(false);
+    await this.#window?.save(false);
     await this.#validation?.close();
     await this.#resumeDb?.close();
     await this.#client?.close();
@@ -152,41 +158,40 @@ class ArrivingChain implements CatalogueJob<Validated> {
   async #begin(plan: ValidationPlan, chain: HeaderChain): Promise<ArrivingValidation> {
     const validation = await ArrivingValidation.open(chain, plan, this.#signal);
     this.#validation = validation;
-    this.#needed = [...validation.left];
+    const { left } = validation;
     const { inputs, blocks } = validation.counts();
     if (blocks > 0)
       this.#report.event(
-        { event: 'resumed', blocks, inputs, segments: this.#needed.length },
-        `an earlier run has judged ${blocks} blocks; ${this.#needed.length} segments are left`,
+        { event: 'resumed', blocks, inputs, segments: left.length },
+        `an earlier run has judged ${blocks} blocks; ${left.length} segments are left`,
       );
     // Of segments that were judged, but not let go of before a kill.
     for (const name of await readdir(this.#folder)) {
       const number = parseFileName(name)?.number;
-      if (number === undefined || !this.#needed.includes(number))
-        await rm(join(this.#folder, name), { force: true });
+      if (number === undefined || !left.includes(number)) await rm(join(this.#folder, name), { force: true });
     }
     return validation;
   }
 
   /** Judges segments as they become whole, until there is a verdict on all of them. */
   async #judgeAll(parts: Parts, plan: ValidationPlan): Promise<void> {
-    const { catalogue } = parts.client;
+    const { catalogue, window } = parts;
     this.#newsMs = performance.now();
-    const all = this.#lengths(catalogue, plan, parts.validation.counts().endHeight);
-    const ticker = setInterval(() => this.#showProgress(parts.validation, all, plan.firstHeight), progressMs);
-    const saver = setInterval(() => void this.#save(parts.resumeDb), saveMs);
+    const all = this.#records(catalogue, plan, parts.validation.counts().endHeight);
+    const ticker = setInterval(() => this.#showProgress(parts, all, plan), progressMs);
+    const saver = setInterval(() => void this.#save(parts), saveMs);
     try {
-      while (this.#needed.length > 0) {
+      while (window.wanted.length > 0) {
         this.#signal.throwIfAborted();
-        for (const { failed } of this.#open.values()) {
+        for (const { failed } of window.open) {
           if (!failed) continue;
           await catalogue.refused(failed.error, failed.torrent);
           throw failed.error;
         }
-        this.#openMore(parts);
-        const whole = [...this.#open.values()].find(({ isWhole }) => isWhole);
+        window.fill();
+        const whole = window.open.find(({ isWhole }) => isWhole);
         if (whole) await this.#judge(whole, parts);
-        else await this.#wait(catalogue);
+        else await this.#wait(parts);
       }
     } finally {
       clearInterval(ticker);
@@ -194,27 +199,29 @@ class ArrivingChain implements CatalogueJob<Validated> {
     }
   }
 
-  /** Bytes of all segments that the plan is about, by number. */
-  #lengths(catalogue: CatalogueChoice, { firstHeight }: ValidationPlan, endHeight: number) {
-    const lengths = new Map<number, number>();
-    for (const record of catalogue.reader.records) {
-      const { index } = record;
+  /** The segments that the plan is about. */
+  #records(
+    catalogue: CatalogueChoice,
+    { firstHeight }: ValidationPlan,
+    endHeight: number,
+  ): CatalogueRecord[] {
+    return catalogue.reader.records.filter(({ index }) => {
       const heights = segmentHeights(index, this.#network.interval);
-      if (heights.endHeight <= firstHeight || heights.firstHeight >= endHeight) continue;
-      lengths.set(index, this.#lengthBytes(record));
-    }
-    return lengths;
+      return heights.endHeight > firstHeight && heights.firstHeight < endHeight;
+    });
   }
 
-  async #judge(segment: ArrivingSegment, { client, validation }: Parts): Promise<void> {
+  async #judge(segment: ArrivingSegment, parts: Parts): Promise<void> {
+    const { validation, window } = parts;
     const { index } = segment;
     const before = validation.counts();
     const failure = await validation
       .judge(segment.paths, this.#signal)
-      .catch((error: unknown) => this.#notASpentFile(error, segment, client.catalogue));
+      .catch((error: unknown) => this.#notASpentFile(error, segment, parts));
     const { blocks, inputs, endHeight: end } = validation.counts();
     const endHeight = Math.min(end, segmentHeights(index, this.#network.interval).endHeight);
     if (failure && failure.height !== this.#failure?.height) {
+      await this.#blameCatalogue(failure, segment, parts);
       this.#report.warn(
         `block ${failure.height} is not valid: ${failure.reason}. What lies above it is not fetched any more.`,
       );
@@ -226,20 +233,31 @@ class ArrivingChain implements CatalogueJob<Validated> {
       );
     }
     this.#failure = failure;
-    this.#needed = this.#needed.filter(
-      (each) =>
-        each !== index && each * this.#network.interval < (failure?.height ?? Number.POSITIVE_INFINITY),
-    );
-    for (const other of [...this.#open.values()].filter((each) => !this.#needed.includes(each.index))) {
-      this.#open.delete(other.index);
-      await other.discard();
-    }
+    const limit = failure?.height ?? Number.POSITIVE_INFINITY;
+    await window.drop((each) => each === index || each * this.#network.interval >= limit);
     this.#newsMs = performance.now();
   }
 
+  /** What a block spends is believed of nobody: where sources disagree about it, another one may have it right. */
+  async #blameCatalogue(
+    { height, reason, blame }: ValidationFailure,
+    { index, spentTorrent: torrent }: ArrivingSegment,
+    { catalogue, window }: Parts,
+  ): Promise<void> {
+    const isHere = Math.floor(height / this.#network.interval) === index;
+    if (!torrent || !isHere || (blame !== 'block' && blame !== 'spent-record')) return;
+    const why = `block ${height} is not valid as ${torrent.name} (${torrent.infoHashV1 && toHex(torrent.infoHashV1)}) has it: ${reason}`;
+    if (!(await catalogue.contradicted(index, torrent, why))) return;
+    await window.drop((each) => each === index);
+    throw new BlockswarmError('ERR_TORRENT_BAD', `${why}; sources of the catalogue disagree about it.`);
+  }
+
   /** Records that are not what a spent file has are no verdict on the chain, and no peer's fault: its torrent says so. */
-  async #notASpentFile(error: unknown, segment: ArrivingSegment, catalogue: CatalogueChoice): Promise<never> {
-    const torrent = segment.spentTorrent;
+  async #notASpentFile(
+    error: unknown,
+    { index, spentTorrent: torrent }: ArrivingSegment,
+    { catalogue, window }: Parts,
+  ): Promise<never> {
     if (!torrent || !(error instanceof BlockswarmError) || !/^ERR_(SPENT_MISSING|UNDO_OLD)$/.test(error.code))
       throw error;
     const bad = new BlockswarmError(
@@ -249,110 +267,47 @@ class ArrivingChain implements CatalogueJob<Validated> {
       { cause: error },
     );
     await catalogue.refused(bad, torrent);
-    await segment.discard();
+    await window.drop((each) => each === index);
     throw bad;
   }
 
   /** Rests until something comes. @throws ERR_NO_PEERS when nothing has for too long */
-  async #wait(catalogue: CatalogueChoice): Promise<void> {
+  async #wait({ catalogue, window }: Parts): Promise<void> {
     await this.#waker.rest(lookMs, this.#signal);
-    const waiting = [...this.#open.values()];
+    const waiting = window.open;
     for (const { lastPieceMs } of waiting) this.#newsMs = Math.max(this.#newsMs, lastPieceMs ?? 0);
     const [first] = waiting;
-    if (!first || this.#opening) return;
+    if (!first || window.isOpening) return;
     const patienceSeconds = Math.min(...waiting.map(({ index }) => catalogue.patienceSeconds(index)));
     if (performance.now() - this.#newsMs < patienceSeconds * 1000) return;
     for (const { index, wanted } of waiting) catalogue.nobodyHas(index, wanted);
     const { name, infoHashV1 } = first.wanted;
     throw new BlockswarmError(
       'ERR_NO_PEERS',
-      `no new piece for ${patienceSeconds} s; ${this.#needed.length} segments are missing, among them ${name} ` +
+      `no new piece for ${patienceSeconds} s; ${window.wanted.length} segments are missing, among them ${name} ` +
         `(infohash ${infoHashV1 && toHex(infoHashV1)}). Name a peer that has it (--peer HOST:PORT), or run the same ` +
         'command later: it resumes.',
     );
   }
 
-  /** Begins the next downloads, as the window and the peers have room. Never rejects. */
-  #openMore(parts: Parts): void {
-    this.#opening ??= this.#openEach(parts)
-      .catch((error: unknown) => this.#stop.abort(error))
-      .finally(() => {
-        this.#opening = null;
-      });
-  }
-
-  async #openEach(parts: Parts): Promise<void> {
-    const { client, resumeDb } = parts;
-    const { catalogue, peerNode } = client;
-    const { records, chain } = catalogue.reader;
-    for (;;) {
-      this.#signal.throwIfAborted();
-      const record = await this.#next(records);
-      if (!record) return;
-      const segment = await ArrivingSegment.open({
-        network: this.#network,
-        chain,
-        record,
-        withSpent: this.#needsSpent,
-        scratch: this.#folder,
-        resumeDb,
-        peerNode,
-        signal: this.#signal,
-        changed: () => {
-          this.#waker.wake();
-          this.#openMore(parts);
-        },
-      });
-      // A block below it may have failed meanwhile.
-      if (this.#needed.includes(record.index)) this.#open.set(record.index, segment);
-      else await segment.discard();
-      // An earlier run may have had all of it.
-      this.#waker.wake();
-    }
-  }
-
-  /** The segment to begin now; none while the window is full, or while those in it have enough to ask for. */
-  async #next(records: readonly CatalogueRecord[]): Promise<CatalogueRecord | undefined> {
-    const index = this.#needed.find((each) => !this.#open.has(each));
-    const record = index === undefined ? undefined : records[index];
-    if (!record || this.#open.size === 0) return record;
-    const open = [...this.#open.values()];
-    const idle = (ms: number) => open.filter(({ idleSinceMs }) => performance.now() - idleSinceMs > ms);
-    const stalled = new Set(idle(stalledMs));
-    const busy = open.filter((each) => !stalled.has(each));
-    const wantedBytes = busy.reduce((sum, { lengthBytes, hadBytes }) => sum + lengthBytes - hadBytes, 0);
-    if (wantedBytes >= wantedAheadBytes) return undefined;
-    const usedBytes = open.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-    if (usedBytes + this.#lengthBytes(record) <= this.#options.scratchBytes) return record;
-    const useless = idle(setAsideMs).find(({ hadBytes }) => hadBytes === 0);
-    if (!useless) return undefined;
-    this.#open.delete(useless.index);
-    this.#needed = [...this.#needed.filter((each) => each !== useless.index), useless.index];
-    await useless.discard();
-    return record;
-  }
-
-  #lengthBytes({ blocks, spent }: CatalogueRecord): number {
-    return blocks.lengthBytes + (this.#needsSpent ? spent.lengthBytes : 0);
-  }
-
   /** Records what the downloads have on disk. Never rejects. */
-  async #save(resumeDb: ResumeDb): Promise<void> {
-    for (const segment of this.#open.values()) await segment.save(true);
+  async #save({ window, resumeDb }: Parts): Promise<void> {
+    await window.save(true);
     for (const warning of resumeDb.warnings()) this.#report.warn(warning);
   }
 
   #showProgress(
-    validation: ArrivingValidation,
-    lengths: ReadonlyMap<number, number>,
-    firstHeight: number,
+    { validation, window }: Parts,
+    records: readonly CatalogueRecord[],
+    { firstHeight }: ValidationPlan,
   ): void {
-    const needed = new Set(this.#needed);
+    const wanted = new Set(window.wanted);
     let [doneBytes, totalBytes, connections] = [0, 0, 0];
-    for (const [index, lengthBytes] of lengths) {
-      const segment = this.#open.get(index);
+    for (const record of records) {
+      const segment = window.segment(record.index);
+      const lengthBytes = window.lengthBytes(record);
       totalBytes += lengthBytes;
-      doneBytes += needed.has(index) ? (segment?.hadBytes ?? 0) : lengthBytes;
+      doneBytes += wanted.has(record.index) ? (segment?.hadBytes ?? 0) : lengthBytes;
       connections += segment?.links ?? 0;
     }
     const { blocks, inputs, endHeight } = validation.counts();

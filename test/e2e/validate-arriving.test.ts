@@ -186,7 +186,12 @@ t.test('one run at a time has a network', async (t) => {
 });
 
 t.test('a forged spent file', async (t) => {
-  const { listen } = await startSeed(t, [...network, '--datadir', made.datadir, '--no-dht']);
+  const { listen, catalogueInfoHashV1 } = await startSeed(t, [
+    ...network,
+    '--datadir',
+    made.datadir,
+    '--no-dht',
+  ]);
 
   await t.test('is found out at its block, and what lies below is proven all the same', async (t) => {
     const { catalogue, peer, height } = await forgedCatalogue(t, made.datadir, 1, 'script');
@@ -196,6 +201,19 @@ t.test('a forged spent file', async (t) => {
     t.match(text.stdout, /the block breaks a rule, if what it spends is as claimed\n/);
     t.match(text.stdout, new RegExp(`proven for blocks 0 to ${height - 1}: chain, scripts `));
     t.match(text.stderr, new RegExp(`block ${height} is not valid`));
+  });
+
+  await t.test('is no verdict while another source names another file', async (t) => {
+    const { catalogue, peer, height } = await forgedCatalogue(t, made.datadir, 1, 'script');
+    // What comes from a file is there first, and used.
+    const other = ['--catalogue', catalogueInfoHashV1 ?? ''];
+    const { code, stdout, stderr } = await cli(t, validate(catalogue, [listen, peer], other));
+    t.equal(code, 0, stderr);
+    t.match(
+      stderr,
+      new RegExp(`block ${height} is not valid as bitcoin-regtest-spent-00001.*Another one is tried`),
+    );
+    t.match(stdout, /proven for blocks 0 to 431: chain, scripts /);
   });
 
   await t.test('that is none is the fault of its catalogue, and another one is used', async (t) => {
