@@ -18,6 +18,7 @@ export interface ArrivingSegmentOptions {
   readonly signal: AbortSignal;
   /** Something came, or failed. */
   readonly changed: () => void;
+  readonly now: () => number;
 }
 
 export class ArrivingSegment {
@@ -25,11 +26,14 @@ export class ArrivingSegment {
   readonly lengthBytes: number;
   readonly #blocks: SegmentDownload;
   readonly #spent: SpentDownload | null;
-  readonly #openedMs = performance.now();
+  readonly #now: () => number;
+  readonly #openedMs: number;
   #lastPieceMs: number | null = null;
   #heldBytes: number;
 
-  private constructor(blocks: SegmentDownload, spent: SpentDownload | null) {
+  private constructor(blocks: SegmentDownload, spent: SpentDownload | null, now: () => number) {
+    this.#now = now;
+    this.#openedMs = now();
     this.index = blocks.index;
     this.#blocks = blocks;
     this.#spent = spent;
@@ -61,7 +65,7 @@ export class ArrivingSegment {
           scratchPath: scratchPath(record.spent.name),
         })
       : null;
-    segment = new ArrivingSegment(blocks, spent);
+    segment = new ArrivingSegment(blocks, spent, options.now);
     return segment;
   }
 
@@ -127,6 +131,6 @@ export class ArrivingSegment {
   #noteNews(): void {
     if (this.hadBytes === this.#heldBytes) return;
     this.#heldBytes = this.hadBytes;
-    this.#lastPieceMs = performance.now();
+    this.#lastPieceMs = this.#now();
   }
 }

@@ -2,15 +2,15 @@
  * The segments that are fetched to be judged: a window of those that have no verdict, which holds as many as fit into the
  * scratch folder, and at least one. Which of them is whole first is up to the swarm.
  */
-import type { CatalogueRecord } from '../chain/catalogue.js';
+import type { CatalogueReader, CatalogueRecord } from '../chain/catalogue.js';
 import type { Network, ResumeDb } from '../native.js';
 import { ArrivingSegment } from './arriving-segment.js';
-import type { CatalogueChoice } from './catalogue-choice.js';
 import type { PeerNode } from './peer-node.js';
 
 export interface ArrivingWindowOptions {
   readonly network: Network;
-  readonly catalogue: CatalogueChoice;
+  /** Of the catalogue. */
+  readonly reader: Pick<CatalogueReader, 'chain' | 'records'>;
   readonly peerNode: PeerNode;
   readonly resumeDb: ResumeDb;
   /** Of the scratch files. */
@@ -24,6 +24,8 @@ export interface ArrivingWindowOptions {
   /** A segment could not be begun. */
   readonly failed: (error: unknown) => void;
   readonly signal: AbortSignal;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now?: () => number;
 }
 
 /** No further segment is begun before peers would have less than this to send. */
@@ -36,12 +38,14 @@ const setAsideMs = 120_000;
 export class ArrivingWindow {
   readonly #options: ArrivingWindowOptions;
   readonly #open = new Map<number, ArrivingSegment>();
+  readonly #now: () => number;
   #wanted: readonly number[];
   #opening: Promise<void> | null = null;
 
   constructor(options: ArrivingWindowOptions) {
     this.#options = options;
     this.#wanted = options.wanted;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** The numbers of the segments that have no verdict. */
@@ -98,14 +102,15 @@ export class ArrivingWindow {
   }
 
   async #openEach(): Promise<void> {
-    const { network, catalogue, peerNode, resumeDb, folder, withSpent, signal, changed } = this.#options;
-    const { records, chain } = catalogue.reader;
+    const { network, reader, peerNode, resumeDb, folder, withSpent, signal, changed } = this.#options;
+    const { records, chain } = reader;
     for (;;) {
       signal.throwIfAborted();
       const record = await this.#next(records);
       if (!record) return;
       const segment = await ArrivingSegment.open({
         ...{ network, chain, record, withSpent, scratch: folder, resumeDb, peerNode, signal },
+        now: this.#now,
         changed: () => {
           changed();
           this.fill();
@@ -125,7 +130,7 @@ export class ArrivingWindow {
     const record = index === undefined ? undefined : records[index];
     if (!record || this.#open.size === 0) return record;
     const { open } = this;
-    const idle = (ms: number) => open.filter(({ idleSinceMs }) => performance.now() - idleSinceMs > ms);
+    const idle = (ms: number) => open.filter(({ idleSinceMs }) => this.#now() - idleSinceMs > ms);
     const stalled = new Set(idle(stalledMs));
     const busy = open.filter((each) => !stalled.has(each));
     const missingBytes = busy.reduce((sum, { lengthBytes, hadBytes }) => sum + lengthBytes - hadBytes, 0);

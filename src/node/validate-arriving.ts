@@ -115,7 +115,7 @@ class ArrivingChain implements CatalogueJob<Validated> {
     const { levels, scratchBytes } = this.#options;
     const window = new ArrivingWindow({
       network: this.#network,
-      catalogue,
+      reader: catalogue.reader,
       peerNode: client.peerNode,
       resumeDb,
       folder: this.#folder,
