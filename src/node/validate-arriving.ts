@@ -284,7 +284,7 @@ class ArrivingChain implements CatalogueJob<Validated> {
     const { name, infoHashV1 } = first.wanted;
     throw new BlockswarmError(
       'ERR_NO_PEERS',
-      `no new piece for ${patienceSeconds} s; ${window.wanted.length} segments are missing, among them ${name} ` +
+      `no new piece for ${patienceSeconds} s; missing are ${window.wanted.length} of the segments, among them ${name} ` +
         `(infohash ${infoHashV1 && toHex(infoHashV1)}). Name a peer that has it (--peer HOST:PORT), or run the same ` +
         'command later: it resumes.',
     );

@@ -146,7 +146,7 @@ t.test('segments that nobody has are waited for, and a later run fetches only th
   t.equal(first.code, 4, first.stderr);
   t.match(
     first.stderr,
-    /no new piece for 3 s; 1 segments are missing, among them bitcoin-regtest-blocks-00001\.dat/,
+    /no new piece for 3 s; missing are 1 of the segments, among them bitcoin-regtest-blocks-00001\.dat/,
   );
   t.same(judged(first), [0, 2], 'whichever came first');
   const rest = await seedOf(t, [1]);
