@@ -1,21 +1,27 @@
 // The index over a node's block files: a scan of 2 GiB as Core wrote them, a scan of a whole mainnet's worth of files
 // (850 GB that are mostly holes: heads and headers are where they would be), what that takes of memory, a restart, a look
-// when nothing has changed, and a block each second; and the first hashing of the 2 GiB, from memory and from the disk.
+// when nothing has changed, and a block each second; and the first hashing of the 2 GiB, from memory and from disks.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { PIECE_LENGTH_BYTES } from '../../dist/metainfo/hybrid.js';
 import { scanDatadir } from '../../dist/native.js';
 import { root } from '../../scripts/cache.mjs';
 import { cachedDatadir, largeChain } from '../chains.mjs';
 import { dropFromPageCache } from '../cold.mjs';
 import { ours } from '../contest.mjs';
-import { diskLimit, hashLimit } from '../limits.mjs';
+import { hashLimit } from '../limits.mjs';
 import { json } from '../programs.mjs';
+import { slowDisk } from '../slow-disk.mjs';
 import { mainnetSizedFolder } from './mainnet-sized-folder.mjs';
 
 const program = join(root, 'benchmarks', 'whole', 'datadir-program.mjs');
-const interval = 144;
+const hashingProgram = join(root, 'benchmarks', 'whole', 'first-hashing-program.mjs');
+/** What nodes have, beside what is here. */
+const disks = [
+  { name: 'from the disk of this machine' },
+  { name: 'from a disk of 550 MB/s', megabytesPerSecond: 550 },
+  { name: 'from a disk of 150 MB/s', megabytesPerSecond: 150 },
+];
 
 export async function run({ folder, report, runs }) {
   await whatCoreWrote(report, runs);
@@ -44,55 +50,50 @@ async function whatCoreWrote(report, runs) {
   await firstHashing(blocksDir, facts.blocks, report, runs);
 }
 
-/** With the files in memory beside the bare hash loop, and from the disk beside what the disk gives. */
+/** With the files in memory beside the bare hash loop, and from disks beside a bare read. */
 async function firstHashing(blocksDir, blocks, report, runs) {
   const paths = readdirSync(blocksDir)
     .filter((name) => /^(blk|rev)\d+\.dat$/.test(name))
     .map((name) => join(blocksDir, name));
-  const limit = hashLimit('hybrid');
-  const [warm, cold, disk] = [[], [], []];
-  for (let n = 0; n < runs; n++) {
-    const read = await diskLimit(paths);
-    disk.push(read.gibPerSecond);
-    warm.push(await hashOnce(blocksDir, blocks));
-    dropFromPageCache(paths);
-    cold.push(await hashOnce(blocksDir, blocks));
-  }
-  const what = `first hashing of ${gib(warm[0].bytes)} GiB, each record checked`;
-  const add = (hashing, limitName, limits, runsOfOurs, wanted) => {
-    const row = { case: hashing, metric: 'rate', unit: 'GiB/s' };
-    report.add({ ...row, subject: limitName, values: limits });
-    report.add({ ...row, subject: ours, values: runsOfOurs.map(rate), peer: limitName });
-    const cpu = runsOfOurs.map(({ cpuSeconds, bytes }) => cpuSeconds / (bytes / 2 ** 30));
-    report.add({ case: hashing, metric: 'cpu', unit: 's/GiB', subject: ours, values: cpu });
-    const shares = runsOfOurs.map((each, run) => rate(each) / (limits[run] ?? limits[0]));
-    report.add({
-      case: hashing,
-      subject: ours,
-      metric: `rate over ${limitName}`,
-      unit: '×',
-      values: shares,
-      ...wanted,
-    });
+  const measure = ([command, ...more], what) =>
+    json(command, [...more, hashingProgram, what, blocksDir, String(blocks)]);
+  const add = (place, limit, limits, figures, wanted) => {
+    const row = { case: `first hashing, each record checked, ${place}` };
+    const rates = figures.map(rate);
+    report.add({ ...row, subject: limit, metric: 'rate', unit: 'GiB/s', values: limits });
+    report.add({ ...row, subject: ours, metric: 'rate', unit: 'GiB/s', values: rates, peer: limit });
+    const cpu = figures.map(({ cpuSeconds, bytes }) => cpuSeconds / (bytes / 2 ** 30));
+    report.add({ ...row, subject: ours, metric: 'cpu', unit: 's/GiB', values: cpu });
+    const shares = rates.map((own, run) => own / (limits[run] ?? limits[0]));
+    report.add({ ...row, subject: ours, metric: `rate over ${limit}`, unit: '×', values: shares, ...wanted });
   };
-  add(`${what}, in memory`, limit.name, [limit.gibPerSecond], warm, {});
-  add(`${what}, from the disk`, 'bare read', disk, cold, { atLeast: 0.9 });
-}
 
-async function hashOnce(blocksDir, blocks) {
-  const index = await scanDatadir(blocksDir, 'regtest');
-  const [begun, cpu] = [performance.now(), process.cpuUsage()];
-  let bytes = 0;
-  for (let segment = 0; (segment + 2) * interval <= blocks; segment++) {
-    for (const kind of ['blocks', 'spent']) {
-      const { extents } = await index.hashed(segment, kind, PIECE_LENGTH_BYTES, null);
-      bytes += extents.lengthBytes;
+  const [node, loop, inMemory] = [[process.execPath], hashLimit('hybrid'), []];
+  await measure(node, 'read');
+  for (let n = 0; n < runs; n++) inMemory.push(await measure(node, 'hash'));
+  add(`${gib(inMemory[0].bytes)} GiB in memory`, loop.name, [loop.gibPerSecond], inMemory, {});
+
+  for (const { name, megabytesPerSecond } of disks) {
+    let disk = { command: [], close: () => {} };
+    try {
+      if (megabytesPerSecond) disk = slowDisk(blocksDir, megabytesPerSecond * 1e6);
+    } catch (error) {
+      report.skip(name, error.message);
+      continue;
     }
+    const [reads, hashes] = [[], []];
+    try {
+      for (let n = 0; n < runs; n++) {
+        for (const [what, figures] of Object.entries({ read: reads, hash: hashes })) {
+          dropFromPageCache(paths);
+          figures.push(await measure([...disk.command, ...node], what));
+        }
+      }
+    } finally {
+      disk.close();
+    }
+    add(name, 'bare read', reads.map(rate), hashes, { atLeast: 0.9 });
   }
-  const seconds = (performance.now() - begun) / 1000;
-  const { user, system } = process.cpuUsage(cpu);
-  await index.close();
-  return { bytes, seconds, cpuSeconds: (user + system) / 1e6 };
 }
 
 function rate({ bytes, seconds }) {
