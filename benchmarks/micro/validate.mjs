@@ -20,7 +20,8 @@ export async function run({ report, runs }) {
   const args = ['--runs', String(runs), join(cachedDatadir(signedChain), 'regtest', 'blocks')];
   if (existsSync(samples)) args.push('--samples', samples);
   else report.skip('real mainnet blocks', `no ${samples}`);
-  const { cases } = await json(validateloop, args);
+  // Some five minutes each on two cores.
+  const { cases } = await json(validateloop, args, { timeout: runs * 1_200_000 });
   report.note(
     'the last block has 1,000 inputs of 24,300 that a block has room for: such a one takes 590 times as long',
   );
