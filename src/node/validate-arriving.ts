@@ -5,7 +5,7 @@
  * One loop judges, a segment at a time and on all cores, while others arrive in a window of the scratch folder. A kill costs
  * what was not judged and not recorded: what is judged is kept by the native run, pieces by `ResumeDb`.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CatalogueRecord } from '../chain/catalogue.js';
 import { segmentHeights } from '../chain/segment.js';
@@ -130,7 +130,9 @@ class ArrivingChain implements CatalogueJob<Validated> {
     await this.#judgeAll({ catalogue, resumeDb, validation, window }, plan);
     const verdict = await validation.finish(this.#signal);
     for (const warning of verdict.warnings) this.#report.warn(warning);
-    await rm(this.#folder, { recursive: true, force: true });
+    await this.#tidy([]);
+    // Stays when somebody else has put something there.
+    await rmdir(this.#folder).catch(() => {});
     return {
       ...verdict,
       network: this.#network.name,
@@ -166,11 +168,17 @@ class ArrivingChain implements CatalogueJob<Validated> {
         `an earlier run has judged ${blocks} blocks; ${left.length} segments are left`,
       );
     // Of segments that were judged, but not let go of before a kill.
-    for (const name of await readdir(this.#folder)) {
-      const number = parseFileName(name)?.number;
-      if (number === undefined || !left.includes(number)) await rm(join(this.#folder, name), { force: true });
-    }
+    await this.#tidy(left);
     return validation;
+  }
+
+  /** Deletes the scratch files of segments but some. The folder lies in one of the user's: what else is in it stays. */
+  async #tidy(kept: readonly number[]): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      const file = parseFileName(name);
+      if (file?.network === this.#network.name && !kept.includes(file.number))
+        await rm(join(this.#folder, name), { force: true });
+    }
   }
 
   /** Judges segments as they become whole, until there is a verdict on all of them. */
